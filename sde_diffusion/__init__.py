@@ -1,0 +1,62 @@
+"""Score-based diffusion models on stochastic differential equations.
+
+Everyday names, loaded when they are first asked for, so that `import sde_diffusion` costs nothing:
+
+    from sde_diffusion import VP, Preconditioned, TimeMLP, EDM, fit, sample, reverse_sde
+    from solvers import FixedGrid, EulerMaruyama
+
+`EDM` here is the preconditioning; the process of the same paper is `sde_diffusion.sde.EDM`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "sde_diffusion.sde": "SDE LinearSDE VP SubVP VE Brownian Cosine Rectified DDPM GaussianPrior",
+    "sde_diffusion.kernel": "Kernel",
+    "sde_diffusion.parameterization": "Parameterization Noise Data Score Velocity EDM",
+    "sde_diffusion.denoiser": "Denoiser Preconditioned",
+    "sde_diffusion.networks": "TimeMLP UNet",
+    "sde_diffusion.exact": "Gaussian Mixture Empirical ExactDenoiser",
+    "sde_diffusion.reversal": (
+        "Reversal reverse_sde probability_flow annealed_langevin data_form noise_form ancestral ancestral_large ddim "
+        "predictor_corrector in_log_snr"
+    ),
+    "sde_diffusion.objectives": (
+        "DenoisingScoreMatching EDMWeighting LogNormalLevel MinSNR likelihood simple uniform_log_snr uniform_time"
+    ),
+    "sde_diffusion.training": "TrainSettings fit train",
+    "sde_diffusion.sampling": "sample sample_chunks",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from sde_diffusion.denoiser import *  # noqa: F403
+    from sde_diffusion.exact import *  # noqa: F403
+    from sde_diffusion.kernel import *  # noqa: F403
+    from sde_diffusion.networks import *  # noqa: F403
+    from sde_diffusion.objectives import *  # noqa: F403
+    from sde_diffusion.parameterization import *  # noqa: F403
+    from sde_diffusion.reversal import *  # noqa: F403
+    from sde_diffusion.sampling import *  # noqa: F403
+    from sde_diffusion.training import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its home on first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'sde_diffusion' has no name {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The lazy names and the loaded ones."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,58 @@
+"""One vector for each sample that says how noisy it is and, for a network with classes, what it shows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sde_diffusion.networks.features import level_features, per_sample
+
+LEVEL_FEATURES = 64
+
+
+class Conditioning(nn.Module):
+    """(c_time, label) -> (B, width). Label -1, or no label at all, stands for "any class" and has a vector of its own.
+
+    Leaving labels out during training, as classifier-free guidance asks, is the training loop's affair.
+    """
+
+    def __init__(self, width: int, classes: int | None = None) -> None:
+        super().__init__()
+        self.classes = classes
+        self.level = nn.Sequential(nn.Linear(LEVEL_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.label = None if classes is None else nn.Embedding(classes + 1, width)
+
+    def forward(self, c_time: Tensor | float, x: Tensor, label: Tensor | int | None = None) -> Tensor:
+        """The vectors (B, width) for x (B, *E); c_time is () or (B,), label None or integers of shape () or (B,)."""
+        vector = self.level(level_features(per_sample(c_time, x), LEVEL_FEATURES).to(x))
+        if self.label is None:
+            return _refuse(label, vector)
+        return vector + self.label(_rows(label, x, self.label.num_embeddings - 1))
+
+
+def _refuse(label: Tensor | int | None, vector: Tensor) -> Tensor:
+    """The vector, unless labels were given to a network without classes."""
+    if label is not None:
+        raise ValueError("this network was built without classes but got labels; build it with classes=K or drop them")
+    return vector
+
+
+def _rows(label: Tensor | int | None, x: Tensor, classes: int) -> Tensor:
+    """The row of the embedding for each sample, int64 (B,): the label, or the last row for -1 and None."""
+    rows = torch.as_tensor(-1 if label is None else label, device=x.device)
+    if rows.is_floating_point() or rows.shape not in ((), (x.shape[0],)):
+        raise ValueError(
+            f"labels are integers of shape () or ({x.shape[0]},), got {rows.dtype} of shape {tuple(rows.shape)}"
+        )
+    _check_range(rows, classes)
+    return torch.where(rows < 0, classes, rows).long().expand(x.shape[0])
+
+
+def _check_range(rows: Tensor, classes: int) -> None:
+    """Refuse labels beyond -1 .. classes - 1 where looking is free; on an accelerator the look-up itself fails."""
+    if torch.compiler.is_compiling() or rows.device.type != "cpu":
+        return
+    if rows.numel() and not -1 <= int(rows.min()) <= int(rows.max()) < classes:
+        raise ValueError(
+            f"labels lie in 0 .. {classes - 1}, or -1 for none, got {int(rows.min())} to {int(rows.max())}"
+        )

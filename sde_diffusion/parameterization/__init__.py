@@ -1,0 +1,10 @@
+"""What the raw network output means, one meaning a file."""
+
+from sde_diffusion.parameterization.base import Parameterization
+from sde_diffusion.parameterization.data import Data
+from sde_diffusion.parameterization.edm import EDM
+from sde_diffusion.parameterization.noise import Noise
+from sde_diffusion.parameterization.score import Score
+from sde_diffusion.parameterization.velocity import Velocity
+
+__all__ = ["EDM", "Data", "Noise", "Parameterization", "Score", "Velocity"]

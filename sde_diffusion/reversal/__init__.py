@@ -1,0 +1,25 @@
+"""Reverse-time equations and their clocks, one idea a file."""
+
+from sde_diffusion.reversal.ancestral import ancestral, ancestral_large, ddim
+from sde_diffusion.reversal.annealed_langevin import annealed_langevin
+from sde_diffusion.reversal.base import Clock, Reversal, in_log_snr
+from sde_diffusion.reversal.data_form import data_form
+from sde_diffusion.reversal.noise_form import noise_form
+from sde_diffusion.reversal.predictor_corrector import predictor_corrector
+from sde_diffusion.reversal.probability_flow import probability_flow
+from sde_diffusion.reversal.reverse_sde import reverse_sde
+
+__all__ = [
+    "Clock",
+    "Reversal",
+    "ancestral",
+    "ancestral_large",
+    "annealed_langevin",
+    "data_form",
+    "ddim",
+    "in_log_snr",
+    "noise_form",
+    "predictor_corrector",
+    "probability_flow",
+    "reverse_sde",
+]

@@ -1,0 +1,42 @@
+r"""The noise form: x/sigma in the clock lambda = log(sigma/alpha), dy/dlambda = -y + eps_hat.
+
+Exponential Euler on it is DDIM again; exponential Adams of k steps is DEIS, DPM-Solver of multistep kind.
+
+References:
+    Zhang & Chen, Fast Sampling of Diffusion Models with Exponential Integrator, 2022,
+        https://arxiv.org/abs/2204.13902
+    Lu et al., DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling, 2022,
+        https://arxiv.org/abs/2206.00927, equation (3.4)
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.elementary import exp
+from sde_diffusion.kernel import Kernel
+from sde_diffusion.reversal.base import Reversal, denoise_at, noise_clock
+from sde_diffusion.sde.base import LinearSDE
+from solvers.elementwise import Coefficient, scale
+from solvers.equations import SemilinearODE
+
+
+def noise_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
+    """The probability flow as a semilinear ODE of y = x/sigma."""
+    clock = noise_clock(sde)
+
+    def forcing(y: Tensor, reading: Coefficient) -> Tensor:
+        kernel = Kernel(exp(-reading), 1.0)
+        return kernel.noise(y, denoiser(y, kernel))
+
+    return Reversal(
+        SemilinearODE(-1.0, forcing),
+        clock,
+        clock.read(sde.horizon),
+        clock.read(sde.t_min),
+        sde.prior(),
+        encode=lambda x, reading: scale(1 / sde.sigma(clock.time(reading)), x),
+        decode=lambda y, reading: scale(sde.sigma(clock.time(reading)), y),
+        finish=denoise_at(sde, denoiser, clock),
+    )

@@ -1,0 +1,14 @@
+"""Forward processes, one a file."""
+
+from sde_diffusion.sde.base import SDE, LinearSDE
+from sde_diffusion.sde.brownian import Brownian
+from sde_diffusion.sde.cosine import Cosine
+from sde_diffusion.sde.ddpm import DDPM
+from sde_diffusion.sde.edm import EDM
+from sde_diffusion.sde.prior import GaussianPrior
+from sde_diffusion.sde.rectified import Rectified
+from sde_diffusion.sde.sub_vp import SubVP
+from sde_diffusion.sde.ve import VE
+from sde_diffusion.sde.vp import VP
+
+__all__ = ["DDPM", "EDM", "SDE", "VE", "VP", "Brownian", "Cosine", "GaussianPrior", "LinearSDE", "Rectified", "SubVP"]

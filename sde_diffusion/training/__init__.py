@@ -1,0 +1,50 @@
+"""Training: a loop that is a generator, an average of the weights, and checkpoints that resume bit for bit.
+
+    for progress in train(denoiser, sde, data, TrainSettings(steps=5000), folder="runs/moons"):
+        ...                                          # stop whenever you like; the same call goes on exactly there
+    model = fit(denoiser, sde, data)                 # the same behind a progress bar
+
+The names are loaded when they are first asked for: settings and run folders need no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, latest, load, load_average, save
+    from sde_diffusion.training.ema import EMA
+    from sde_diffusion.training.loop import Progress, fit, train
+    from sde_diffusion.training.run_folder import RunFolder
+    from sde_diffusion.training.settings import TrainSettings
+
+__all__ = [
+    "EMA",
+    "Checkpoint",
+    "CheckpointError",
+    "Progress",
+    "RunFolder",
+    "TrainSettings",
+    "fit",
+    "latest",
+    "load",
+    "load_average",
+    "save",
+    "train",
+]
+
+_HOMES = {
+    "checkpoint": "Checkpoint CheckpointError latest load load_average save",
+    "ema": "EMA",
+    "loop": "Progress fit train",
+    "run_folder": "RunFolder",
+    "settings": "TrainSettings",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)

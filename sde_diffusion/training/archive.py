@@ -1,0 +1,88 @@
+"""Where a run keeps itself while it trains: in a folder, or nowhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sde_diffusion.training import checkpoint, metrics_file
+from sde_diffusion.training.files import sweep
+from sde_diffusion.training.lock import locked
+from sde_diffusion.training.run_folder import RunFolder
+from sde_diffusion.training.state import TrainState
+
+
+class Archive(ABC):
+    """What the loop asks of the place it saves to."""
+
+    @contextmanager
+    def opened(self, state: TrainState) -> Iterator[None]:
+        """For the length of the block the place belongs to this run alone; `state` takes up what it holds."""
+        yield
+
+    @abstractmethod
+    def save(self, state: TrainState) -> None:
+        """Keep a settled state; one that is kept already costs nothing."""
+
+    @abstractmethod
+    def report(self, record: dict[str, Any]) -> None:
+        """Keep a report."""
+
+
+class Nowhere(Archive):
+    """Keeps nothing."""
+
+    def save(self, state: TrainState) -> None:
+        """Nothing."""
+
+    def report(self, record: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+class InFolder(Archive):
+    """Keeps the last `keep` checkpoints and all reports in a run's folder (see `run_folder`).
+
+    `identity` is what tells this run from others: a checkpoint of another one is refused. With `resume` False, a folder
+    that holds checkpoints is refused.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any], keep: int, resume: bool) -> None:
+        self.run, self.identity, self.keep, self.resume = RunFolder(folder), identity, keep, resume
+        self.saved: int | None = None
+
+    @contextmanager
+    def opened(self, state: TrainState) -> Iterator[None]:
+        """Lock the folder, sweep what a killed run left half written, and resume.
+
+        Raises FolderInUse for a second run; CheckpointError when no checkpoint is whole, or for another run's.
+        """
+        with locked(self.run.path):
+            self.run.checkpoints.mkdir(exist_ok=True)
+            sweep(self.run.path)
+            sweep(self.run.checkpoints)
+            self._take_up(state)
+            yield
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, then remove the oldest beyond `keep`. Raises OSError when it cannot be written."""
+        if state.step != self.saved:
+            checkpoint.save(self.run.checkpoints, state.checkpoint(self.identity))
+            self.saved = state.step
+            checkpoint.prune(self.run.checkpoints, self.keep, state.step)
+
+    def report(self, record: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        metrics_file.append(self.run.metrics_file, record)
+
+    def _take_up(self, state: TrainState) -> None:
+        path = checkpoint.latest(self.run.checkpoints)
+        if path is not None and not self.resume:
+            raise FileExistsError(f"{self.run.path} holds checkpoints up to {path.name}; resume or take another folder")
+        if path is not None:
+            state.take_up(checkpoint.load(path), self.identity, path)
+            self.saved = state.step
+            checkpoint.set_aside(self.run.checkpoints, state.step)
+        metrics_file.cut(self.run.metrics_file, state.step)

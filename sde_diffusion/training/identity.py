@@ -1,0 +1,30 @@
+"""What tells one run from another, so that a checkpoint is resumed only where going on is exact."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sde_diffusion.training.files import to_json
+from sde_diffusion.training.settings import TrainSettings
+
+_ROWS = 256
+
+
+def identity(settings: TrainSettings, data: Tensor, labels: Tensor | None, label_dropout: float) -> dict[str, Any]:
+    """The numbers that decide the weights and the digests of the data: what JSON holds, and reads back the same."""
+    known = {"data": digest(data), "labels": "none"}
+    if labels is not None:
+        known |= {"labels": digest(labels), "label_dropout": label_dropout}
+    return settings.deciding() | known
+
+
+def digest(table: Tensor) -> str:
+    """SHA-256 of the shape, the dtype and up to 256 rows, evenly spaced, of a table (N, *E): quick, on any device."""
+    spaced = torch.linspace(0, len(table) - 1, min(_ROWS, len(table)), dtype=torch.float64).round().long()
+    rows = table.detach()[spaced.to(table.device)].cpu().contiguous()
+    head = to_json([list(table.shape), str(table.dtype)])
+    return hashlib.sha256(head + rows.view(torch.uint8).numpy().tobytes()).hexdigest()

@@ -1,0 +1,232 @@
+"""The training loop, a generator: bars, plots and early stops belong to the caller, who leaves when it likes.
+
+Between two reports the loop runs without a look at the device, in which time interrupts wait for the end of a step.
+Whenever it is left, by a break, an interrupt, an error of the caller or its own end, the state of the last whole step
+is saved, and the same call goes on from there with the same bits (on one machine, with one number of threads): see
+`randomness` for why no generator's state is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.objectives.denoising import DenoisingScoreMatching
+from sde_diffusion.sde.base import LinearSDE
+from sde_diffusion.training.archive import Archive, InFolder, Nowhere
+from sde_diffusion.training.batches import Batches
+from sde_diffusion.training.ema import EMA
+from sde_diffusion.training.identity import identity
+from sde_diffusion.training.interrupts import held
+from sde_diffusion.training.randomness import borrowed, word
+from sde_diffusion.training.schedule import rate
+from sde_diffusion.training.settings import TrainSettings
+from sde_diffusion.training.state import TrainState
+from sde_diffusion.training.step import adam, update
+from sde_diffusion.training.tally import Tally
+
+__all__ = ["Objective", "Progress", "TrainSettings", "fit", "train"]
+
+Objective = Callable[..., Tensor]
+"""(denoiser, sde, x0 (B, *E), generator, **condition) -> losses (B,)."""
+
+_DEFAULTS, _DENOISING = TrainSettings(), DenoisingScoreMatching()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A report.
+
+    Attributes:
+        step: how many steps are done.
+        loss: the mean over the finite steps since the last report; NaN when there were none.
+        gradient_norm: likewise, before clipping.
+        learning_rate: that of the last step.
+        images_per_second: events a second since the last report, the caller's own time left out.
+        skipped: how many steps were skipped since the start of the run because their loss or gradient was not finite.
+    """
+
+    step: int
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    images_per_second: float
+    skipped: int
+
+
+def train(
+    denoiser: Denoiser,
+    sde: LinearSDE,
+    data: Tensor,
+    settings: TrainSettings = _DEFAULTS,
+    *,
+    objective: Objective = _DENOISING,
+    labels: Tensor | None = None,
+    label_dropout: float = 0.1,
+    folder: str | os.PathLike | None = None,
+    resume: bool = True,
+    device: torch.device | str = "cpu",
+    ema: EMA | None = None,
+) -> Iterator[Progress]:
+    """Train `denoiser` in place and yield a report every `log_every` steps and at the last one.
+
+    Args:
+        denoiser: moved to `device`; in train mode while the loop runs.
+        sde: the process that perturbs the data.
+        data: events (N, *E), floating point, on any device; batches take the dtype of the denoiser's parameters.
+        settings: see `TrainSettings`.
+        objective: the loss of each sample.
+        labels: int (N,), given to the denoiser as `label`; a share `label_dropout` of them is replaced by -1.
+        folder: the run's folder, which then holds `checkpoints/` and `metrics.jsonl`; nothing is kept without one.
+        resume: go on from the newest whole checkpoint of the folder. Without it, a folder that has any is refused.
+        ema: the average of the weights, to be read by the caller; made from the settings when left out.
+
+    Raises at the call:
+        TypeError, ValueError: data that are not finite (N, *E), labels that do not fit, nothing to train.
+    Raises from the generator:
+        FolderInUse, CheckpointError, FileExistsError: see `archive.InFolder`.
+        OSError: a checkpoint could not be written; the earlier ones stay.
+        FloatingPointError: `patience` steps in a row were skipped, or more by the next look at the device.
+    """
+    if not isinstance(denoiser, nn.Module):
+        raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; swap them")
+    device = torch.device(device)
+    optimizer = adam(denoiser.to(device), settings.learning_rate)
+    dtype = optimizer.param_groups[0]["params"][0].dtype
+    batches = Batches(data, labels, label_dropout, settings.seed, settings.batch_size, device, dtype)
+    state = TrainState(denoiser, _average(denoiser, settings, ema), optimizer, Tally(device))
+    known = {} if folder is None else identity(settings, data, labels, label_dropout)
+    archive = Nowhere() if folder is None else InFolder(Path(folder), known, settings.keep, resume)
+    return _Loop(state, settings, batches, objective, sde, archive).run()
+
+
+def fit(denoiser: Denoiser, sde: LinearSDE, data: Tensor, settings: TrainSettings = _DEFAULTS, **options) -> Denoiser:
+    """Run `train` to its end behind a progress bar and return the averaged model, a copy, in eval mode.
+
+    The argument is trained in place: it keeps the last weights, which the learning rate's fall to zero leaves nearly as
+    good as the average, and is left in eval mode too. `options` are those of `train`; the bar is silent off a terminal.
+    """
+    ema = options.pop("ema", None) or EMA(denoiser, settings.ema_decay)
+    reports = train(denoiser, sde, data, settings, ema=ema, **options)
+    with closing(reports), tqdm(total=settings.steps, unit="step", disable=None) as bar:  # pyright: ignore
+        for progress in reports:
+            bar.set_postfix(loss=f"{progress.loss:.4g}", refresh=False)
+            bar.update(progress.step - bar.n)
+    denoiser.eval()
+    return ema.model  # pyright: ignore[reportReturnType]
+
+
+@dataclass
+class _Loop:
+    state: TrainState
+    settings: TrainSettings
+    batches: Batches
+    objective: Objective
+    sde: LinearSDE
+    archive: Archive
+
+    def run(self) -> Iterator[Progress]:
+        with self.archive.opened(self.state), _training(self.state.model):
+            try:
+                while self.state.step < self.settings.steps:
+                    yield self._to_next_report()
+            finally:
+                if self.state.settled:
+                    self._save()
+
+    def _to_next_report(self) -> Progress:
+        begin, start = self.state.step, time.perf_counter()
+        due = _next(begin, self.settings.log_every, self.settings.steps)
+        while True:
+            with held() as interrupts:
+                self._advance(min(due, self._next_look()), interrupts)
+                progress = self._report(begin, start) if self.state.step == due else None
+                if self.state.step % self.settings.checkpoint_every == 0 or self.state.step == self.settings.steps:
+                    self._save()
+            if progress is not None:
+                return progress
+
+    def _next_look(self) -> int:
+        settings, step = self.settings, self.state.step
+        return min(_next(step, every, settings.steps) for every in (settings.checkpoint_every, settings.patience))
+
+    def _advance(self, until: int, interrupts: list) -> None:
+        """Steps until one is reached or an interrupt arrives; then a look at the device."""
+        with borrowed(self.batches.device) as seeded:
+            while self.state.step < until and not interrupts:
+                self._step(seeded(word(self.settings.seed, self.state.step)))
+        self._check_finite()
+
+    def _report(self, begin: int, start: float) -> Progress:
+        """Before the save of the same step, so that a checkpoint holds the sums of the next report."""
+        reading, done = self.state.tally.report(), self.state.step - begin
+        progress = Progress(
+            step=self.state.step,
+            loss=reading.loss,
+            gradient_norm=reading.gradient_norm,
+            learning_rate=rate(self.settings, self.state.step - 1),
+            images_per_second=done * self.settings.batch_size / max(time.perf_counter() - start, 1e-9),
+            skipped=reading.skipped,
+        )
+        self.archive.report(asdict(progress))
+        return progress
+
+    def _step(self, generator: torch.Generator) -> None:
+        state = self.state
+        state.settled = False
+        x0, condition = self.batches.at(state.step, generator)
+        losses = self.objective(state.model, self.sde, x0, generator, **condition)
+        update(state, losses, rate(self.settings, state.step), self.settings.clip)
+        state.step += 1
+        state.settled = True
+
+    def _check_finite(self) -> None:
+        worst = self.state.tally.read().worst
+        if worst >= self.settings.patience:
+            raise FloatingPointError(
+                f"the loss or its gradient was not finite for {worst} steps in a row by step {self.state.step}, which "
+                f"changed no parameter; lower the learning rate ({self.settings.learning_rate:g}) or the scale of the "
+                "data, in another folder"
+            )
+
+    def _save(self) -> None:
+        """Unsettled meanwhile: a save that fails is not tried again on the way out."""
+        self.state.settled = False
+        self.archive.save(self.state)
+        self.state.settled = True
+
+
+def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EMA:
+    ema = ema or EMA(denoiser, settings.ema_decay)
+    if ema.decay != settings.ema_decay or ema.count:
+        raise ValueError(
+            f"ema is a new EMA(denoiser, {settings.ema_decay}), got one of decay {ema.decay} after {ema.count} "
+            "updates; make one for this run"
+        )
+    ema.model.to(next(denoiser.parameters()).device)
+    return ema
+
+
+def _next(step: int, every: int, last: int) -> int:
+    """The first multiple of `every` after `step`, or `last`."""
+    return min((step // every + 1) * every, last)
+
+
+@contextmanager
+def _training(model: nn.Module) -> Iterator[None]:
+    """Train mode for the length of the block."""
+    before = model.training
+    model.train()
+    try:
+        yield
+    finally:
+        model.train(before)

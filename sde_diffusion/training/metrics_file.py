@@ -1,0 +1,50 @@
+"""A run's numbers over time: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from sde_diffusion.training.files import replace_file
+
+
+def append(path: Path, record: dict[str, Any]) -> None:
+    """Add a line. A number that JSON does not know, NaN or infinity, becomes null."""
+    known = {name: _known(value) for name, value in record.items()}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(known, allow_nan=False) + "\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file, none when there is no file; a last line that a crash cut short is left out.
+
+    Raises ValueError for a line in the middle that is no JSON object.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    records = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            records.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"line {number} of {path} is no JSON object; repair or remove it") from error
+    return records
+
+
+def cut(path: Path, step: int) -> None:
+    """Leave out what was written after `step`: a resumed run writes it again."""
+    records = read(path)
+    kept = [record for record in records if record.get("step", 0) <= step]
+    if path.exists() and path.read_bytes() != (content := _lines(kept)):
+        replace_file(path, content)
+
+
+def _lines(records: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

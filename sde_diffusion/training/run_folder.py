@@ -1,0 +1,158 @@
+"""A run's folder says how the run was made.
+
+    runs/NAME/config.json                the caller's configuration; put the seed in it
+    runs/NAME/versions.json              a list: Python, packages, platform and git state at the start, and at each
+                                         resumption where they had changed
+    runs/NAME/metrics.jsonl              the reports, one a line
+    runs/NAME/checkpoints/step-000500/   see `checkpoint`
+    runs/NAME/lock                       held by the process that trains
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from sde_diffusion.training.files import replace_file, to_json
+
+_PACKAGES = ("sde-diffusion", "torch", "numpy", "safetensors", "scipy", "torchvision")
+
+
+@dataclass(frozen=True)
+class RunFolder(os.PathLike):
+    """The places in a run's folder; `create` makes one. It stands for its path wherever a path is asked for."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | os.PathLike, config: dict[str, Any]) -> Self:
+        """Make the folder of a run, or find it again for the same configuration.
+
+        Raises ValueError when the folder holds another run or something else, TypeError when `config` is not JSON.
+        """
+        run, wanted = cls(Path(path)), _normal(config)
+        run.path.mkdir(parents=True, exist_ok=True)
+        if not run.config_file.exists():
+            _refuse_foreign(run.path)
+            replace_file(run.config_file, to_json(wanted))
+        _refuse_other(run, wanted)
+        run._record(environment())
+        return run
+
+    def __fspath__(self) -> str:
+        """The path."""
+        return os.fspath(self.path)
+
+    @property
+    def config_file(self) -> Path:
+        """The caller's configuration."""
+        return self.path / "config.json"
+
+    @property
+    def versions_file(self) -> Path:
+        """What the run was made with."""
+        return self.path / "versions.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The reports."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def config(self) -> dict[str, Any]:
+        """The configuration that the run was made with; ValueError when its file is damaged."""
+        return _read(self.config_file)
+
+    def versions(self) -> list[dict[str, Any]]:
+        """The environments that the run has seen, the first one first."""
+        return _read(self.versions_file) if self.versions_file.exists() else []
+
+    def _record(self, now: dict[str, Any]) -> None:
+        seen = self.versions()
+        if not seen or seen[-1] != now:
+            replace_file(self.versions_file, to_json([*seen, now]))
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python and the packages, the platform, and the git state of the working directory if it has one."""
+    found = {name: _version(name) for name in _PACKAGES}
+    packages = {name: version for name, version in found.items() if version is not None}
+    git = git_state(Path.cwd())
+    made_with = {"packages": packages, "platform": platform.platform(), "python": platform.python_version()}
+    return made_with | ({} if git is None else {"git": git})
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """{"commit": hash, "dirty": whether anything differs from it}; None without git, a repository or a commit."""
+    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+    return None if commit is None or changes is None else {"commit": commit.strip(), "dirty": bool(changes.strip())}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says, without the helper programs that a repository may ask for; None when it fails."""
+    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _refuse_foreign(path: Path) -> None:
+    strangers = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+    if strangers:
+        raise ValueError(f"{path} holds {strangers[0]!r} and no config.json, so it is no run; take an empty folder")
+
+
+def _refuse_other(run: RunFolder, wanted: dict[str, Any]) -> None:
+    there, here = _flat(run.config()), _flat(wanted)
+    differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    if differing:
+        key = differing[0]
+        raise ValueError(
+            f"{run.path} holds another run: {key} is {there.get(key, 'absent')} there and "
+            f"{here.get(key, 'absent')} here; take another folder, or ask for the same"
+        )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Dotted names and JSON spellings of what a configuration holds."""
+    if isinstance(value, dict) and value:
+        parts = [_flat(part, f"{prefix}.{key}" if prefix else key) for key, part in value.items()]
+        return {key: spelling for part in parts for key, spelling in part.items()}
+    return {prefix: json.dumps(value)}
+
+
+def _normal(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as it will be read back: tuples as lists, keys as strings."""
+    if not isinstance(config, dict):
+        raise TypeError(f"config is a dict, got {type(config).__name__}; give dataclasses.asdict of it")
+    try:
+        return json.loads(json.dumps(config))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"config holds what JSON cannot ({error}); use numbers, strings, lists and dicts") from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged; restore it from a backup or take another folder") from error

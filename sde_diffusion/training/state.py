@@ -1,0 +1,72 @@
+"""What changes while a model is trained, all of it: a checkpoint holds this and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, fill
+from sde_diffusion.training.ema import EMA
+from sde_diffusion.training.tally import Tally
+
+
+@dataclass
+class TrainState:
+    """The model, its average, the optimizer, the sums of the report in progress, and how many steps are done.
+
+    `settled` is False while a step is under way: only a settled state is worth saving.
+    """
+
+    model: nn.Module
+    ema: EMA
+    optimizer: torch.optim.Optimizer
+    tally: Tally
+    step: int = 0
+    settled: bool = True
+
+    def checkpoint(self, identity: dict) -> Checkpoint:
+        """The state as a checkpoint of the run that `identity` tells from others."""
+        return Checkpoint(
+            step=self.step,
+            model=self.model.state_dict(),
+            ema=self.ema.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            state={"averaged": self.ema.count, "identity": identity, "tally": self.tally.state()},
+        )
+
+    def take_up(self, checkpoint: Checkpoint, identity: dict, source: Path) -> None:
+        """Go on from a checkpoint; CheckpointError when it is of another run or another model."""
+        _check_identity(checkpoint.state.get("identity"), identity, source)
+        fill(self.model, checkpoint.model, source)
+        fill(self.ema.model, checkpoint.ema, source)
+        try:
+            self.optimizer.load_state_dict(checkpoint.optimizer)
+            _check_moments(self.optimizer)
+            self.tally.load(checkpoint.state["tally"])
+            self.ema.count = checkpoint.state["averaged"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
+        self.step = checkpoint.step
+
+
+def _check_moments(optimizer: torch.optim.Optimizer) -> None:
+    """ValueError unless every moment has its parameter's shape: torch's fused kernels do not look."""
+    for parameter, moments in optimizer.state.items():
+        wrong = [name for name, value in moments.items() if name != "step" and value.shape != parameter.shape]
+        if wrong:
+            raise ValueError(f"{wrong[0]} has another shape than its parameter; the optimizer is of another model")
+
+
+def _check_identity(there: object, here: dict, source: Path) -> None:
+    if not isinstance(there, dict):
+        raise CheckpointError(f"{source} is foreign: it does not say which run it is of")
+    differing = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            f"{source} is of another run: {name} is {there.get(name)} there and {here.get(name)} here; "
+            "ask for the same, or train in another folder"
+        )

@@ -1,0 +1,64 @@
+"""Sums over the steps, kept on the device, so that a step never waits for a number to travel."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Reading(NamedTuple):
+    """The sums on the host. Means are over the finite steps since the last report; NaN when there were none."""
+
+    loss: float
+    gradient_norm: float
+    skipped: int
+    worst: int
+
+
+class Tally:
+    """Six numbers: sum of losses, of gradient norms, finite steps, steps skipped in all, those in a row, the worst row.
+
+    The first three run since the last report, the worst row since the last reading; all of them are state: a resumed
+    run reports the same means.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.numbers = torch.zeros(6, device=device)
+
+    @torch.no_grad()
+    def add(self, loss: Tensor, norm: Tensor) -> Tensor:
+        """Count a step by its loss () and gradient norm (); 0. or 1. on the device: whether it must be skipped."""
+        good = torch.isfinite(loss + norm)
+        pair = torch.stack([loss, norm]).to(self.numbers)
+        new = torch.cat([torch.where(good, pair, 0.0), torch.stack([good, ~good]).to(self.numbers)])
+        self.numbers[:4] += new
+        row = (self.numbers[4] + 1) * new[3]
+        self.numbers[5] = torch.maximum(self.numbers[5], row)
+        self.numbers[4] = row
+        return new[3]
+
+    def read(self) -> Reading:
+        """Wait for the device. The worst row starts again at the row in progress."""
+        loss, norm, counted, skipped, row, worst = self.numbers.tolist()
+        self.numbers[5] = row
+        means = (loss / counted, norm / counted) if counted else (math.nan, math.nan)
+        return Reading(*means, int(skipped), int(worst))
+
+    def report(self) -> Reading:
+        """The same, and the means start again."""
+        reading = self.read()
+        self.numbers[:3] = 0
+        return reading
+
+    def state(self) -> list[float]:
+        """The numbers, for a checkpoint."""
+        return self.numbers.tolist()
+
+    def load(self, numbers: list[float]) -> None:
+        """Go on from `state()`; ValueError for anything else."""
+        if len(numbers) != len(self.numbers):
+            raise ValueError(f"a tally has {len(self.numbers)} numbers, got {len(numbers)}; the checkpoint is foreign")
+        self.numbers.copy_(torch.tensor(numbers))

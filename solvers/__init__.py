@@ -1,0 +1,55 @@
+"""Numerics of ordinary and stochastic differential equations: equations, paths, grids, methods, the one loop.
+
+This package knows nothing of scores, denoisers or networks: it would serve a physicist who has never heard of
+diffusion models. Everyday names are re-exported here; every method also lives in a file of its own.
+"""
+
+from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE, TargetFamily
+from solvers.grids import fixed, geometric, power, through, uniform
+from solvers.integrate import FixedGrid, Solver, integrate
+from solvers.method import Method, Order
+from solvers.methods.adams_bashforth import AdamsBashforth
+from solvers.methods.ancestral import Ancestral
+from solvers.methods.euler import Euler
+from solvers.methods.euler_maruyama import EulerMaruyama
+from solvers.methods.exponential_adams import ExponentialAdams
+from solvers.methods.exponential_euler import ExponentialEuler
+from solvers.methods.heun import Heun
+from solvers.methods.runge_kutta import RK4
+from solvers.methods.stochastic_heun import StochasticHeun
+from solvers.wiener import FreshIncrements, KeyedIncrements, WienerPath
+from solvers.wiener_tree import WienerTree
+
+__all__ = [
+    "ODE",
+    "RK4",
+    "AdamsBashforth",
+    "Ancestral",
+    "DiagonalSDE",
+    "Equation",
+    "Euler",
+    "EulerMaruyama",
+    "ExponentialAdams",
+    "ExponentialEuler",
+    "FixedGrid",
+    "FreshIncrements",
+    "Heun",
+    "ItoSDE",
+    "KeyedIncrements",
+    "MarkovChain",
+    "Method",
+    "Order",
+    "SemilinearODE",
+    "SemilinearSDE",
+    "Solver",
+    "StochasticHeun",
+    "TargetFamily",
+    "WienerPath",
+    "WienerTree",
+    "fixed",
+    "geometric",
+    "integrate",
+    "power",
+    "through",
+    "uniform",
+]

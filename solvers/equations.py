@@ -1,0 +1,100 @@
+"""Equations are data: frozen records of callables, no behaviour.
+
+Shapes: a state x is (B, *E); a time t is a float (one time for the whole batch) or a float64 tensor (B,) (one for each
+sample). Time may run in either direction: a step from t to s uses the signed step s - t and the signed increment
+W(s) - W(t), whose variance is |s - t|.
+
+Convention: every stochastic equation is meant in the sense of Ito. Integrated downwards, dx = drift dt + diffusion dW
+reads x_s = x_t + drift(x_t, t) (s - t) + diffusion(t) (W(s) - W(t)): the coefficients are taken where the step begins,
+and the increments seen so far are independent of those still to come, in whichever direction the clock runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from solvers.elementwise import Coefficient
+
+Field = Callable[[Tensor, Coefficient], Tensor]
+"""A vector field (x: (B, *E), t) -> (B, *E)."""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """What a method integrates. `stochastic` says whether it needs a noise path."""
+
+    stochastic: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class ODE(Equation):
+    """dx/dt = drift(x, t)."""
+
+    drift: Field
+
+
+@dataclass(frozen=True)
+class ItoSDE(Equation):
+    """dx = drift(x, t) dt + diffusion(t) dW with additive noise: diffusion(t) is one number for each time."""
+
+    stochastic: ClassVar[bool] = True
+    drift: Field
+    diffusion: Callable[[Coefficient], Coefficient]
+
+
+@dataclass(frozen=True)
+class DiagonalSDE(Equation):
+    """dx = drift(x, t) dt + diffusion(x, t) * dW, coordinate by coordinate: diffusion has the shape of x."""
+
+    stochastic: ClassVar[bool] = True
+    drift: Field
+    diffusion: Field
+
+
+@dataclass(frozen=True)
+class SemilinearODE(Equation):
+    """dy/dt = rate y + forcing(y, t), with a constant rate: exponential methods integrate the linear part exactly."""
+
+    rate: float
+    forcing: Field
+
+
+@dataclass(frozen=True)
+class SemilinearSDE(Equation):
+    """dy = (rate y + forcing(y, t)) dt + dN with N a Gaussian martingale.
+
+    `spread(t, s)` is the standard deviation of the stochastic convolution, the integral over [t, s] of
+    exp(rate (s - tau)) dN(tau), in closed form.
+    """
+
+    stochastic: ClassVar[bool] = True
+    rate: float
+    forcing: Field
+    spread: Callable[[Coefficient, Coefficient], Coefficient]
+
+
+@dataclass(frozen=True)
+class MarkovChain(Equation):
+    """x_s given x_t is N(mean(x_t, t, s), spread(t, s)^2 I): a chain that is told its grid."""
+
+    stochastic: ClassVar[bool] = True
+    mean: Callable[[Tensor, Coefficient, Coefficient], Tensor]
+    spread: Callable[[Coefficient, Coefficient], Coefficient]
+
+
+@dataclass(frozen=True)
+class TargetFamily(Equation):
+    """A transport equation together with the laws p_t that it should follow, each known by its score.
+
+    A predictor integrates `transport`; a corrector runs a Markov chain at fixed t that leaves p_t invariant, with steps
+    in proportion to `scale(t)`, the length over which the score of p_t changes.
+    """
+
+    stochastic: ClassVar[bool] = True
+    transport: Equation
+    score: Field
+    scale: Callable[[Coefficient], Coefficient]

@@ -1,0 +1,83 @@
+"""Time grids: a spacing maps (start, stop, steps) to a float64 tensor of steps + 1 times, in either direction.
+
+Spacings are plain functions, or functions that return one: `power(7)`, `through(log, exp)`, `fixed(array)`.
+
+References:
+    Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
+        https://arxiv.org/abs/2206.00364, equation (5): the power spacing with rho = 7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Spacing = Callable[[float, float, int], Tensor]
+
+
+def uniform(start: float, stop: float, steps: int) -> Tensor:
+    """Equal steps."""
+    if steps < 1:
+        raise ValueError(f"a grid needs at least one step, got {steps}; ask for steps >= 1")
+    return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
+
+
+def through(forward: Callable[[float], float], backward: Callable[[float], float], spacing: Spacing = uniform) -> Spacing:
+    """The spacing applied to u = forward(t), brought back by t = backward(u); the end points are kept exactly."""
+
+    def warped(start: float, stop: float, steps: int) -> Tensor:
+        inner = spacing(forward(start), forward(stop), steps)[1:-1].tolist()
+        return torch.tensor([start, *map(backward, inner), stop], dtype=torch.float64)
+
+    return warped
+
+
+def power(rho: float) -> Spacing:
+    """t^(1/rho) is uniform: rho = 1 uniform, rho = 2 quadratic, rho = 7 that of Karras et al. Times must be >= 0."""
+    return through(lambda t: _root(t, rho), lambda u: u**rho)
+
+
+def _root(t: float, rho: float) -> float:
+    if t < 0 or rho <= 0:
+        raise ValueError(f"power spacing needs times >= 0 and rho > 0, got t = {t}, rho = {rho}; use uniform")
+    return t ** (1 / rho)
+
+
+def geometric(start: float, stop: float, steps: int) -> Tensor:
+    """Equal ratios: log t is uniform. Times must be > 0."""
+    if start <= 0 or stop <= 0:
+        raise ValueError(f"geometric spacing needs times > 0, got {start} and {stop}; stop above zero or use power")
+    return through(math.log, math.exp)(start, stop, steps)
+
+
+def fixed(times: Sequence[float] | Tensor) -> Spacing:
+    """The caller's own grid; the ends and the number of steps asked for must be the grid's."""
+    grid = torch.as_tensor(times, dtype=torch.float64).clone()
+
+    def given(start: float, stop: float, steps: int) -> Tensor:
+        if steps != len(grid) - 1:
+            raise ValueError(f"the given grid has {len(grid) - 1} steps, {steps} were asked for; make them equal")
+        if not (math.isclose(start, grid[0].item()) and math.isclose(stop, grid[-1].item(), abs_tol=1e-12)):
+            raise ValueError(
+                f"the given grid runs from {grid[0].item():g} to {grid[-1].item():g}, "
+                f"the equation from {start:g} to {stop:g}; give a grid with these ends"
+            )
+        return grid
+
+    return given
+
+
+def check_grid(grid: Tensor) -> list[float]:
+    """The grid as Python floats. Raises ValueError unless it is finite (its last time may be infinite) and monotone."""
+    if grid.ndim != 1 or len(grid) < 2:
+        raise ValueError(f"a grid is a vector of at least two times, got shape {tuple(grid.shape)}; ask for steps >= 1")
+    times = grid.to(torch.float64).tolist()
+    steps = [s - t for t, s in zip(times, times[1:], strict=False)]
+    if not all(map(math.isfinite, times[:-1])) or math.isnan(times[-1]):
+        raise ValueError("a grid's times must be finite; only the last one may be infinite")
+    if not (all(h > 0 for h in steps) or all(h < 0 for h in steps)):
+        raise ValueError("a grid must be strictly increasing or strictly decreasing; remove repeated times")
+    return times

@@ -1,0 +1,111 @@
+"""The one loop. It is a generator, so that progress bars, plots, trajectories and early stops belong to the caller."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from solvers.equations import Equation
+from solvers.grids import Spacing, check_grid, uniform
+from solvers.method import Method
+from solvers.wiener import WienerPath
+
+
+def integrate(
+    method: Method, equation: Equation, x: Tensor, grid: Tensor, path: WienerPath | None = None
+) -> Iterator[tuple[float, Tensor]]:
+    """Yield (time, state) after each step along the grid; the initial state is not yielded.
+
+    Args:
+        x: the state at grid[0], shape (B, *E), floating point.
+        grid: strictly monotone times, shape (steps + 1,).
+        path: the noise of a stochastic equation, None for a deterministic one.
+
+    Raises:
+        TypeError: the method does not integrate this kind of equation, or the noise is missing.
+        ValueError: the grid or the state is not one that can be integrated.
+    """
+    check(method, equation, path)
+    check_state(x)
+    return _steps(method, equation, x, check_grid(grid), path)
+
+
+def _steps(
+    method: Method, equation: Equation, x: Tensor, times: list[float], path: WienerPath | None
+) -> Iterator[tuple[float, Tensor]]:
+    state = method.init(equation, x, times)
+    for t, s in pairwise(times):
+        x, state = method.step(equation, x, t, s, path, state)
+        yield s, x
+
+
+def check(method: Method, equation: Equation, path: WienerPath | None) -> None:
+    """Refuse, before the first step, what cannot be integrated. Raises TypeError."""
+    if not isinstance(method, Method):
+        raise TypeError(f"a method is wanted, got {method!r}; pass an instance such as Heun()")
+    if type(equation) not in method.orders:
+        kinds = " or ".join(kind.__name__ for kind in method.orders)
+        raise TypeError(
+            f"{type(method).__name__} integrates {kinds}, got {type(equation).__name__}; "
+            "choose a method whose `orders` names this equation, or another equation"
+        )
+    check_path(equation, path)
+
+
+def check_path(equation: Equation, path: WienerPath | None) -> None:
+    """A stochastic equation needs a path, a deterministic one takes none. Raises TypeError."""
+    if equation.stochastic and path is None:
+        raise TypeError(
+            f"{type(equation).__name__} is stochastic and no noise was given; pass noise=, such as a WienerTree"
+        )
+    if path is not None and not equation.stochastic:
+        raise TypeError(f"{type(equation).__name__} is deterministic and noise was given; leave noise out")
+
+
+def check_state(x: Tensor) -> None:
+    """A state is a floating-point tensor with a batch axis. Raises TypeError or ValueError."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"a state is a floating-point tensor, got {kind}; convert it with .float() or .double()")
+    if x.ndim < 1:
+        raise ValueError("a state has shape (B, *E), got a scalar; add the batch axis with x[None]")
+    if x.device.type == "cpu" and not torch.isfinite(x).all():
+        raise ValueError("the initial state holds NaN or infinity; look at where it comes from before integrating it")
+
+
+class Solver(ABC):
+    """Anything that carries a state from start to stop along an equation: our loops and foreign engines alike."""
+
+    @abstractmethod
+    def __call__(
+        self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
+    ) -> Tensor:
+        """The state at `stop`, shape (B, *E), from x at `start`; stop may be below start."""
+
+
+@dataclass(frozen=True)
+class FixedGrid(Solver):
+    """A method on a grid of a given number of steps: `FixedGrid(Heun(), 20)`, `FixedGrid(Heun(), 18, power(7))`."""
+
+    method: Method
+    steps: int
+    spacing: Spacing = uniform
+
+    def __call__(
+        self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
+    ) -> Tensor:
+        """The last state of `trajectory`."""
+        for _, x in self.trajectory(equation, x, start, stop, noise):  # noqa: B007
+            pass
+        return x
+
+    def trajectory(
+        self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
+    ) -> Iterator[tuple[float, Tensor]]:
+        """Yield (time, state) after each step."""
+        return integrate(self.method, equation, x, self.spacing(start, stop, self.steps), noise)

@@ -1,0 +1,123 @@
+"""What every test shares: settings of hypothesis and torch, the slow tests, and the watch over the global generator."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from types import FunctionType
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: a test opens no window
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+# One thread: the tensors of a test are too small to share, and bits are equal only at one and the same thread count.
+torch.set_num_threads(1)
+
+# `too_slow` judges the machine and its other guests, not the code.
+_ALWAYS = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("ci", derandomize=True, max_examples=20, **_ALWAYS)
+settings.register_profile("deep", max_examples=500, **_ALWAYS)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+# Slow tests: asked for by --slow, CI_SLOW=1 or an -m expression that names them.
+
+_left_out = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too (as CI_SLOW=1 does)")
+
+
+def _slow_wanted(config) -> bool:
+    asked = os.environ.get("CI_SLOW", "0") not in ("", "0")
+    return asked or config.getoption("--slow") or "slow" in (config.option.markexpr or "")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if _slow_wanted(config):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        config.stash[_left_out] = len(slow)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.stash.get(_left_out, 0):
+        terminalreporter.write_line(f"{config.stash[_left_out]} slow left out: --slow or CI_SLOW=1 runs them too")
+
+
+# The global generator of torch belongs to the caller: a sampler, a loss or a path that draws from it gives another
+# sample in another program. Two uses are fair: a network's initial weights (torch.nn.init), and setting the state.
+
+
+class GlobalGenerator:
+    """The state of torch's global generator as the fair uses leave it; whatever else moves it is a leak."""
+
+    def __init__(self) -> None:
+        self.leaked = False
+        self.forgive()
+
+    def look(self) -> None:
+        self.leaked = self.leaked or not torch.equal(self._state, torch.get_rng_state())
+
+    def forgive(self) -> None:
+        self._state = torch.get_rng_state()
+
+
+_watch: GlobalGenerator | None = None
+
+
+def _fair(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        watch = _watch
+        if watch is None:
+            return function(*args, **kwargs)
+        watch.look()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            watch.forgive()
+
+    return call
+
+
+def _watch_fair_uses() -> None:
+    """Wraps the fair functions wherever torch holds them: torch.nn's own modules import some by name."""
+    initialisers = [f for name, f in vars(torch.nn.init).items() if name.endswith("_") and not name.startswith("_")]
+    fair = {f: _fair(f) for f in [*initialisers, torch.manual_seed, torch.set_rng_state] if isinstance(f, FunctionType)}
+    places = [name for name in sys.modules if name in ("torch", "torch.random") or name.startswith("torch.nn.")]
+    for module in map(sys.modules.get, places):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, FunctionType) and value in fair:
+                setattr(module, name, fair[value])
+
+
+_watch_fair_uses()
+
+
+@pytest.fixture(autouse=True)
+def global_generator(request):
+    """Starts every test from one state of the global generator, and fails a test whose code draws from it.
+
+    The marker `global_rng` lifts the second half where such a draw is what the test is about.
+    """
+    global _watch
+    torch.manual_seed(0)
+    _watch = watch = GlobalGenerator()
+    yield watch
+    _watch = None
+    watch.look()
+    if watch.leaked and not request.node.get_closest_marker("global_rng"):
+        pytest.fail(
+            "this test drew from torch's global generator: pass a torch.Generator to what draws, let weights start "
+            "through torch.nn.init, or mark the test `global_rng` where that draw is its subject",
+            pytrace=False,
+        )

@@ -1,0 +1,91 @@
+"""The discrete chain: its posterior, its limit, and its round trip to continuous time."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sde_diffusion.sde import DDPM, VE, VP
+
+tables = st.lists(st.floats(1e-4, 0.9), min_size=2, max_size=40).map(tuple)
+
+
+@given(tables)
+def test_the_process_meets_the_chain_at_every_node(betas):
+    """alpha and sigma at t = i/N are those of the product of the steps, computed step by step."""
+    sde = DDPM(betas)
+    alpha, variance = 1.0, 0.0
+    for i, beta in enumerate(betas, 1):
+        alpha, variance = math.sqrt(1 - beta) * alpha, (1 - beta) * variance + beta
+        assert sde.alpha(sde.node(i)) == pytest.approx(alpha, rel=1e-9)
+        assert sde.sigma(sde.node(i)) ** 2 == pytest.approx(variance, rel=1e-9)
+        assert sde.alpha_bar(i) == pytest.approx(alpha**2, rel=1e-9)
+        step = sde.transition(sde.node(i), sde.node(i - 1))
+        assert step.sigma**2 == pytest.approx(beta, rel=1e-7)
+
+
+@given(tables, st.integers(2, 40))
+def test_the_papers_posterior_is_the_processs_posterior(betas, i):
+    sde = DDPM(betas)
+    i = 2 + (i - 2) % (sde.steps - 1)
+    x_i, x0 = torch.tensor([[1.3]], dtype=torch.float64), torch.tensor([[-0.4]], dtype=torch.float64)
+    mean, std = sde.posterior_of_step(x_i, x0, i)
+    expected_mean, expected_std = sde.posterior(x_i, x0, sde.node(i), sde.node(i - 1))
+    torch.testing.assert_close(mean, expected_mean, rtol=1e-7, atol=1e-10)
+    assert std == pytest.approx(expected_std, rel=1e-7)
+
+
+def test_the_chain_converges_to_the_standard_normal():
+    """KL(q(x_N | x_0) || N(0, 1)) for x_0 = 1, in nats: small for the default table, and smaller for a longer one."""
+
+    def kl(sde: DDPM) -> float:
+        alpha, variance = math.sqrt(sde.alpha_bar(sde.steps)), 1 - sde.alpha_bar(sde.steps)
+        return 0.5 * (variance + alpha**2 - 1 - math.log(variance))
+
+    default = DDPM()
+    assert kl(default) < 1e-4
+    assert kl(DDPM(default.betas * 2)) < 1e-4 * kl(default)
+    assert kl(DDPM(default.betas[:300])) > 1e-2
+
+
+def test_a_process_becomes_a_chain_and_comes_back():
+    vp = VP(beta_min=0.2, beta_max=15.0, horizon=2.0)
+    chain = DDPM.from_process(vp, 50)
+    for i in range(1, 51):
+        t = chain.node(i)
+        assert chain.alpha(t) == pytest.approx(vp.alpha(t), rel=1e-10)
+        assert chain.sigma(t) == pytest.approx(vp.sigma(t), rel=1e-10)
+
+
+def test_the_chains_rate_converges_to_the_processs():
+    """beta of the chain -> beta(t) of the process with an error that halves when the steps double."""
+    vp = VP()
+
+    def worst(steps: int) -> float:
+        chain = DDPM.from_process(vp, steps)
+        return max(abs(chain.beta(u) - vp.beta(u)) for u in (0.1234, 0.5678, 0.9012))
+
+    errors = [worst(n) for n in (100, 400, 1600)]
+    assert errors[0] < 0.11
+    assert errors[2] < errors[0] / 8
+
+
+def test_a_chain_is_made_of_variance_preserving_processes_only():
+    with pytest.raises(ValueError, match="VE does not preserve variance"):
+        DDPM.from_process(VE())
+
+
+def test_the_cosine_table_is_the_papers():
+    """alpha_bar(t) = cos^2((t + s)/(1 + s) pi/2) over its value at 0, until the clip takes over at the end."""
+    chain = DDPM.cosine(100)
+
+    def f(u: float) -> float:
+        return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    for i in (1, 20, 50, 99):
+        assert chain.alpha_bar(i) == pytest.approx(f(i / 100) / f(0), rel=1e-9)
+    assert chain.betas[-1] == 0.999

@@ -1,0 +1,109 @@
+"""Exact problems for measuring orders, and paths that make moments exact instead of sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from solvers import ODE, DiagonalSDE, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE, WienerPath
+
+
+def observed_order(errors: list[float]) -> float:
+    """The slope of log(error) from the last halving of the step; errors are given at n, 2n, 4n, ..."""
+    return math.log2(errors[-2] / errors[-1])
+
+
+# Manufactured solutions y*(t): an equation whose exact solution is known whatever its kind.
+
+SOLUTIONS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "sine": (lambda t: math.sin(2 * t) + 2, lambda t: 2 * math.cos(2 * t)),
+    "decay": (lambda t: 1 / (1 + t), lambda t: -1 / (1 + t) ** 2),
+    "growth": (lambda t: math.exp(0.7 * t), lambda t: 0.7 * math.exp(0.7 * t)),
+}
+
+
+def manufactured(kind: type, name: str, rate: float = -1.0):
+    """The equation of the given kind with solution y*; the sine of the defect makes it nonlinear."""
+    exact, slope = SOLUTIONS[name]
+
+    def drift(x: Tensor, t) -> Tensor:
+        return slope(t) + torch.sin(exact(t) - x)
+
+    if kind is SemilinearODE:
+        return SemilinearODE(rate, lambda x, t: drift(x, t) - rate * x), exact
+    assert kind is ODE
+    return ODE(drift), exact
+
+
+# Stochastic problems dx = drift dt + diffusion dW, additive, with known linear moments.
+
+
+def linear_additive(kind: type, rate: float = -0.8):
+    """dx = (rate x + cos t) dt + (1 + t/2) dW in the form that the kind asks for."""
+
+    def drift(x: Tensor, t) -> Tensor:
+        return rate * x + math.cos(t)
+
+    def g(t) -> float:
+        return 1 + t / 2
+
+    if kind is ItoSDE:
+        return ItoSDE(drift, g)
+    if kind is SemilinearSDE:
+        return SemilinearSDE(rate, lambda x, t: torch.full_like(x, math.cos(t)), lambda t, s: _spread(rate, t, s))
+    assert kind is MarkovChain
+    return MarkovChain(lambda x, t, s: x + (s - t) * drift(x, t), lambda t, s: g(t) * abs(s - t) ** 0.5)
+
+
+def _spread(rate: float, t: float, s: float) -> float:
+    """The exact convolution of g(tau) = 1 + tau/2 by 20-point Gauss-Legendre quadrature."""
+    u, w = map(torch.from_numpy, __import__("numpy").polynomial.legendre.leggauss(20))
+    tau = t + (s - t) * (u + 1) / 2
+    return math.sqrt(abs(s - t) / 2 * float((w * torch.exp(2 * rate * (s - tau)) * (1 + tau / 2) ** 2).sum()))
+
+
+def linear_moments(start: float, stop: float, x0: float, rate: float = -0.8) -> tuple[float, float]:
+    """Mean and variance at `stop` of `linear_additive` from x0 at `start`, in either direction, by quadrature."""
+    u, w = map(torch.from_numpy, __import__("numpy").polynomial.legendre.leggauss(40))
+    tau = start + (stop - start) * (u + 1) / 2
+    w = w * (stop - start) / 2
+    mean = math.exp(rate * (stop - start)) * x0 + float((w * torch.exp(rate * (stop - tau)) * tau.cos()).sum())
+    return mean, abs(float((w * torch.exp(2 * rate * (stop - tau)) * (1 + tau / 2) ** 2).sum()))
+
+
+class Impulses(WienerPath):
+    """A batch of paths, one impulse each: sample k moves by sqrt|h| in step k and stands still in all others.
+
+    A method on a linear equation is linear in the increments, so the sum over k of (response to impulse k)^2 is the
+    exact variance of its result: a weak order is measured without a single random number. The last sample gets no
+    impulse at all: its result is the mean.
+    """
+
+    def __init__(self, grid: Tensor):
+        self.steps = len(grid) - 1
+        self.step_of = {t: k for k, t in enumerate(grid.tolist())}
+
+    @property
+    def batch(self) -> int:
+        return self.steps + 1
+
+    def increment(self, t, s):
+        dw = torch.zeros(self.batch, 1, dtype=torch.float64)
+        dw[self.step_of[t]] = abs(s - t) ** 0.5
+        return dw
+
+    def channel(self, k):
+        raise ValueError("impulses have one channel")
+
+    def moments(self, result: Tensor) -> tuple[float, float]:
+        """Mean and variance of the method's result, from the final states of the batch."""
+        mean = result[-1].item()
+        return mean, float(((result[:-1] - mean) ** 2).sum())
+
+
+def geometric_brownian(drift: float = 0.5, volatility: float = 0.6) -> DiagonalSDE:
+    """dx = drift x dt + volatility x dW, with x_t = x_0 exp((drift - volatility^2/2) t + volatility W_t)."""
+    return DiagonalSDE(lambda x, t: drift * x, lambda x, t: volatility * x)

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from solvers.elementwise import axpy, scale
@@ -74,12 +75,12 @@ def _row_to_infinity(decay: float, rate: float, count: int) -> Row:
     return 0.0, (-1.0 / rate, *(0.0,) * (count - 1))
 
 
-def exponential_weights(nodes: np.ndarray, t: np.ndarray, s: np.ndarray, rate: float) -> np.ndarray:
+def exponential_weights(nodes: ArrayLike, t: ArrayLike, s: ArrayLike, rate: float) -> np.ndarray:
     """The weights (2) of the values at nodes (..., k) for the steps from t (...) to s (...), shape (..., k)."""
     u, w = _gauss_legendre()
-    h, end = (s - t)[..., None], s[..., None]
-    tau = t[..., None] + h * u
-    kernel = h * w * np.exp(rate * (end - tau))
+    nodes, start, end = np.asarray(nodes), np.asarray(t)[..., None], np.asarray(s)[..., None]
+    tau = start + (end - start) * u
+    kernel = (end - start) * w * np.exp(rate * (end - tau))
     return np.stack([np.sum(kernel * _lagrange(nodes, j, tau), -1) for j in range(nodes.shape[-1])], -1)
 
 

@@ -139,7 +139,7 @@ class PathSpec:
         return self._per_sample(t), self._per_sample(s)
 
     def _per_sample(self, t: Time) -> Tensor:
-        t = torch.as_tensor(t, dtype=torch.float64, device=self.device)
+        t = torch.as_tensor(t, dtype=torch.float64, device=self.device).detach()
         if t.ndim == 0:
             return t.expand(self.shape[0])
         if t.shape != self.indices.shape:

@@ -32,7 +32,7 @@ than the leaf's own bridge, of variance (b - a)/4 at most, from one with the exa
 
 The ends of the span may be given in either order: it is the same path. Arithmetic on times is float64; the values are kept
 in the dtype of the path (float32 for the half precisions), and every operation is one of elements with a rounding of its
-own, so that the bits depend neither on the batch nor on what was asked before. Remembered are the last way down (R + 3
+own, so that the bits depend neither on the batch nor on what was asked before. Remembered are the last way down (R + 4
 states in the middle of the span, up to 44 at its ends) and the last two values: a walk over N steps computes about
 R - log2 N + 5 new variables for each step, and asking again computes none. One path serves one thread at a time.
 
@@ -47,6 +47,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import torch
@@ -84,24 +85,22 @@ class WienerTree(SeededPath):
         ValueError: max_steps is not between 1 and 2^30; a time is outside the span.
     """
 
-    def __init__(self, spec: PathSpec, max_steps: int = 2**14) -> None:
+    def __init__(self, spec: PathSpec, max_steps: int = 2**12) -> None:
         if not 1 <= max_steps <= 2**30:
-            raise ValueError(f"a tree serves grids of 1 to 2^30 steps, got max_steps={max_steps}; 2^14 is the default")
+            raise ValueError(f"a tree serves grids of 1 to 2^30 steps, got max_steps={max_steps}; 2^12 is the default")
         super().__init__(spec)
         self.max_steps = max_steps
         self._resolution = (max_steps - 1).bit_length()
         self._low, self._span = min(spec.start, spec.stop), abs(spec.stop - spec.start)
-        with torch.inference_mode(False):
-            self._variables = _Variables(spec, self._span)
-            self._stack = _Stack(self._variables)
+        self._variables = _Variables(spec, self._span)
+        self._stack = _Stack(self._variables)
         self._recent: list[tuple[Time, Tensor]] = []
 
     def increment(self, t: Time, s: Time) -> Tensor:
         """W(s) - W(t), shape (B, *E). Raises ValueError for a time outside the span."""
         t, s = self.spec.times(t, s)
-        with torch.no_grad(), torch.inference_mode(False):
-            before, after = self._value(t), self._value(s)
-            return (after - before).to(self.spec.dtype).reshape(self.spec.shape)
+        before, after = self._value(t), self._value(s)
+        return (after - before).to(self.spec.dtype).reshape(self.spec.shape)
 
     def _derive(self, spec: PathSpec) -> Self:
         return type(self)(spec, self.max_steps)
@@ -165,17 +164,19 @@ class _Variables:
         scales = math.sqrt(span) * torch.tensor(deviations, dtype=torch.float64)
         self._scales = scales.to(spec.device)[:, None, None]
 
-    def draw(self, leaf: Leaf, rows: slice) -> Tensor:
-        """The variables of some rows, shape (rows, B, n). Rows below a sample's own leaf are without meaning."""
-        shifts = (leaf.level - self._levels[rows]).clamp_(min=0)
+    def fresh(self, leaf: Leaf, first: int, last: int) -> Iterator[Tensor]:
+        """The variables of the rows from `first` to `last`, each (B, n). Rows below a sample's leaf are without meaning."""
+        stride = max(1, _AT_ONCE // max(1, math.prod(self.shape)))
+        for row in range(first, last + 1, stride):
+            yield from self._draw(leaf, slice(row, min(row + stride, last + 1))).unbind(0)
+
+    def _draw(self, leaf: Leaf, rows: slice) -> Tensor:
+        shifts = leaf.level - self._levels[rows]
+        if isinstance(leaf.level, Tensor):
+            shifts.clamp_(min=0)
         names = (leaf.number >> shifts) * _SPREAD
         scrambled = words(self._keys, words(names[..., None], self._counters))
         return gaussians(scrambled, self.shape[1], self._scales[rows]).to(self.dtype)
-
-    def blocks(self, first: int, last: int) -> list[slice]:
-        """The rows from `first` to `last`, in blocks of which each is drawn in one call."""
-        stride = max(1, _AT_ONCE // max(1, math.prod(self.shape)))
-        return [slice(row, min(row + stride, last + 1)) for row in range(first, last + 1, stride)]
 
 
 class _Stack:
@@ -188,63 +189,54 @@ class _Stack:
         self._variables = variables
         self._zero = torch.zeros(variables.shape, dtype=variables.dtype, device=variables.device)
         self._rows: list[Tensor] = []
-        self._last = Leaf(0, -1)
+        self._leaf = Leaf(0, 0)
 
     def descend(self, leaf: Leaf) -> tuple[Tensor, Tensor, Tensor]:
         """W at the two ends of a leaf, and its variable: each (B, n)."""
         number, level = leaf
-        first, self._last = self._known(leaf), Leaf(0, -1)  # an interruption from here on leaves nothing half true
-        self._grow(level + 2)
-        fresh = (z for rows in self._variables.blocks(first, level + 1) for z in self._variables.draw(leaf, rows).unbind(0))
-        left, right = self._zero, self._rows[0]
-        if first == 0:
-            right.copy_(next(fresh))
+        rows = self._rows[: self._shared(leaf)]
+        fresh = self._variables.fresh(leaf, len(rows), level + 1)
+        if not rows:
+            rows.append(next(fresh).clone())
+        left, right = self._zero, rows[0]
         for row in range(1, level + 1):
-            middle = self._rows[row]
-            if row >= first:
-                _midpoint(next(fresh), left, right, middle)
-            left, right = (middle, right) if number >> (level - row) & 1 else (left, middle)
-        if first <= level + 1:
-            self._rows[level + 1].copy_(next(fresh))
-        self._last = leaf
-        return left, right, self._rows[level + 1]
+            if row == len(rows):
+                rows.append(_midpoint(next(fresh), left, right))
+            left, right = (rows[row], right) if number >> (level - row) & 1 else (left, rows[row])
+        if len(rows) == level + 1:
+            rows.append(next(fresh).clone())
+        self._rows, self._leaf = rows, leaf
+        return left, right, rows[-1]
 
-    def _known(self, leaf: Leaf) -> int:
-        """The first row that the way to this leaf does not share with the last way."""
-        if leaf == self._last:
+    def _shared(self, leaf: Leaf) -> int:
+        """How many rows the way to this leaf has in common with the last way."""
+        if leaf == self._leaf:
             return leaf.level + 2
-        level = min(leaf.level, self._last.level)
-        if level < 0:
-            return 0
-        here, there = leaf.number >> (leaf.level - level), self._last.number >> (self._last.level - level)
+        level = min(leaf.level, self._leaf.level)
+        here, there = leaf.number >> (leaf.level - level), self._leaf.number >> (self._leaf.level - level)
         return level + 2 - (here ^ there).bit_length()
-
-    def _grow(self, rows: int) -> None:
-        while len(self._rows) < rows:
-            self._rows.append(torch.empty_like(self._zero))
 
 
 def _descend_each(variables: _Variables, leaf: Leaf) -> tuple[Tensor, Tensor, Tensor]:
     """W at the two ends of each sample's own leaf, and its variable: each (B, n)."""
-    level = leaf.level[:, None]
-    deepest = int(leaf.level.max()) if level.numel() else 0
-    fresh = (z for rows in variables.blocks(0, deepest + 1) for z in variables.draw(leaf, rows).unbind(0))
+    number, level = leaf.number[:, None], leaf.level[:, None]
+    deepest = int(level.max()) if level.numel() else 0
+    fresh = variables.fresh(leaf, 0, deepest + 1)
     right = next(fresh)
     left = variable = torch.zeros_like(right)
-    for row in range(1, deepest + 2):
-        z = next(fresh)
+    for row, z in enumerate(fresh, start=1):
         variable = torch.where(level == row - 1, z, variable)
-        middle = _midpoint(z, left, right, z)
+        middle = _midpoint(z, left, right)
         inside = level >= row
-        upper = (leaf.number[:, None] >> (level - row).clamp(min=0) & 1).bool()
+        upper = (number >> (level - row).clamp_(min=0) & 1).bool()
         left = torch.where(inside & upper, middle, left)
         right = torch.where(inside & ~upper, middle, right)
     return left, right, variable
 
 
-def _midpoint(z: Tensor, left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+def _midpoint(z: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Equation (2) at w = 1/2. Halving is exact: fused or not, each sum is rounded once, so all lanes give the same bits."""
-    return torch.add(z, left, alpha=0.5, out=out).add_(right, alpha=0.5)
+    return torch.add(z, left, alpha=0.5).add_(right, alpha=0.5)
 
 
 def _bridge(left: Tensor, right: Tensor, variable: Tensor, w: Time) -> Tensor:

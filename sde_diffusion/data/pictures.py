@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,14 +50,12 @@ def read_square(path: str | Path, side: int, crop: int | None = None) -> Tensor:
     `crop` is the width of the square in pixels of the file; None takes the shorter side. A square that reaches beyond
     the picture is filled with black.
     """
-    from PIL import Image, UnidentifiedImageError
+    from torchvision.datasets.folder import pil_loader
+    from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
     try:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+        picture: Any = pil_loader(str(path))
+    except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read as a picture ({error}); remove or replace it") from error
-    width = crop or min(picture.size)
-    left, top = ((length - width) // 2 for length in picture.size)
-    square = picture.crop((left, top, left + width, top + width)).resize((side, side), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(square)).movedim(-1, 0)
+    square = center_crop(picture, [crop or min(picture.size)] * 2)
+    return pil_to_tensor(resize(square, [side, side]))

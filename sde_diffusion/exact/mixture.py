@@ -105,7 +105,8 @@ class Mixture(Law):
 
     def denoise(self, x_t: Tensor, kernel: Kernel) -> Tensor:
         """Equation (4), shape (B, *E)."""
-        x0 = in_blocks(self._means, self.centres.numel(), self._rows(x_t), kernel.alpha, kernel.sigma)
+        rows = self._rows(x_t)
+        x0 = in_blocks(self._means, self.centres.numel(), rows, *kernel.over(rows.unsqueeze(1)))
         return x0.reshape(x_t.shape).to(x_t.dtype)
 
     def _log_joint(self, x: Tensor) -> Tensor:
@@ -122,7 +123,6 @@ class Mixture(Law):
         return self._from_eigen(-modes.unsqueeze(-1) * (z / self.spectrum))
 
     def _means(self, rows: Tensor, alpha: Coefficient, sigma: Coefficient) -> Tensor:
-        alpha, sigma = Kernel(alpha, sigma).over(rows.unsqueeze(1))
         variances = alpha**2 * self.spectrum + sigma**2
         z = self._residuals(rows, alpha)
         modes = self._joint(z, variances).softmax(-1)

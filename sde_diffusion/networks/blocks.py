@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Every pixel looks at every other: (B, C, H, W) -> the same; heads of about 32 channels, begun as identity.
 
-    Written out, since the fused kernels have neither a second derivative (score matching) nor a forward one (likelihood).
+    Written out: fused kernels have neither the second derivative of score matching nor the forward one of likelihoods.
     """
 
     def __init__(self, channels: int) -> None:

@@ -8,6 +8,8 @@ from sde_diffusion.reversal.noise_form import noise_form
 from sde_diffusion.reversal.predictor_corrector import predictor_corrector
 from sde_diffusion.reversal.probability_flow import probability_flow
 from sde_diffusion.reversal.reverse_sde import reverse_sde
+from sde_diffusion.reversal.sigma_form import sigma_form
+from sde_diffusion.reversal.velocity_form import velocity_form
 
 __all__ = [
     "Clock",
@@ -22,4 +24,6 @@ __all__ = [
     "predictor_corrector",
     "probability_flow",
     "reverse_sde",
+    "sigma_form",
+    "velocity_form",
 ]

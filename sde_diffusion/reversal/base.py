@@ -14,6 +14,7 @@ from torch import Tensor
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.sde.prior import GaussianPrior
+from solvers.elementwise import Coefficient, scale
 from solvers.equations import Equation
 from solvers.grids import Spacing, through, uniform
 
@@ -93,6 +94,22 @@ def on_sde_time(sde, equation: Equation, finish: Callable[[Tensor, float], Tenso
 def denoise_at(sde: LinearSDE, denoiser: Denoiser, clock: Clock = SDE_TIME) -> Callable[[Tensor, float], Tensor]:
     """The finish E[x_0 | x] at the channel of a clock's reading."""
     return lambda x, reading: denoiser(x, sde.kernel(clock.time(reading)))
+
+
+def change_of_variables(
+    sde: LinearSDE, denoiser: Denoiser, equation: Equation, clock: Clock, unit: Callable[[float], Coefficient]
+) -> Reversal:
+    """An equation of y = x/unit(t) in a clock of its own."""
+    return Reversal(
+        equation,
+        clock,
+        clock.read(sde.horizon),
+        clock.read(sde.t_min),
+        sde.prior(),
+        encode=lambda x, reading: scale(1 / unit(clock.time(reading)), x),
+        decode=lambda y, reading: scale(unit(clock.time(reading)), y),
+        finish=denoise_at(sde, denoiser, clock),
+    )
 
 
 def end_of(sde, model: Model) -> Callable[[Tensor, float], Tensor]:

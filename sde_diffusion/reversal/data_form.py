@@ -21,9 +21,9 @@ from torch import Tensor
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.elementary import exp, expm1, sqrt
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.reversal.base import Clock, Reversal, denoise_at, noise_clock
+from sde_diffusion.reversal.base import Reversal, change_of_variables, noise_clock
 from sde_diffusion.sde.base import LinearSDE
-from solvers.elementwise import Coefficient, scale
+from solvers.elementwise import Coefficient
 from solvers.equations import Equation, SemilinearODE, SemilinearSDE
 
 
@@ -41,17 +41,7 @@ def data_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
 
 def in_data_chart(sde: LinearSDE, denoiser: Denoiser, equation: Equation) -> Reversal:
     """An equation of y = x/alpha in the clock log(sigma/alpha), with the charts that lead there and back."""
-    clock = noise_clock(sde)
-    return Reversal(
-        equation,
-        clock,
-        clock.read(sde.horizon),
-        clock.read(sde.t_min),
-        sde.prior(),
-        encode=lambda x, reading: scale(1 / _alpha(sde, clock, reading), x),
-        decode=lambda y, reading: scale(_alpha(sde, clock, reading), y),
-        finish=denoise_at(sde, denoiser, clock),
-    )
+    return change_of_variables(sde, denoiser, equation, noise_clock(sde), sde.alpha)
 
 
 def convolution_std(eta: float, t: Coefficient, s: Coefficient) -> Coefficient:
@@ -64,7 +54,3 @@ def _forcing(denoiser: Denoiser, rate: float):
         return -rate * denoiser(y, Kernel(1.0, exp(reading)))
 
     return forcing
-
-
-def _alpha(sde: LinearSDE, clock: Clock, reading: float) -> Coefficient:
-    return sde.alpha(clock.time(reading))

@@ -16,27 +16,16 @@ from torch import Tensor
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.elementary import exp
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.reversal.base import Reversal, denoise_at, noise_clock
+from sde_diffusion.reversal.base import Reversal, change_of_variables, noise_clock
 from sde_diffusion.sde.base import LinearSDE
-from solvers.elementwise import Coefficient, scale
+from solvers.elementwise import Coefficient
 from solvers.equations import SemilinearODE
 
 
 def noise_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """The probability flow as a semilinear ODE of y = x/sigma."""
-    clock = noise_clock(sde)
-
     def forcing(y: Tensor, reading: Coefficient) -> Tensor:
         kernel = Kernel(exp(-reading), 1.0)
         return kernel.noise(y, denoiser(y, kernel))
 
-    return Reversal(
-        SemilinearODE(-1.0, forcing),
-        clock,
-        clock.read(sde.horizon),
-        clock.read(sde.t_min),
-        sde.prior(),
-        encode=lambda x, reading: scale(1 / sde.sigma(clock.time(reading)), x),
-        decode=lambda y, reading: scale(sde.sigma(clock.time(reading)), y),
-        finish=denoise_at(sde, denoiser, clock),
-    )
+    return change_of_variables(sde, denoiser, SemilinearODE(-1.0, forcing), noise_clock(sde), sde.sigma)

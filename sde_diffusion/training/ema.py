@@ -19,33 +19,31 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """An averaged copy of a model, `.model`, in eval mode; buffers are copied, not averaged.
+    """An averaged copy of the weights of `source`, `.model`, in eval mode; buffers are copied, not averaged.
 
-    `count` is the number of updates so far. The copy lives on the model's devices and in its dtypes: weights of less
+    `count` is the number of updates so far. Moving either model with `.to` is fine; the source's parameters must stay
+    the objects that they were at the start, for they are listed once. The copy lives on the model's devices and in its dtypes: weights of less
     than 32 bits are too coarse to be averaged.
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, source: nn.Module, decay: float = 0.999) -> None:
         """Raises ValueError unless 0 <= decay < 1."""
         if not 0 <= decay < 1:
             raise ValueError(f"the decay of an average lies in [0, 1), got {decay}; 0.999 is usual")
-        self.decay, self.count = decay, 0
-        self.model = copy.deepcopy(model).eval()
+        self.decay, self.count, self.source = decay, 0, source
+        self.model = copy.deepcopy(source).eval()
+        self._averages: list[Tensor] = list(self.model.parameters())
+        self._weights: list[Tensor] = list(source.parameters())
+        self._has_buffers = any(True for _ in source.buffers())
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
         """Equation (1), one fused operation for all the weights."""
-        mine: list[Tensor] = list(self.model.parameters())
-        theirs: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(mine, theirs, 1 - self._kept())  # pyright: ignore[reportPrivateImportUsage]
-        for buffer, source in zip(self.model.buffers(), model.buffers(), strict=True):
-            buffer.copy_(source)
+        torch._foreach_lerp_(self._averages, self._weights, 1 - self._kept())  # pyright: ignore
+        if self._has_buffers:
+            for buffer, source in zip(self.model.buffers(), self.source.buffers(), strict=True):
+                buffer.copy_(source)
         self.count += 1
-
-    def load(self, weights: dict[str, Tensor], count: int) -> None:
-        """Take up an average where it was left after `count` updates; `weights` is a state dict of the model."""
-        self.model.load_state_dict(weights)
-        self.count = count
 
     def _kept(self) -> float:
         return min(self.decay, (1 + self.count) / (10 + self.count))

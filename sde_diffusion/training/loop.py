@@ -207,10 +207,10 @@ class _Loop:
 
 def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EMA:
     ema = ema or EMA(denoiser, settings.ema_decay)
-    if ema.decay != settings.ema_decay or ema.count:
+    if ema.decay != settings.ema_decay or ema.count or ema.source is not denoiser:
         raise ValueError(
-            f"ema is a new EMA(denoiser, {settings.ema_decay}), got one of decay {ema.decay} after {ema.count} "
-            "updates; make one for this run"
+            f"ema is a new EMA(denoiser, {settings.ema_decay}), got one of decay {ema.decay} after {ema.count} updates "
+            f"of a {type(ema.source).__name__}; make one for this denoiser and this run"
         )
     ema.model.to(next(denoiser.parameters()).device)
     return ema

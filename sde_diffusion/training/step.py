@@ -34,7 +34,7 @@ def update(state: TrainState, losses: Tensor, rate: float, clip: float) -> None:
     norm = clip_grad_norm_(_parameters(state.optimizer), clip)
     _skippable_step(state.optimizer, rate, skip=state.tally.add(loss.detach(), norm))
     state.optimizer.zero_grad(set_to_none=True)
-    state.ema.update(state.model)
+    state.ema.update()
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

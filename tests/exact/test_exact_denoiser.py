@@ -124,6 +124,13 @@ DOORS = {
 }
 
 
+@pytest.mark.parametrize("law", [laws()["mixture"], points()])
+def test_levels_for_a_block_are_no_levels_for_the_batch(law, monkeypatch):
+    monkeypatch.setattr("sde_diffusion.exact.blocks.CPU_ENTRIES", 2 * 12)
+    with pytest.raises(ValueError, match="B = 4"):
+        law.denoise(normal(4, *law.event_shape), Kernel(torch.ones(2), 1.0))
+
+
 @pytest.mark.parametrize("name", DOORS)
 def test_doors(name):
     attempt, message = DOORS[name]

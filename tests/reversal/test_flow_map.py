@@ -7,7 +7,7 @@ import torch
 
 from sde_diffusion.discovery import implementations
 from sde_diffusion.exact import ExactDenoiser, Gaussian
-from sde_diffusion.reversal import data_form, ddim, in_log_snr, noise_form, probability_flow
+from sde_diffusion.reversal import data_form, ddim, in_log_snr, noise_form, probability_flow, sigma_form, velocity_form
 from sde_diffusion.sde import DDPM, VP, LinearSDE
 from solvers import FixedGrid, MarkovChain
 from solvers.methods import METHODS
@@ -16,7 +16,7 @@ from tests.solvers.problems import observed_order
 
 PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).values() if cls is not DDPM]
 LAW = Gaussian([0.4, -0.8], [[1.0, 0.6], [0.6, 0.8]])
-REVERSALS = [probability_flow, data_form, noise_form]
+REVERSALS = [probability_flow, data_form, noise_form, sigma_form, velocity_form]
 LOG_SNRS = (-4.0, 3.0)
 CASES = [
     pytest.param(reversal, sde, method, id=f"{reversal.__name__}-{type(sde).__name__}-{method!r}")

@@ -1,0 +1,89 @@
+"""`sde-diffusion`: finds the commands, reads the arguments, runs one; every refusal is one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from sde_diffusion.cli import commands, options, parts
+from sde_diffusion.cli.refusal import REFUSALS, sentence
+
+PROGRAM = "sde-diffusion"
+DEBUG = "--debug"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command of `arguments` (those of the process by default); 0 when done, 2 when refused, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    known = found()
+    try:
+        name, settings = read(known, parts.spelled_out(given))
+        known[name].run(settings)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    except REFUSALS as error:
+        if DEBUG in given:
+            raise
+        print(f"{PROGRAM}: {sentence(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def found() -> dict[str, ModuleType]:
+    """The commands by name: the modules of `commands`, each with a dataclass `Settings` and a function `run`."""
+    names = sorted(info.name for info in pkgutil.iter_modules(commands.__path__))
+    return {name: importlib.import_module(f"{commands.__name__}.{name}") for name in names}
+
+
+def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, object]:
+    """The command's name and its settings. Raises ValueError with the nearest spelling for what nobody knows."""
+    whole = options.parser(prog=PROGRAM, description="Diffusion models on stochastic differential equations.")
+    whole.add_argument(DEBUG, action="store_true", help="show where in the code an input was refused")
+    choice = whole.add_subcommands(dest="command", required=False, metavar="COMMAND")
+    parsers = {name: _parser(module) for name, module in known.items()}
+    for name, parser in parsers.items():
+        choice.add_subcommand(name, parser, help=_summary(known[name]))
+    try:
+        values = whole.parse_args(list(arguments))
+    except ArgumentError as error:
+        raise ValueError(_with_nearest(str(error), known, parsers, arguments)) from error
+    if values.command is None:
+        whole.print_help()
+        raise SystemExit(2)
+    return values.command, options.filled(known[values.command].Settings, values[values.command])
+
+
+def _parser(module: ModuleType) -> ArgumentParser:
+    parser = options.parser(description=module.__doc__)
+    options.add_config_option(parser)
+    options.add_options(parser, module.Settings)
+    return parser
+
+
+def _summary(module: ModuleType) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def _with_nearest(
+    words: str, known: dict[str, ModuleType], parsers: dict[str, ArgumentParser], arguments: Sequence[str]
+) -> str:
+    """An error of the parser in one line, with the known name that is nearest to one it does not know."""
+    chosen = next((name for name in arguments if name in parsers), None)
+    names = [str(key) for key in parsers[chosen].get_defaults().keys()] if chosen else list(known)
+    line = " ".join(words.split()).removeprefix("argument command: ")
+    for word in _words(line):
+        near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+        if near and word not in names:
+            return f"{line}; did you mean {near[0]!r}?"
+    return line
+
+
+def _words(line: str) -> list[str]:
+    return [word.strip("'\",:;()").lstrip("-").split("=")[0] for word in line.split()]

@@ -1,0 +1,137 @@
+"""A sampler is a reversal times a method times a number of steps times a spacing, written `reversal/method/steps/spacing`.
+
+    reverse_sde/euler_maruyama/500                       Anderson's equation, in equal steps of its own clock
+    probability_flow/heun/20/power(rho=2)                the flow on a quadratic grid of the process's time
+    data_form(eta=0.5)/exponential_euler/50/log_snr      equal steps of log(sigma/alpha)
+
+The method may be left out: then it is the first known one that integrates the equation. Spacings: `uniform` in the
+equation's own clock; `time`, `power(rho=...)`, `geometric` in the process's time; `log_snr`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sde_diffusion.cli import build, catalogue
+from sde_diffusion.cli.parts import Part, parsed, part, written
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sde_diffusion.denoiser import Denoiser
+    from sde_diffusion.reversal import Reversal
+    from sde_diffusion.sde import LinearSDE
+    from solvers import FixedGrid
+
+NAMED = {
+    "reverse_sde": "reverse_sde/euler_maruyama/200/log_snr",
+    "flow_heun": "probability_flow/heun/20/power(rho=2)",
+    "data_adams": "data_form/exponential_adams(k=2)/16/uniform",
+    "langevin": "annealed_langevin/euler_maruyama/400/uniform",
+    "ancestral": "ancestral/ancestral/100/log_snr",
+}
+"""The samplers that `demo` and `compare` take unless told otherwise."""
+
+STEPS = 50
+SPACINGS = ("uniform", "time", "log_snr", "power", "geometric")
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A recipe; `label` is how people call it."""
+
+    label: str
+    reversal: Part
+    method: Part | None
+    steps: int = STEPS
+    spacing: Part | None = None
+
+    def with_steps(self, steps: int) -> Sampler:
+        """The same with another number of steps."""
+        return replace(self, steps=steps)
+
+    def evaluations(self) -> int:
+        """How often a step calls the network."""
+        return 1 if self.method is None else build.method(self.method).evaluations
+
+    def __str__(self) -> str:
+        words = [written(self.reversal), *([written(self.method)] if self.method else []), str(self.steps)]
+        return "/".join([*words, *([written(self.spacing)] if self.spacing else [])])
+
+
+def sampler(text: str) -> Sampler:
+    """The sampler of a name in `NAMED`, a reversal, or `reversal/method/steps/spacing`; ValueError for anything else."""
+    first, *rest = [word.strip() for word in NAMED.get(text.replace("-", "_"), text).split("/")]
+    reversal = parsed(first)
+    if reversal["name"] not in catalogue.reversals():
+        known = [*NAMED, *catalogue.reversals()]
+        raise ValueError(f"no sampler is called {text!r}; {catalogue.nearest(reversal['name'], known)}")
+    method, steps, spacing = None, STEPS, None
+    for word in rest:
+        if word.isdigit():
+            steps = _steps(word)
+        elif (named := parsed(word))["name"] in SPACINGS:
+            spacing = named
+        else:
+            catalogue.choose("method", named["name"])
+            method = named
+    return Sampler(text if text in NAMED else first, reversal, method, steps, spacing)
+
+
+def _steps(word: str) -> int:
+    if len(word) > 7 or int(word) < 1:
+        raise ValueError(f"a number of steps lies between 1 and 9999999, got {word[:20]}")
+    return int(word)
+
+
+def assembled(recipe: Sampler, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, FixedGrid]:
+    """The reversal and the solver; ValueError when the method does not integrate the reversal's equation."""
+    from solvers import FixedGrid
+
+    reversal = build.reversal(recipe.reversal, sde, denoiser)
+    method = build.method(recipe.method or _fitting(reversal))
+    if type(reversal.equation) not in method.orders:
+        kind = type(reversal.equation).__name__
+        raise ValueError(
+            f"{recipe}: this method does not integrate {kind}; choose {' or '.join(_all_fitting(reversal))}"
+        )
+    return reversal, FixedGrid(method, recipe.steps, _spacing(recipe.spacing, sde, reversal))
+
+
+def _fitting(reversal: Reversal) -> Part:
+    known = _all_fitting(reversal)
+    if not known:
+        raise ValueError(f"no known method integrates {type(reversal.equation).__name__}; name one with its arguments")
+    return part(known[0])
+
+
+def _all_fitting(reversal: Reversal) -> list[str]:
+    """The names of the methods that integrate a reversal's equation and need no arguments."""
+    found = []
+    for name, cls in catalogue.methods().items():
+        method: Any = cls(**{"predictor": build.method(part("euler_maruyama"))} if name == "predictor_corrector" else {})
+        if type(reversal.equation) in method.orders:
+            found.append(name)
+    return found
+
+
+def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Callable[[float, float, int], Tensor]:
+    """The spacing in the reversal's clock."""
+    from sde_diffusion.reversal import in_log_snr
+    from solvers import geometric, power, uniform
+
+    named = named or part("uniform")
+    rho = float(named.get("rho", 2.0))
+    unknown = set(named) - {"name", "rho"} if named["name"] == "power" else set(named) - {"name"}
+    if unknown:
+        raise ValueError(f"the spacing {named['name']} takes no {min(unknown)!r}; only power takes an argument, rho")
+    return {
+        "uniform": uniform,
+        "time": reversal.clock.spacing(uniform),
+        "log_snr": in_log_snr(sde, reversal.clock),
+        "power": reversal.clock.spacing(power(rho)),
+        "geometric": reversal.clock.spacing(geometric),
+    }[named["name"]]

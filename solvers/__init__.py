@@ -15,7 +15,7 @@ from solvers.methods.euler_maruyama import EulerMaruyama
 from solvers.methods.exponential_adams import ExponentialAdams
 from solvers.methods.exponential_euler import ExponentialEuler
 from solvers.methods.heun import Heun
-from solvers.methods.runge_kutta import RK4
+from solvers.methods.rk4 import RK4
 from solvers.methods.stochastic_heun import StochasticHeun
 from solvers.wiener import FreshIncrements, KeyedIncrements, WienerPath
 from solvers.wiener_tree import WienerTree

@@ -7,14 +7,14 @@ between threads, resumed and re-entered. Orders are data: the contract tests mea
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from solvers.elementwise import Coefficient
-from solvers.equations import Equation
+from solvers.equations import ODE, Equation
 from solvers.wiener import WienerPath
 
 State = Any
@@ -64,6 +64,52 @@ class Method(ABC):
         `path` gives the noise of a stochastic equation: path.increment(t, s) = W(s) - W(t). It is None for a
         deterministic one.
         """
+
+
+class OneStep(Method):
+    """A method that needs nothing but the present state, whose first stage is the field at the step's beginning.
+
+    Given that field, `onward` completes the step: a multistep method that starts with it pays for no evaluation twice.
+    """
+
+    @abstractmethod
+    def onward(self, equation: Any, x: Tensor, t: Coefficient, s: Coefficient, first: Tensor) -> Tensor:
+        """The state at s, from x at t and the field there."""
+
+    def step(self, equation, x, t, s, path, state):
+        """The field, then onward."""
+        return self.onward(equation, x, t, s, field(equation)(x, t)), None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A step with an estimate of its error, each (B, *E); `last` is the field at the step's end, where it is known."""
+
+    x: Tensor
+    error: Tensor
+    last: Tensor | None
+
+
+class Embedded(OneStep):
+    """A one-step method that estimates its own local error, for `solvers.adaptive`.
+
+    `estimate` is the order of the estimate plus one: a step twice as long has an error 2^estimate as large.
+    """
+
+    estimate: int
+
+    @abstractmethod
+    def attempt(self, equation: Any, x: Tensor, t: Coefficient, s: Coefficient, first: Tensor) -> Attempt:
+        """A step from x at t, where the field is `first`; t and s are floats, or (B,) tensors for steps of their own."""
+
+    def onward(self, equation, x, t, s, first):
+        """The attempt's state."""
+        return self.attempt(equation, x, t, s, first).x
+
+
+def field(equation: Any) -> Callable[[Tensor, Coefficient], Tensor]:
+    """What a multistep method remembers: the drift of an ODE, the nonlinear part of a semilinear equation."""
+    return equation.drift if isinstance(equation, ODE) else equation.forcing
 
 
 def noise(path: WienerPath | None, t: Coefficient, s: Coefficient) -> Tensor:

@@ -1,30 +1,30 @@
 r"""Normal numbers that are a function of a key: no generator, no state, no order of drawing.
 
-A key is a 64-bit integer, a word is a 64-bit integer to derive a key with. One bijection of the 64-bit integers does all
-the scrambling, with >>> the logical shift and C an odd constant:
+A key is a 64-bit integer, a word is a 64-bit integer to derive a key with. One bijection of the 64-bit integers does
+all the scrambling, with >>> the logical shift and C an odd constant:
 
-    F(x):   x ^= x >>> 32;  x *= C;  x ^= x >>> 32;  x *= C;  x ^= x >>> 32                                      (1)
+    F(x):   x ^= x >>> 32;  x *= C;  x ^= x >>> 32;  x *= C;  x ^= x >>> 32                                 (1)
 
 It avalanches: the flip of any bit of x flips every bit of F(x) with probability one half. From it,
 
-    digest(word)    = F(word ^ salt)                        structured integers (0, 1, 2, ...) become random ones     (2)
-    mix(key, word)  = F(key ^ digest(word))                 a sub-key                                                 (3)
-    word(key, j)    = F(key ^ digest(j))                    the j-th pair of elements under a key                     (4)
-    z(bits)         = sqrt(2) erfinv(2 u - 1),  u = (bits + 1/2) / 2^32                                               (5)
+    digest(word)   = F(word ^ salt)              structured integers (0, 1, 2, ...) become random ones           (2)
+    mix(key, word) = F(key ^ digest(word))       a sub-key                                                       (3)
+    word(key, j)   = F(key ^ digest(j))          the j-th pair of elements under a key                           (4)
+    z(bits)        = sqrt(2) erfinv(2 u - 1),    u = (bits + 1/2) / 2^32                                         (5)
 
 Each word gives two numbers of 32 bits, and (5) carries each of them to the normal quantile of its u: the law is the
 normal one rounded to 2^32 equally likely atoms, symmetric, from -6.34 to 6.34. (5) is computed in float64, where
 2 u - 1 is exact, and rounded once to the dtype asked for: float32 and float64 agree to half a unit in the last place.
 
-Streams do not overlap. Were (4) to add a plain counter to the key, as a sequential generator does, two keys d apart would
-share their whole streams, shifted by d. In (4) word j under k equals word j' under k' only if k ^ k' = digest(j) ^ digest(j'),
-which decides nothing about the neighbours of j: equal words come alone (with the swapped pair j', j), with probability 2^-64
-for each pair asked, and never as a run.
+Streams do not overlap. Were (4) to add a plain counter to the key, as a sequential generator does, two keys d apart
+would share their whole streams, shifted by d. In (4) word j under k equals word j' under k' only if k ^ k' = digest(j)
+^ digest(j'), which decides nothing about the neighbours of j: equal words come alone (with the swapped pair j', j),
+with probability 2^-64 for each pair asked, and never as a run.
 
-Element j of sample i depends on (key_i, j) alone: not on the batch, the position in it, nor the number of elements.
-On one machine it is so bit for bit, for every operation here is one of elements; between machines (a CPU and a GPU) the
-last bit of erfinv may differ in float64. The words are read as two halves in the little-endian order of every platform torch
-is built for.
+Element j of sample i depends on (key_i, j) alone: not on the batch, the position in it, nor the number of elements. On
+one machine it is so bit for bit, for every operation here is one of elements; between machines (a CPU and a GPU) the
+last bit of erfinv may differ in float64. The words are read as two halves in the little-endian order of every platform
+torch is built for.
 
 References:
     Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011, https://doi.org/10.1145/2063384.2063405
@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -47,24 +48,39 @@ Word = int | Tensor
 """A 64-bit integer, or an int64 tensor of them."""
 
 _MULTIPLIER = 0xD6E8FEB86659FD93 - 2**64  # C of (1), as the signed integer that int64 tensors hold
-_SALT = 0x9E3779B97F4A7C15 - 2**64  # 2^64 divided by the golden ratio: keeps the word 0 away from the fixed point F(0) = 0
-_LOW_HALF = 2**32 - 1
+_SALT = 0x9E3779B97F4A7C15 - 2**64  # 2^64 over the golden ratio: keeps the word 0 away from the fixed point F(0) = 0
 
 
+@overload
+def finalise(x: int) -> int: ...
+@overload
+def finalise(x: Tensor) -> Tensor: ...
 def finalise(x: Word) -> Word:
-    """F of (1), of a Python integer (returned signed, modulo 2^64) or of each element of an int64 tensor."""
+    """F of (1), of a Python integer (taken modulo 2^64, returned signed) or of each element of an int64 tensor."""
     return _finalise_(x.clone(memory_format=torch.contiguous_format)) if isinstance(x, Tensor) else _finalise_int(x)
 
 
+@overload
+def digest(word: int) -> int: ...
+@overload
+def digest(word: Tensor) -> Tensor: ...
 def digest(word: Word) -> Word:
     """Equation (2)."""
-    return _finalise(word ^ _SALT if isinstance(word, Tensor) else _signed(word) ^ _SALT)
+    return _finalise_((word ^ _SALT).contiguous()) if isinstance(word, Tensor) else _finalise_int(word ^ _SALT)
+
+
+@overload
+def mix(key: int, word: int) -> int: ...
+@overload
+def mix(key: Tensor, word: Word) -> Tensor: ...
+@overload
+def mix(key: Word, word: Tensor) -> Tensor: ...
 
 
 def mix(key: Word, word: Word) -> Word:
-    """Equation (3): the sub-key of `key` named `word`. Integers and tensors meet freely and broadcast; not commutative."""
-    key = key if isinstance(key, Tensor) else _signed(key)
-    return _finalise(key ^ digest(word))
+    """Equation (3): the sub-key of `key` named `word`. Integers and tensors broadcast; it is not commutative."""
+    mixed = (key if isinstance(key, Tensor) else _signed(key)) ^ digest(word)
+    return _finalise_(mixed.contiguous()) if isinstance(mixed, Tensor) else _finalise_int(mixed)
 
 
 def counters(size: int, device: torch.device | str | None = None) -> Tensor:
@@ -72,7 +88,7 @@ def counters(size: int, device: torch.device | str | None = None) -> Tensor:
     return _finalise_(torch.arange((size + 1) // 2, device=device) ^ _SALT)
 
 
-def words(keys: Tensor, salts: Tensor) -> Tensor:
+def words(keys: Tensor, salts: Word) -> Tensor:
     """Equation (4): F(keys ^ salts), broadcast. `salts` are digests such as `counters`, or scrambled as well."""
     return _finalise_((keys ^ salts).contiguous())
 
@@ -95,7 +111,7 @@ def normals(keys: Tensor, event_shape: Sequence[int], dtype: torch.dtype = torch
     """
     check_keys(keys)
     if not dtype.is_floating_point:
-        raise TypeError(f"normal numbers have a floating-point dtype, got {dtype}; ask for torch.float32 or torch.float64")
+        raise TypeError(f"normal numbers have a floating-point dtype, got {dtype}; ask for torch.float32")
     size = math.prod(event_shape)
     z = gaussians(words(keys[:, None], counters(size, keys.device)), size)
     return z.to(dtype).reshape(keys.shape[0], *event_shape)
@@ -105,7 +121,7 @@ def check_keys(keys: Tensor) -> None:
     """Refuse what is not an int64 tensor of shape (B,). Raises TypeError or ValueError."""
     if not isinstance(keys, Tensor) or keys.dtype != torch.int64:
         kind = keys.dtype if isinstance(keys, Tensor) else type(keys).__name__
-        raise TypeError(f"one int64 number for each sample is wanted, got {kind}; pass a tensor such as torch.arange(B)")
+        raise TypeError(f"one int64 number for each sample is wanted, got {kind}; pass torch.arange(B) or the like")
     if keys.ndim != 1:
         raise ValueError(f"one number for each sample, shape (B,), is wanted, got {tuple(keys.shape)}; flatten it")
 
@@ -113,11 +129,6 @@ def check_keys(keys: Tensor) -> None:
 def _signed(x: int) -> int:
     """x modulo 2^64, from -2^63 to 2^63 - 1."""
     return (x + 2**63) % 2**64 - 2**63
-
-
-def _finalise(x: Word) -> Word:
-    """F of (1), in place on a tensor that belongs to the caller."""
-    return _finalise_(x.contiguous()) if isinstance(x, Tensor) else _finalise_int(x)
 
 
 def _finalise_int(x: int) -> int:

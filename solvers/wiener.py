@@ -1,13 +1,13 @@
 r"""Noise is a path: W(s) - W(t) is what a method asks for, and what is kept of the path is in the name of its class.
 
-| path              | depends on                        | additive | same for every batch | times                         |
-|-------------------|-----------------------------------|----------|----------------------|-------------------------------|
-| `FreshIncrements` | seed, order of the questions      | forgets  | no                   | a fixed grid, each step once  |
-| `KeyedIncrements` | seed, sample, both ends (t, s)    | no       | yes                  | a fixed grid, at will         |
-| `WienerTree`      | seed, sample, time                | yes      | yes                  | any, in any order, repeatedly |
+| path              | is a function of                | additive | same in every batch | serves                        |
+|-------------------|---------------------------------|----------|---------------------|-------------------------------|
+| `FreshIncrements` | seed, order of the questions    | forgets  | no                  | a fixed grid, each step once  |
+| `KeyedIncrements` | seed, sample, both ends (t, s)  | no       | yes                 | a fixed grid, at will         |
+| `WienerTree`      | seed, sample, time              | yes      | yes                 | any times, in any order       |
 
-All three are constructed from one record, `PathSpec`, and may stand for one another. On a fixed grid walked once all three
-have exactly the law of a Wiener process; they differ in what may be asked a second time.
+All three are constructed from one record, `PathSpec`, and may stand for one another. On a fixed grid walked once all
+three have exactly the law of a Wiener process; they differ in what may be asked a second time.
 
 Shapes: B samples, event shape *E of any rank; a time is a float (one time for all samples: the fast path) or a float64
 tensor (B,) (one for each sample). Units: time is in the equation's clock; W has variance |s - t|. The increment is
@@ -24,7 +24,7 @@ either direction, with the signed s - t.
 
 References:
     Foster, Lyons & Oberhauser, An optimal polynomial approximation of Brownian motion, 2020,
-        https://arxiv.org/abs/1904.06998, definition 3.2 ((1) and its law)
+        https://arxiv.org/abs/1904.06998 ((1) and its law)
 """
 
 from __future__ import annotations
@@ -74,15 +74,15 @@ class PathSpec:
     """What a path is constructed from, whatever its class.
 
     Args:
-        seed: any integer of 64 bits.
-        indices: the samples' numbers, int64, shape (B,); noise follows the number, not the place in the batch. Its device
+        seed: any integer of 64 bits. indices: the samples' numbers, int64, shape (B,); noise follows the number, not
+        the place in the batch. Its device
             is the path's.
         event_shape: *E.
         start, stop: the ends of the time span, in either order.
         dtype: of the increments, floating point.
 
     Raises:
-        TypeError: a dtype or an index is not of its kind.
+        TypeError: the seed, the indices or the dtype are not of their kind.
         ValueError: the span is empty or not finite, or the indices are not of shape (B,).
     """
 
@@ -95,8 +95,10 @@ class PathSpec:
 
     def __post_init__(self) -> None:
         check_keys(self.indices)
+        if not isinstance(self.seed, int):
+            raise TypeError(f"a seed is a Python integer, got {type(self.seed).__name__}; pass int(seed)")
         if not self.dtype.is_floating_point:
-            raise TypeError(f"a path has a floating-point dtype, got {self.dtype}; ask for torch.float32 or torch.float64")
+            raise TypeError(f"a path has a floating-point dtype, got {self.dtype}; ask for torch.float32")
         if not (math.isfinite(self.start) and math.isfinite(self.stop)) or self.start == self.stop:
             raise ValueError(f"a path spans two different finite times, got {self.start} and {self.stop}")
 
@@ -127,7 +129,7 @@ class PathSpec:
 
     def keys(self) -> Tensor:
         """One key for each sample, a function of the seed and its index: int64, shape (B,)."""
-        return torch.as_tensor(mix(digest(self.seed), self.indices))
+        return mix(digest(self.seed), self.indices)
 
     def times(self, t: Time, s: Time) -> tuple[float, float] | tuple[Tensor, Tensor]:
         """Both times as floats, or both as float64 tensors of shape (B,) on the path's device. Raises ValueError."""
@@ -180,12 +182,12 @@ class FreshIncrements(SeededPath, AreaPath):
 
     The same interval asked twice gives two independent increments, and neighbouring increments do not add up to the
     increment over both: for fixed grids of which each step is asked once. The noise of a sample depends on its place in
-    the batch and on the indices not at all. Any time is answered, inside the span or not. The fastest path: one `randn`,
-    scaled in place.
+    the batch and on the indices not at all. Any time is answered, inside the span or not. The fastest path: one
+    `randn`, scaled in place.
 
     Args:
-        spec: what to construct the path from; its indices give the batch size and the device only.
-        generator: the user's, on the device of the path, which serves all channels in turn; without one, the path and each
+        spec: what to construct the path from; its indices give the batch size and the device only. generator: the
+        user's, on the device of the path, which serves all channels in turn; without one, the path and each
             of its channels has its own, seeded by `spec.seed`.
 
     Raises:
@@ -227,10 +229,10 @@ class FreshIncrements(SeededPath, AreaPath):
 class KeyedIncrements(SeededPath, AreaPath):
     """Increments keyed by (seed, sample index, both ends of the interval): NOT additive between different intervals.
 
-    The same interval asked again, in any order, batch, or direction, gives the same increment bit for bit (W(t) - W(s) is
-    minus W(s) - W(t)). But the increments over [t, r] and [r, s] do not add up to the one over [t, s], and over intervals
-    that overlap they are independent where a Wiener process is not: for fixed grids, whose steps do not overlap. A run
-    with another number of steps sees another path. Any time is answered, inside the span or not.
+    The same interval asked again, in any order, batch, or direction, gives the same increment bit for bit (W(t) - W(s)
+    is minus W(s) - W(t)). But the increments over [t, r] and [r, s] do not add up to the one over [t, s], and over
+    intervals that overlap they are independent where a Wiener process is not: for fixed grids, whose steps do not
+    overlap. A run with another number of steps sees another path. Any time is answered, inside the span or not.
     """
 
     def __init__(self, spec: PathSpec) -> None:

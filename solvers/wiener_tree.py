@@ -1,59 +1,60 @@
 r"""A Wiener path that is a function of (seed, sample, t) alone: any times, in any order, as often as one likes.
 
-Let the span be [lo, hi], T = hi - lo. Interval k of level l is lo + T 2^-l [k, k + 1]; its number in the heap order of the
-binary tree is q = 2^l + k. Each number names one standard normal variable Z_q for each sample and element:
+Let the span be [lo, hi], T = hi - lo. Interval k of level l is lo + T 2^-l [k, k + 1]; its number in the heap order of
+the binary tree is q = 2^l + k. Each number names one standard normal variable Z_q for each sample and element:
 
     W(lo) = 0,   W(hi) = sqrt(T) Z_0                                                                              (1)
     W(t) = (1 - w) W(a) + w W(b) + sqrt(w (1 - w) (b - a)) Z_q,   w = (t - a)/(b - a)                             (2)
 
 An interval that is no leaf is asked by (2) at its midpoint only, w = 1/2, which is an end of both intervals of the next
-level. A leaf is asked by (2) at any t inside. The leaves are the first intervals on the way down that are short against their
-distance from the nearer end of the span,
+level. A leaf is asked by (2) at any t inside. The leaves are the first intervals on the way down that are short against
+their distance from the nearer end of the span,
 
     b - a <= 2^-R min(a - lo, hi - b),   or of level 42, whatever their place,                                     (3)
 
-so that the leaves shrink towards both ends, where grids are dense. W is continuous: (2) returns W(a) and W(b) at the ends.
+so that the leaves shrink towards both ends, where grids are dense. W is continuous: (2) returns W(a) and W(b) at the
+ends.
 
-The law. Times of which no two lie inside one leaf (its ends not counted) have EXACTLY the joint law of a Wiener process.
-Proof: given its values at a and b, a Wiener process at one t between them is normal with the mean (1 - w) W(a) + w W(b) and
-the variance w (1 - w)(b - a), independent of the process outside [a, b] (a Brownian bridge, and the Markov property).
-Hence, by induction down the levels, the values at the ends of all leaves have the law of a Wiener process. Given these, the
-Wiener process inside different leaves is independent, and so is (2), with a variable for each leaf; each has the right
-conditional law at its one time. QED.
+The law. Times of which no two lie inside one leaf (its ends not counted) have EXACTLY the joint law of a Wiener
+process. Proof: given its values at a and b, a Wiener process at one t between them is normal with the mean (1 - w) W(a)
++ w W(b) and the variance w (1 - w)(b - a), independent of the process outside [a, b] (a Brownian bridge, and the Markov
+property). Hence, by induction down the levels, the values at the ends of all leaves have the law of a Wiener process.
+Given these, the Wiener process inside different leaves is independent, and so is (2), with a variable for each leaf;
+each has the right conditional law at its one time. QED.
 
-Which grids that allows. A grid from lo to hi of N <= 2^R steps that do not shrink from one end to the other (uniform, power,
-geometric, ...) has at most one time inside each leaf, as long as its steps exceed 2^-42 T. Proof: let the steps grow
-from lo. The step before t_i is at least the mean of those so far, (t_i - lo)/i >= 2^-R (t_i - lo), which by (3) is more
-than the length of a leaf that holds both its ends. QED.
+Which grids that allows. A grid from lo to hi of N <= 2^R steps that do not shrink from one end to the other (uniform,
+power, geometric, ...) has at most one time inside each leaf, as long as its steps exceed 2^-42 T. Proof: let the steps
+grow from lo. The step before t_i is at least the mean of those so far, (t_i - lo)/i >= 2^-R (t_i - lo), which by (3) is
+more than the length of a leaf that holds both its ends. QED.
 
-What is approximate: several times inside one leaf. Each W(t) alone still has its exact law, jointly with all times outside
-the leaf, but the times inside share one Z: the increment between them has too small a variance. The path is never further
-than the leaf's own bridge, of variance (b - a)/4 at most, from one with the exact law.
+What is approximate: several times inside one leaf. Each W(t) alone still has its exact law, jointly with all times
+outside the leaf, but the times inside share one Z: the increment between them has too small a variance. What is lost is
+bounded by the leaf's own bridge, of variance (b - a)/4 at most.
 
-The ends of the span may be given in either order: it is the same path. Arithmetic on times is float64; the values are kept
-in the dtype of the path (float32 for the half precisions), and every operation is one of elements with a rounding of its
-own, so that the bits depend neither on the batch nor on what was asked before. Remembered are the last way down (R + 4
-states in the middle of the span, up to 44 at its ends) and the last two values: a walk over N steps computes about
-R - log2 N + 5 new variables for each step, and asking again computes none. One path serves one thread at a time.
+The ends of the span may be given in either order: it is the same path. Arithmetic on times is float64; the values are
+kept in the dtype of the path (float32 for the half precisions), and every operation is one of elements with a rounding
+of its own, so that the bits depend neither on the batch nor on what was asked before. Remembered are the last way down
+(R + 4 states in the middle of the span, up to 44 at its ends) and the last two values: a walk over N steps computes
+about R - log2 N + 5 new variables for each step, and asking again computes none. One path serves one thread at a time.
 
 References:
-    Levy, Processus stochastiques et mouvement brownien, 1948, section 1 (the midpoints of (2))
+    Levy, Processus stochastiques et mouvement brownien, 1948 (the midpoints of (2))
     Li, Wong, Chen & Duvenaud, Scalable Gradients for Stochastic Differential Equations, 2020,
-        https://arxiv.org/abs/2001.01328, section 4 (the path as a virtual tree of keys)
+        https://arxiv.org/abs/2001.01328 (the path as a virtual tree of keys)
     Jelincic, Foster & Kidger, Single-seed generation of Brownian paths and integrals for adaptive and high order SDE
-        solvers, 2024, https://arxiv.org/abs/2405.06464, section 4 (one draw of the exact bridge in the leaf)
+        solvers, 2024, https://arxiv.org/abs/2405.06464 (one draw of the exact bridge in the leaf)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
 
-from solvers.random import Word, counters, gaussians, mix, words
+from solvers.random import counters, gaussians, mix, words
 from solvers.wiener import PathSpec, SeededPath, Time
 
 _DEEPEST = 42  # the last level: 2^-42 T is still 2000 units in the last place of a float64 time
@@ -63,18 +64,21 @@ _TREE = 0x54524545  # the word that keeps these variables apart from all else dr
 _SPREAD = 0x9E3779B97F4A7C15 - 2**64  # odd: numbers of intervals, multiplied by it, fill 64 bits
 
 
-class Leaf(NamedTuple):
+Integer = TypeVar("Integer", int, Tensor)
+
+
+class Leaf(NamedTuple, Generic[Integer]):
     """A leaf's number q and level l, for all samples (integers) or one for each (int64 tensors of shape (B,))."""
 
-    number: Word
-    level: Word
+    number: Integer
+    level: Integer
 
 
 class WienerTree(SeededPath):
     """W(t) as a function of (seed, sample index, t): additive increments, whatever was asked before.
 
-    Times outside the span are refused. Times that are floats share one way down, and what it has in common with the last
-    one; times of shape (B,) go the whole way for each question.
+    Times outside the span are refused. Times that are floats share one way down, and what it has in common with the
+    last one; times of shape (B,) go the whole way for each question.
 
     Args:
         spec: what to construct the path from.
@@ -122,13 +126,15 @@ class WienerTree(SeededPath):
         return value
 
     def _check(self, t: Time, u: Time) -> None:
-        inside = (u >= -_SLACK) & (u <= 1 + _SLACK) if isinstance(u, Tensor) else -_SLACK <= u <= 1 + _SLACK
-        if not (inside.all() if isinstance(inside, Tensor) else inside):
+        if isinstance(u, Tensor) and not u.numel():
+            return
+        first, last = (u.min(), u.max()) if isinstance(u, Tensor) else (u, u)
+        if not (first >= -_SLACK and last <= 1 + _SLACK):
             span = f"[{self._low}, {self._low + self._span}]"
             raise ValueError(f"the path spans {span} and was asked at {t}; construct it over all times of the solve")
 
 
-def _locate(u: float, resolution: int) -> tuple[Leaf, float]:
+def _locate(u: float, resolution: int) -> tuple[Leaf[int], float]:
     """The leaf that holds u in [0, 1], and w of (2). (3) reads min(k, 2^l - 1 - k) >= 2^R."""
     k = min(int(u * 2**_DEEPEST), 2**_DEEPEST - 1)
     from_end = min(k, 2**_DEEPEST - 1 - k)
@@ -137,7 +143,7 @@ def _locate(u: float, resolution: int) -> tuple[Leaf, float]:
     return Leaf(2**level + k, level), u * 2.0**level - k
 
 
-def _locate_each(u: Tensor, resolution: int) -> tuple[Leaf, Tensor]:
+def _locate_each(u: Tensor, resolution: int) -> tuple[Leaf[Tensor], Tensor]:
     """`_locate` for u of shape (B,)."""
     k = (u * 2**_DEEPEST).to(torch.int64).clamp(max=2**_DEEPEST - 1)
     from_end = torch.minimum(k, 2**_DEEPEST - 1 - k)
@@ -150,14 +156,14 @@ def _locate_each(u: Tensor, resolution: int) -> tuple[Leaf, Tensor]:
 class _Variables:
     """The normal variables on the way down to a leaf, each times its standard deviation.
 
-    Row 0 is W(hi) of (1); row l + 1 belongs to the interval of level l, whose number is q >> (level of the leaf - l), and is
-    scaled for its midpoint: by sqrt(b - a)/2.
+    Row 0 is W(hi) of (1); row l + 1 belongs to the interval of level l, whose number is q >> (level of the leaf - l),
+    and is scaled for its midpoint: by sqrt(b - a)/2.
     """
 
     def __init__(self, spec: PathSpec, span: float) -> None:
         self.shape, self.device = (spec.shape[0], spec.size), spec.device
         self.dtype = torch.promote_types(spec.dtype, torch.float32)
-        self._keys = torch.as_tensor(mix(spec.keys(), _TREE))[:, None]
+        self._keys = mix(spec.keys(), _TREE)[:, None]
         self._counters = counters(spec.size, spec.device)
         self._levels = torch.arange(-1, _DEEPEST + 1, device=spec.device)[:, None]
         deviations = [1.0, *(2.0 ** (-level / 2 - 1) for level in range(_DEEPEST + 1))]
@@ -165,7 +171,7 @@ class _Variables:
         self._scales = scales.to(spec.device)[:, None, None]
 
     def fresh(self, leaf: Leaf, first: int, last: int) -> Iterator[Tensor]:
-        """The variables of the rows from `first` to `last`, each (B, n). Rows below a sample's leaf are without meaning."""
+        """The variables of the rows from `first` to `last`, each (B, n). Rows below a sample's leaf mean nothing."""
         stride = max(1, _AT_ONCE // max(1, math.prod(self.shape)))
         for row in range(first, last + 1, stride):
             yield from self._draw(leaf, slice(row, min(row + stride, last + 1))).unbind(0)
@@ -191,7 +197,7 @@ class _Stack:
         self._rows: list[Tensor] = []
         self._leaf = Leaf(0, 0)
 
-    def descend(self, leaf: Leaf) -> tuple[Tensor, Tensor, Tensor]:
+    def descend(self, leaf: Leaf[int]) -> tuple[Tensor, Tensor, Tensor]:
         """W at the two ends of a leaf, and its variable: each (B, n)."""
         number, level = leaf
         rows = self._rows[: self._shared(leaf)]
@@ -208,7 +214,7 @@ class _Stack:
         self._rows, self._leaf = rows, leaf
         return left, right, rows[-1]
 
-    def _shared(self, leaf: Leaf) -> int:
+    def _shared(self, leaf: Leaf[int]) -> int:
         """How many rows the way to this leaf has in common with the last way."""
         if leaf == self._leaf:
             return leaf.level + 2
@@ -217,7 +223,7 @@ class _Stack:
         return level + 2 - (here ^ there).bit_length()
 
 
-def _descend_each(variables: _Variables, leaf: Leaf) -> tuple[Tensor, Tensor, Tensor]:
+def _descend_each(variables: _Variables, leaf: Leaf[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """W at the two ends of each sample's own leaf, and its variable: each (B, n)."""
     number, level = leaf.number[:, None], leaf.level[:, None]
     deepest = int(level.max()) if level.numel() else 0
@@ -235,7 +241,7 @@ def _descend_each(variables: _Variables, leaf: Leaf) -> tuple[Tensor, Tensor, Te
 
 
 def _midpoint(z: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Equation (2) at w = 1/2. Halving is exact: fused or not, each sum is rounded once, so all lanes give the same bits."""
+    """Equation (2) at w = 1/2. Halving is exact: fused or not, each sum is rounded once, to the same bits."""
     return torch.add(z, left, alpha=0.5).add_(right, alpha=0.5)
 
 

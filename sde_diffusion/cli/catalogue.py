@@ -51,7 +51,7 @@ def methods() -> Choices:
     from solvers import Method
 
     known = implementations("solvers.methods", Method)
-    return {name: cls for name, cls in known.items() if _plain(cls, {"Method"})}
+    return {name: cls for name, cls in known.items() if is_plain(cls, {"Method"})}
 
 
 def reversals() -> Choices:
@@ -59,7 +59,7 @@ def reversals() -> Choices:
     from sde_diffusion import reversal
 
     found = {name: f for name, f in _functions(reversal.__name__) if f.__annotations__.get("return") == "Reversal"}
-    return {name: f for name, f in sorted(found.items()) if _plain(f, {"SDE", "LinearSDE", "Model", "Denoiser", "Reversal"})}
+    return {name: f for name, f in sorted(found.items()) if is_plain(f, {"SDE", "LinearSDE", "Model", "Denoiser", "Reversal"})}
 
 
 def objectives() -> Choices:
@@ -81,7 +81,7 @@ def laws() -> Choices:
     """The exactly known laws: the functions of `exact.problems` that can be called without arguments."""
     from sde_diffusion.exact import problems
 
-    return {name: f for name, f in _functions(problems.__name__) if _plain(f, set())}
+    return {name: f for name, f in _functions(problems.__name__) if is_plain(f, set())}
 
 
 KINDS: dict[str, Callable[[], Choices]] = {
@@ -151,7 +151,7 @@ def _public(package: str) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-def _plain(thing: Callable[..., Any], given: set[str]) -> bool:
+def is_plain(thing: Callable[..., Any], given: set[str]) -> bool:
     """Whether all that a callable requires is among the kinds (names of annotations) that the program can give it."""
     wanted = (p for p in inspect.signature(thing).parameters.values() if is_required(p))
     return all(annotation(p) in given for p in wanted)

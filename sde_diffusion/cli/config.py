@@ -29,7 +29,7 @@ class RunConfig:
 
     sde: Part | str = _default("vp")
     parameterization: Part | str = _default("edm")
-    network: Part | str = _default("time_mlp")
+    network: Part | str = _default("mlp")
     data: Part | str = _default("digits")
     objective: Part | str = _default("denoising_score_matching")
     training: TrainSettings = field(default_factory=TrainSettings)

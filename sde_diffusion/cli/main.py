@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -77,13 +78,10 @@ def _with_nearest(
     """An error of the parser in one line, with the known name that is nearest to one it does not know."""
     chosen = next((name for name in arguments if name in parsers), None)
     names = [str(key) for key in parsers[chosen].get_defaults().keys()] if chosen else list(known)
-    line = " ".join(words.split()).removeprefix("argument command: ")
-    for word in _words(line):
-        near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    line = " ".join(words.split()).removeprefix("argument COMMAND: ")
+    for word in re.findall(r"(?:--|['\"])([\w.-]+)", line):
+        spelt = {(name if "." in word else name.split(".")[-1]): name for name in reversed(names)}
+        near = difflib.get_close_matches(word, spelt, n=1, cutoff=0.6)
         if near and word not in names:
-            return f"{line}; did you mean {near[0]!r}?"
+            return f"{line}; did you mean {spelt[near[0]]!r}?"
     return line
-
-
-def _words(line: str) -> list[str]:
-    return [word.strip("'\",:;()").lstrip("-").split("=")[0] for word in line.split()]

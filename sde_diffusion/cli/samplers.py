@@ -10,10 +10,9 @@ equation's own clock; `time`, `power(rho=...)`, `geometric` in the process's tim
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sde_diffusion.cli import build, catalogue
 from sde_diffusion.cli.parts import Part, parsed, part, written
@@ -95,27 +94,25 @@ def assembled(recipe: Sampler, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reve
     method = build.method(recipe.method or _fitting(reversal))
     if type(reversal.equation) not in method.orders:
         kind = type(reversal.equation).__name__
-        raise ValueError(
-            f"{recipe}: this method does not integrate {kind}; choose {' or '.join(_all_fitting(reversal))}"
-        )
+        fitting = " or ".join(_all_fitting(reversal)) or "one whose `orders` names it"
+        raise ValueError(f"{recipe}: this method does not integrate {kind}; choose {fitting}")
     return reversal, FixedGrid(method, recipe.steps, _spacing(recipe.spacing, sde, reversal))
 
 
 def _fitting(reversal: Reversal) -> Part:
     known = _all_fitting(reversal)
     if not known:
-        raise ValueError(f"no known method integrates {type(reversal.equation).__name__}; name one with its arguments")
+        raise ValueError(
+            f"no method without arguments integrates {type(reversal.equation).__name__}; name one with its arguments, "
+            "such as predictor_corrector(predictor=euler_maruyama)"
+        )
     return part(known[0])
 
 
 def _all_fitting(reversal: Reversal) -> list[str]:
     """The names of the methods that integrate a reversal's equation and need no arguments."""
-    found = []
-    for name, cls in catalogue.methods().items():
-        method: Any = cls(**{"predictor": build.method(part("euler_maruyama"))} if name == "predictor_corrector" else {})
-        if type(reversal.equation) in method.orders:
-            found.append(name)
-    return found
+    ready = {name: cls for name, cls in catalogue.methods().items() if catalogue.is_plain(cls, set())}
+    return [name for name, cls in ready.items() if type(reversal.equation) in cls().orders]
 
 
 def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Callable[[float, float, int], Tensor]:

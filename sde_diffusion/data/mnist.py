@@ -101,4 +101,4 @@ class EMNIST(_IdxImages):
 
         with reading("EMNIST", self.root, self.download):
             data = Reader(self.root, split=self.part, train=split == "train", download=self.download)
-        return self.bordered(data.data.mT), data.targets - (self.part == "letters")
+        return self.bordered(data.data.mT), data.targets - int(self.part == "letters")

@@ -51,20 +51,22 @@ class Patches(DataSource):
         """Events (B, *E) and labels (B,) or None at `indices`."""
         rows = check_indices(indices, self.count)
         corners = self.corners(split)[rows]
-        patches = torch.stack([self._photographs[k][:, i:, j:][:, : self.side, : self.side] for k, i, j in corners])
-        return from_levels(patches), corners[:, 0]
+        which, top, left = corners.unbind(1)
+        windows = self._photographs.unfold(2, self.side, 1).unfold(3, self.side, 1)
+        return from_levels(windows[which, :, top, left]), which
 
     def corners(self, split: str = "train") -> Tensor:
         """(photograph, top, left) of each patch, int64 (count, 3)."""
         words = random_words(self.seed, SPLITS.index(check_split(split)), 3 * self.count).reshape(-1, 3)
-        _, height, width = self._photographs[0].shape
+        height, width = self._photographs.shape[2:]
         first, stop = (0, int(BORDER * width)) if split == "train" else (int(BORDER * width), width)
         choices = np.array([2, height - self.side + 1, stop - first - self.side + 1], dtype=np.uint64)
         return torch.from_numpy((words % choices).astype(np.int64)) + torch.tensor([0, 0, first])
 
     @cached_property
-    def _photographs(self) -> tuple[Tensor, Tensor]:
+    def _photographs(self) -> Tensor:
+        """Both photographs, uint8 (2, 3, 427, 640)."""
         from sklearn.datasets import load_sample_image
 
-        china, flower = (load_sample_image(f"{name}.jpg").copy() for name in ("china", "flower"))
-        return torch.from_numpy(china).movedim(-1, 0), torch.from_numpy(flower).movedim(-1, 0)
+        photographs = np.stack([load_sample_image(f"{name}.jpg") for name in ("china", "flower")])
+        return torch.from_numpy(photographs).movedim(-1, 1)

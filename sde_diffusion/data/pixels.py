@@ -15,7 +15,7 @@ def from_levels(values: Tensor, levels: int = 256) -> Tensor:
         raise ValueError(
             f"levels lie in 0 .. {levels - 1}, got {float(values.min()):g} to {float(values.max()):g}; check `levels`"
         )
-    return values.to(torch.float32).mul(2 / (levels - 1)).sub(1).clamp(-1, 1)
+    return values.to(torch.float32).mul(2).div(levels - 1).sub(1)
 
 
 def to_levels(x: Tensor, levels: int = 256) -> Tensor:

@@ -61,14 +61,13 @@ def train_classifier(
     generator = torch.Generator().manual_seed(seed)
     network = _initialised(tuple(x.shape[1:]), classes, generator).to(x)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps))
-    for _ in range(steps):
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         rows = torch.randint(len(x), (batch_size,), generator=generator).to(x.device)
         loss = cross_entropy(network(x[rows]), labels[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        schedule.step()
     return network.eval().requires_grad_(False)
 
 

@@ -104,8 +104,8 @@ figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff
 figcaption { font-size: .9rem; opacity: .8; }
 .scroll, pre { overflow-x: auto; } pre { font-size: .85rem; padding: .8rem; border: 1px solid #8886; border-radius: 4px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #8884; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #8884; text-align: left; }
+.number { text-align: right; white-space: nowrap; }
 """
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

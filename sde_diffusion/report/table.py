@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import repeat
+from typing import Literal
+
+_NUMBER = re.compile(r"[-+]?[0-9.]|-$|$")
 
 
 @dataclass(frozen=True)
@@ -26,23 +31,32 @@ class Table:
         from rich.text import Text
 
         drawn = Drawn(title=Text(self.title), title_justify="left", title_style="bold")
-        for index, head in enumerate(self.heads):
-            drawn.add_column(Text(head), justify="left" if index == 0 else "right", overflow="fold")
+        for head, side in zip(self.heads, self.sides(), strict=True):
+            drawn.add_column(Text(head), justify=side, overflow="fold")
         for row in self.rows:
             drawn.add_row(*map(Text, row))
         Console().print(drawn)
 
     def markdown(self) -> str:
         """A Markdown table, its text made harmless."""
-        rule = [":--", *["--:"] * (len(self.heads) - 1)]
+        rule = [":--" if side == "left" else "--:" for side in self.sides()]
         lines = [map(plain, self.heads), rule, *(map(plain, row) for row in self.rows)]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def html(self) -> str:
         """An HTML table, its text escaped."""
-        head = "".join(f"<th>{escape(text)}</th>" for text in self.heads)
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in self.rows)
+        head = "".join(map(_cell, self.heads, self.sides(), repeat("th")))
+        rows = "".join(f"<tr>{''.join(map(_cell, row, self.sides(), repeat('td')))}</tr>" for row in self.rows)
         return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+    def sides(self) -> list[Literal["left", "right"]]:
+        """Where each column's text stands: numbers to the right, words to the left."""
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.heads)
+        return ["right" if column and all(map(_NUMBER.match, column)) else "left" for column in columns]
+
+
+def _cell(text: str, side: str, tag: str) -> str:
+    return f"<{tag}{' class=number' if side == 'right' else ''}>{escape(text)}</{tag}>"
 
 
 def plain(text: str) -> str:

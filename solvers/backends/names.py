@@ -12,6 +12,4 @@ def check_name(engine: str, name: str, known: Sequence[str]) -> None:
         return
     by_case = {k.casefold(): k for k in known}
     near = difflib.get_close_matches(str(name).casefold(), by_case, n=1, cutoff=0.0)
-    raise ValueError(
-        f"{engine} has no method {name!r}; did you mean {by_case[near[0]]!r}? known: {', '.join(known)}"
-    )
+    raise ValueError(f"{engine} has no method {name!r}; did you mean {by_case[near[0]]!r}? known: {', '.join(known)}")

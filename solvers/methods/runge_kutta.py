@@ -7,22 +7,24 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from solvers.elementwise import axpy
+from solvers.elementwise import axpy, scale
 from solvers.equations import ODE, Equation
-from solvers.method import Method, Order
+from solvers.method import Attempt, Embedded, OneStep, Order
+
+Row = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Tableau:
     """Butcher's tableau: stages k_i = drift(x + h sum_j a_ij k_j, t + c_i h), result x + h sum_i b_i k_i."""
 
-    a: tuple[tuple[float, ...], ...]
-    b: tuple[float, ...]
-    c: tuple[float, ...]
+    a: tuple[Row, ...]
+    b: Row
+    c: Row
     order: int
 
 
-class RungeKutta(Method):
+class RungeKutta(OneStep):
     """The explicit method of a tableau.
 
     References:
@@ -35,35 +37,53 @@ class RungeKutta(Method):
         self.orders: Mapping[type[Equation], Order] = {ODE: Order.of(tableau.order)}
         self.evaluations = len(tableau.b)  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def step(self, equation, x, t, s, path, state):
-        """As many evaluations as the tableau has stages."""
-        h = s - t
-        stages: list[Tensor] = []
-        for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
-            stages.append(equation.drift(_weighted(x, h, row, stages), t + c * h))
-        return _weighted(x, h, self.tableau.b, stages), None
+    def onward(self, equation, x, t, s, first):
+        """All stages but the first."""
+        return weighted(x, s - t, self.tableau.b, stages(self.tableau, equation, x, t, s, first))
 
 
-def _weighted(x: Tensor, h, weights: tuple[float, ...], stages: list[Tensor]) -> Tensor:
-    for weight, stage in zip(weights, stages, strict=True):
+class EmbeddedRungeKutta(RungeKutta, Embedded):
+    """A pair of explicit methods on one set of stages; `error` holds the differences of their weights.
+
+    The last stage of all pairs here stands at the step's end (first same as last): it is the next step's first field.
+    """
+
+    def __init__(self, tableau: Tableau, error: Row):
+        """The weights of the error are b - b*, with b* the other method's."""
+        super().__init__(tableau)
+        self.error, self.estimate = error, tableau.order
+        self.evaluations = len(tableau.b) - 1  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def onward(self, equation, x, t, s, first):
+        """The result needs no stage of weight zero."""
+        short = Tableau(self.tableau.a[:-1], self.tableau.b[:-1], self.tableau.c[:-1], self.tableau.order)
+        return weighted(x, s - t, short.b, stages(short, equation, x, t, s, first))
+
+    def attempt(self, equation, x, t, s, first):
+        """All stages, the result, the estimate, and the field at the end."""
+        k = stages(self.tableau, equation, x, t, s, first)
+        y = weighted(x, s - t, self.tableau.b, k)
+        (i, weight), *rest = [(i, w) for i, w in enumerate(self.error) if w != 0.0]
+        error = scale((s - t) * weight, k[i])
+        for i, weight in rest:
+            error = axpy(error, (s - t) * weight, k[i])
+        return Attempt(y, error, k[-1])
+
+
+def stages(tableau: Tableau, equation: ODE, x: Tensor, t, s, first: Tensor) -> list[Tensor]:
+    """k_1 = first, and the others."""
+    h, k = s - t, [first]
+    for row, c in zip(tableau.a[1:], tableau.c[1:], strict=True):
+        k.append(equation.drift(weighted(x, h, row, k), s if c == 1.0 else t + c * h))
+    return k
+
+
+def weighted(x: Tensor, h, weights: Row, k: list[Tensor]) -> Tensor:
+    """x + h sum_i weights_i k_i."""
+    for weight, stage in zip(weights, k, strict=True):
         if weight != 0.0:
             x = axpy(x, h * weight, stage)
     return x
 
 
-class RK4(RungeKutta):
-    """Kutta's classical method of order four."""
-
-    def __init__(self):
-        """The tableau of 1901."""
-        super().__init__(
-            Tableau(
-                a=((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)),
-                b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
-                c=(0.0, 0.5, 0.5, 1.0),
-                order=4,
-            )
-        )
-
-
-EXAMPLES = [RK4()]
+EXAMPLES: list[RungeKutta] = []

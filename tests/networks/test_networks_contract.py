@@ -101,7 +101,7 @@ def test_float64_follows_x_and_agrees_with_float32(name, x):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_forward_and_second_derivatives_exist_and_agree(name, x):
-    """v . J u by forward mode equals it by reverse mode, and the gradient of |J^T v|^2 is that of finite differences."""
+    """v . J u by forward mode equals it by reverse mode; the gradient of |J^T v|^2 is that of finite differences."""
     network, x = build(name).double(), x[:2].double()
     u, v = torch.randn(2, *x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     pushed = torch.func.jvp(lambda z: network(z, 0.5), (x,), (u,))[1]

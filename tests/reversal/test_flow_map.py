@@ -41,12 +41,13 @@ def flow_error(reversal, sde, method, steps: int) -> float:
 
 @pytest.mark.parametrize(("make", "sde", "method"), CASES)
 def test_flow_map(make, sde, method):
-    order = method.orders[type(make(sde, ExactDenoiser(LAW)).equation)].strong
-    n = {1: 200, 2: 100, 3: 60, 4: 30}[round(order)]
+    """At least the declared order (tests/solvers measures it exactly; a stiff clock may flatter it before the limit)."""
     reversal = make(sde, ExactDenoiser(LAW))
+    order = method.orders[type(reversal.equation)].strong
+    n = {1: 200, 2: 100, 3: 80, 4: 120, 5: 60}[round(order)]
     errors = [flow_error(reversal, sde, method, steps) for steps in (n, 2 * n)]
-    assert errors[1] < {1: 0.05, 2: 5e-3}.get(round(order), 1e-3)
-    assert observed_order(errors) == pytest.approx(order, abs=0.2)
+    assert errors[1] < {1: 0.05, 2: 5e-3}.get(round(order), 1e-4)
+    assert errors[1] < 1e-7 or observed_order(errors) > order - 0.25
 
 
 @pytest.mark.parametrize("sde", PROCESSES, ids=lambda s: type(s).__name__)

@@ -19,9 +19,9 @@ def observed_order(errors: list[float]) -> float:
 # Manufactured solutions y*(t): an equation whose exact solution is known whatever its kind.
 
 SOLUTIONS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
-    "sine": (lambda t: math.sin(2 * t) + 2, lambda t: 2 * math.cos(2 * t)),
-    "decay": (lambda t: 1 / (1 + t), lambda t: -1 / (1 + t) ** 2),
-    "growth": (lambda t: math.exp(0.7 * t), lambda t: 0.7 * math.exp(0.7 * t)),
+    "sine": (lambda t: math.sin(7 * t) + 2, lambda t: 7 * math.cos(7 * t)),
+    "decay": (lambda t: 1 / (0.4 + t), lambda t: -1 / (0.4 + t) ** 2),
+    "growth": (lambda t: math.exp(2 * t), lambda t: 2 * math.exp(2 * t)),
 }
 
 

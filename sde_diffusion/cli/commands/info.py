@@ -1,0 +1,57 @@
+"""List what there is to choose from: processes, networks, solvers, data sets and the rest, with versions and devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sde_diffusion.cli import catalogue
+from sde_diffusion.cli.samplers import NAMED
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to list.
+
+    Attributes:
+        kind: one kind only, such as process or network.
+    """
+
+    kind: str | None = None
+
+
+def run(settings: Settings) -> None:
+    """Print the tables."""
+    from sde_diffusion.report.table import Table
+
+    for kind in _kinds(settings.kind):
+        things = catalogue.KINDS[kind]()
+        Table(("name", "what it is"), [(name, catalogue.summary(thing)) for name, thing in things.items()], kind).print()
+    if settings.kind is None:
+        Table(("name", "recipe"), list(NAMED.items()), "named sampler").print()
+        Table(("what", "which"), [*versions(), *devices()], "this machine").print()
+
+
+def _kinds(kind: str | None) -> list[str]:
+    if kind is None:
+        return list(catalogue.KINDS)
+    if kind not in catalogue.KINDS:
+        raise ValueError(f"there is no kind {kind!r}; {catalogue.nearest(kind, catalogue.KINDS)}")
+    return [kind]
+
+
+def versions() -> list[tuple[str, str]]:
+    """Python, packages, platform and git state."""
+    from sde_diffusion.training.run_folder import environment
+
+    seen = environment()
+    git = seen.get("git", {})
+    rows = [("python", seen["python"]), ("platform", seen["platform"]), *sorted(seen["packages"].items())]
+    return [*rows, *([("git", f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}")] if git else [])]
+
+
+def devices() -> list[tuple[str, str]]:
+    """The CPU's threads and the GPUs that torch sees."""
+    import torch
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return [("cpu", f"{torch.get_num_threads()} threads"), *((f"cuda:{i}", name) for i, name in enumerate(names))]

@@ -1,0 +1,103 @@
+r"""Samplers compared on a law whose denoiser is known: what is measured is the error of the sampler and nothing else.
+
+    error of the flow   root mean square, over samples and coordinates, of x - x*, where x* is where the exact flow carries
+                        the same initial state; for deterministic samplers
+    sliced W2           to exact draws of the law at t_min, beside the same distance of two independent exact sets
+    log-density gap     |mean log p(x) - E log p| in nats, p the law at t_min
+
+All samplers end on x at t_min itself, without the denoising step, which none of these laws asks for.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch import Tensor
+
+from sde_diffusion.cli.comparison import Comparison, Score, Trial
+from sde_diffusion.cli.counting import Counting
+from sde_diffusion.cli.samplers import Sampler, assembled
+from sde_diffusion.exact import ExactDenoiser, Law, flow_end_point
+from sde_diffusion.metrics import bootstrap, sliced_wasserstein
+from sde_diffusion.reversal import Reversal, probability_flow
+from sde_diffusion.sampling import initial_state, sample
+from sde_diffusion.sde import GaussianPrior, LinearSDE
+from solvers import KeyedIncrements
+from solvers.wiener import PathSpec
+
+FLOW_POINTS = 128
+"""How many samples are carried by the exact flow, which is slow."""
+
+FLOW_TOLERANCE = 1e-9
+EXACT_DRAWS = 50_000
+RESAMPLES = 60
+
+
+class LawTrial:
+    """A law behind a process: its exact samples at t_min, where its flow ends, and the scores of any sampler."""
+
+    def __init__(self, law: Law, sde: LinearSDE, count: int, seed: int) -> None:
+        self.law, self.sde, self.count, self.seed = law, sde, count, seed
+        self.target = law.through(sde.kernel(sde.t_min))
+        generator = torch.Generator().manual_seed(seed)
+        self.truth, other = (self.target.sample(count, generator).flatten(1) for _ in range(2))
+        self.floor = bootstrap(sliced_wasserstein, other, self.truth, resamples=RESAMPLES, seed=seed)
+        self.log_density = self.target.log_prob(self.target.sample(EXACT_DRAWS, generator)).mean().item()
+        self.ends: Tensor | None = None
+
+    @property
+    def prior(self) -> GaussianPrior:
+        """The law at the horizon that has the law's first two moments."""
+        return self.sde.prior(self.law.mean, self.law.variance.mean().item())
+
+    def flow_ends(self) -> Tensor:
+        """Where the exact flow carries the first initial states, (FLOW_POINTS or fewer, *E); solved once."""
+        if self.ends is None:
+            flow = probability_flow(self.sde, ExactDenoiser(self.law), self.prior)
+            numbers = torch.arange(min(FLOW_POINTS, self.count))
+            spec = PathSpec(self.seed, numbers, tuple(self.law.event_shape), flow.start, flow.stop, torch.float64)
+            start = initial_state(flow, spec)
+            self.ends = flow_end_point(self.law, self.sde.kernel, start, flow.start, flow.stop, tol=FLOW_TOLERANCE)
+        return self.ends
+
+    def trial(self, recipe: Sampler) -> Trial:
+        """The sampler's cost and scores."""
+        denoiser = Counting(ExactDenoiser(self.law))
+        reversal, solver = assembled(recipe, self.sde, denoiser)
+        start = time.perf_counter()
+        x = sample(
+            reversal.raw().starting_from(self.prior), solver, (self.count, *self.law.event_shape), self.seed,
+            noise=KeyedIncrements, chunk=self.count, dtype=torch.float64,
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        scores = self._scores(reversal, x)
+        return Trial(recipe.label, str(recipe), recipe.steps, denoiser.calls, seconds, scores)
+
+    def _scores(self, reversal: Reversal, x: Tensor) -> list[Score]:
+        flow = [] if reversal.equation.stochastic else [self._flow_error(x)]
+        return [*flow, self._distance(x), self._gap(x)]
+
+    def _flow_error(self, x: Tensor) -> Score:
+        ends = self.flow_ends()
+        error = bootstrap(_rms, (x[: len(ends)] - ends).flatten(1), resamples=RESAMPLES, seed=self.seed)
+        return Score("error of the flow", error.value, error.low, error.high)
+
+    def _distance(self, x: Tensor) -> Score:
+        found = bootstrap(sliced_wasserstein, x.flatten(1), self.truth, resamples=RESAMPLES, seed=self.seed)
+        return Score("sliced W2", found.value, found.low, found.high, self.floor.value)
+
+    def _gap(self, x: Tensor) -> Score:
+        values = self.target.log_prob(x)
+        gap, reach = abs(values.mean().item() - self.log_density), 1.96 * values.std().item() / math.sqrt(len(values))
+        return Score("log-density gap", gap, max(gap - reach, 0.0), gap + reach)
+
+    def comparison(self, subject: str, trials: list[Trial]) -> Comparison:
+        """The trials with the floor of exact samples."""
+        floors = {"sliced W2": (self.floor.low, self.floor.high)}
+        return Comparison(subject, self.count, self.seed, trials, floors, "two exact sets of samples (95%)")
+
+
+def _rms(errors: Tensor) -> float:
+    return errors.square().mean().sqrt().item()

@@ -1,0 +1,36 @@
+"""Samplers compared on a trained model: distances to held-out data against evaluations. Imported when it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sde_diffusion.cli.comparison import Comparison, Trial
+from sde_diffusion.cli.drawing import Drawn, draw
+from sde_diffusion.cli.judge import Judge
+from sde_diffusion.cli.model import Model
+from sde_diffusion.cli.samplers import Sampler
+
+
+def at_budgets(recipes: Sequence[Sampler], budgets: Sequence[int]) -> Iterator[Sampler]:
+    """Each recipe at each budget of evaluations that pays for at least one step."""
+    for recipe in recipes:
+        each = recipe.evaluations()
+        yield from (recipe.with_steps(budget // each) for budget in sorted(set(budgets)) if budget >= each)
+
+
+def tried(recipe: Sampler, model: Model, judge: Judge, seed: int) -> tuple[Trial, Drawn]:
+    """As many samples as the judge holds events, judged."""
+    drawn = draw(recipe, model, judge.count, seed, chunk=min(judge.count, 512))
+    return judged(recipe, drawn, judge), drawn
+
+
+def judged(recipe: Sampler, drawn: Drawn, judge: Judge) -> Trial:
+    """The trial that samples are."""
+    scores = judge.scores(drawn.x)
+    return Trial(recipe.label, str(recipe), recipe.steps, drawn.evaluations, drawn.seconds, scores)
+
+
+def comparison(subject: str, trials: Sequence[Trial], judge: Judge, seed: int) -> Comparison:
+    """The trials with the floor of real data."""
+    floors = {name: (estimate.low, estimate.high) for name, estimate in judge.floor.items()}
+    return Comparison(subject, judge.count, seed, trials, floors, f"as many real training events (95%), n = {judge.count}")

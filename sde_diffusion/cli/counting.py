@@ -1,0 +1,20 @@
+"""A denoiser that counts: what a sampler costs is measured, not declared. Imported only when a command samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sde_diffusion.denoiser import Denoiser
+
+
+class Counting(Denoiser):
+    """The answers of `inner`, told `condition` each time; `calls` says how often it was asked."""
+
+    def __init__(self, inner: Denoiser, **condition: Any) -> None:
+        super().__init__()
+        self.inner, self.condition, self.calls = inner, condition, 0
+
+    def forward(self, x_t, kernel, **condition):
+        """The inner denoiser's answer, shape (B, *E)."""
+        self.calls += 1
+        return self.inner(x_t, kernel, **self.condition, **condition)

@@ -1,0 +1,48 @@
+"""Samples of a model by a recipe, with what they cost: evaluations counted, not declared, and seconds measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sde_diffusion.cli.samplers import Sampler, assembled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sde_diffusion.cli.model import Model
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples (N, *E) on the CPU, the network's evaluations for each sample, and the seconds of all."""
+
+    x: Tensor
+    evaluations: float
+    seconds: float
+
+
+def draw(
+    recipe: Sampler, model: Model, count: int, seed: int, chunk: int = 256, label: int | None = None
+) -> Drawn:
+    """`count` samples by the recipe, all of one class when `label` is given; a bar shows the chunks on a terminal.
+
+    Sample i is the same whatever the count, for one size of the chunks in which the network sees them.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from sde_diffusion.cli.counting import Counting
+    from sde_diffusion.sampling import sample_chunks
+    from solvers import KeyedIncrements
+
+    counted = Counting(model.denoiser, **({} if label is None else {"label": label}))
+    reversal, solver = assembled(recipe, model.sde, counted)
+    reversal, shape = reversal.starting_from(model.prior), (count, *model.facts.event_shape)
+    start = time.perf_counter()
+    chunks = sample_chunks(reversal, solver, shape, seed, noise=KeyedIncrements, chunk=chunk, device=model.device)
+    bar = tqdm(chunks, recipe.label, math.ceil(count / chunk), unit="chunk", disable=None, leave=False)
+    parts = [part.cpu() for part in bar]
+    return Drawn(torch.cat(parts), counted.calls / len(parts), time.perf_counter() - start)

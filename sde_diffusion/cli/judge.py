@@ -1,0 +1,146 @@
+"""How good samples of a data set are: distances to held-out data, beside those of as many real events.
+
+A distance of finite samples is too large by an amount that depends on their number, so a distance of generated events
+means something only beside `floor`, the same distance of equally many real training events, and as their ratio.
+Pictures are compared as they are and by the features of a classifier that was trained on the real ones; points of the
+plane as they are. Imported only when a command measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sde_diffusion.cli.comparison import Score
+from sde_diffusion.data import DataSource
+from sde_diffusion.metrics import (
+    Classifier,
+    Estimate,
+    bootstrap,
+    class_shares,
+    copied_share,
+    frechet,
+    nearest,
+    sliced_wasserstein,
+    total_variation,
+    train_classifier,
+)
+
+MOST = 1000
+"""The most held-out events that are compared with."""
+
+RESAMPLES = 60
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A distance between two sets of events: what it is called, the rows (N, D) it looks at, and how they compare."""
+
+    name: str
+    rows: Callable[[Tensor], Tensor]
+    distance: Callable[[Tensor, Tensor], float]
+
+    def between(self, x: Tensor, y: Tensor) -> float:
+        """The distance of events x (N, *E) and y (M, *E)."""
+        return self.distance(self.rows(x), self.rows(y))
+
+
+class Judge:
+    """The held-out events of a data set, at most `MOST` of them, and the yardsticks that suit its events."""
+
+    def __init__(self, source: DataSource, seed: int = 0) -> None:
+        self.source, self.seed = source, seed
+        held_out, train = source.tensors("held_out"), source.tensors("train")
+        self.held_out, self.labels = held_out[0][:MOST], None if held_out[1] is None else held_out[1][:MOST]
+        self.train, self.train_labels = train
+        self.count = len(self.held_out)
+        if self.count < 2 or len(self.train) < self.count:
+            raise ValueError(
+                f"{self.count} held-out and {len(self.train)} training events are too few to compare with; hold out at "
+                "least 2, and at most half of the data"
+            )
+
+    @cached_property
+    def classifier(self) -> Classifier | None:
+        """Trained on the real pictures; None for events that are no pictures or have no labels."""
+        if len(self.source.event_shape) != 3 or self.train_labels is None or self.source.classes is None:
+            return None
+        return train_classifier(self.train, self.train_labels, self.source.classes, seed=self.seed)
+
+    @cached_property
+    def yardsticks(self) -> list[Yardstick]:
+        """The distances that suit the events."""
+        if len(self.source.event_shape) != 3:
+            return [Yardstick("sliced W2", _flat, sliced_wasserstein)]
+        pixels = [Yardstick("Frechet, pixels", _flat, frechet)]
+        return pixels if self.classifier is None else [*pixels, Yardstick("Frechet, features", self.classifier.features, frechet)]
+
+    @cached_property
+    def floor(self) -> dict[str, Estimate]:
+        """Each distance of `count` real training events to the held-out ones: the mean over disjoint sets of them."""
+        return {yardstick.name: self._floor(yardstick) for yardstick in self.yardsticks}
+
+    def scores(self, x: Tensor) -> list[Score]:
+        """The distances of samples x (count, *E), with the intervals that resampling x and the held-out events gives.
+
+        ValueError for another number of samples than `count`, which the floor could not be held against.
+        """
+        if len(x) != self.count:
+            raise ValueError(f"the floor is that of {self.count} events, got {len(x)} samples; draw {self.count}")
+        return [self._score(yardstick, x) for yardstick in self.yardsticks]
+
+    def _score(self, yardstick: Yardstick, x: Tensor) -> Score:
+        rows = yardstick.rows(x), yardstick.rows(self.held_out)
+        estimate = bootstrap(yardstick.distance, *rows, resamples=RESAMPLES, seed=self.seed)
+        return Score(yardstick.name, estimate.value, estimate.low, estimate.high, self.floor[yardstick.name].value)
+
+    def _floor(self, yardstick: Yardstick) -> Estimate:
+        sets = [part for part in self.train.split(self.count) if len(part) == self.count][:4]
+        rows, truth = [yardstick.rows(part) for part in sets], yardstick.rows(self.held_out)
+        one = bootstrap(yardstick.distance, rows[0], truth, resamples=RESAMPLES, seed=self.seed)
+        mean = sum(yardstick.distance(part, truth) for part in rows) / len(rows)
+        shift = mean - one.value
+        return Estimate(mean, one.low + shift, one.high + shift, self.count, self.seed)
+
+    def shares(self, x: Tensor) -> Tensor | None:
+        """The share of each class among samples, as the classifier sees them; None without one."""
+        if self.classifier is None:
+            return None
+        return class_shares(self.classifier.predict(x), self.classifier.head.out_features)
+
+    def copying(self, x: Tensor) -> Copying:
+        """How near samples come to the training events, beside the held-out ones."""
+        rows = _flat(x), _flat(self.train), _flat(self.held_out)
+        distances, closest = nearest(rows[0], rows[1])
+        real, _ = nearest(rows[2], rows[1])
+        return Copying(distances, self.train[closest], real, copied_share(*rows))
+
+
+@dataclass(frozen=True)
+class Copying:
+    """Distances (N,) of samples to their nearest training events, those events (N, *E), the distances (M,) of held-out
+    events, and the share of samples nearer than all but 1% of the held-out ones are."""
+
+    distances: Tensor
+    closest: Tensor
+    real: Tensor
+    copied: float
+
+
+def class_table(judge: Judge, shares: dict[str, Tensor]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows: each set's share of each class, and how far that is from the real shares (total variation)."""
+    real = shares["held out"]
+    heads = ["set", *(str(k) for k in range(len(real))), "distance"]
+    rows = [
+        [name, *(f"{100 * share:.1f}%" for share in values.tolist()), f"{total_variation(values, real):.3f}"]
+        for name, values in shares.items()
+    ]
+    return heads, rows
+
+
+def _flat(x: Tensor) -> Tensor:
+    return torch.flatten(x, 1)

@@ -1,0 +1,122 @@
+"""A run's model: trained into a folder, or taken from one."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sde_diffusion.cli import build
+from sde_diffusion.cli.config import RunConfig
+from sde_diffusion.training.files import replace_file, to_json
+from sde_diffusion.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from sde_diffusion.denoiser import Denoiser, Preconditioned
+    from sde_diffusion.sde import GaussianPrior, LinearSDE
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model must know of its data: the events' shape, mean and standard deviation over all numbers, classes."""
+
+    event_shape: tuple[int, ...]
+    mean: float
+    std: float
+    classes: int | None
+
+    @classmethod
+    def of(cls, x: Tensor, classes: int | None) -> Facts:
+        """Those of events (N, *E). Raises ValueError when all are one and the same number."""
+        std = float(x.double().std())
+        if not (math.isfinite(std) and std > 0):
+            raise ValueError("the data are one and the same number everywhere, so there is nothing to learn; check them")
+        return cls(tuple(x.shape[1:]), float(x.double().mean()), std, classes)
+
+    @classmethod
+    def read(cls, path: Path) -> Facts:
+        """Those of a run's file; ValueError when it is missing or damaged."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return cls(tuple(stored["event_shape"]), float(stored["mean"]), float(stored["std"]), stored["classes"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} is missing or damaged; run the same `sde-diffusion train` again") from error
+
+
+@dataclass(frozen=True)
+class Model:
+    """What sampling needs: the process, the denoiser with averaged weights, the prior, and where they came from."""
+
+    config: RunConfig
+    facts: Facts
+    sde: LinearSDE
+    denoiser: Denoiser
+    device: torch.device
+
+    @property
+    def prior(self) -> GaussianPrior:
+        """The law at the horizon that has the data's first two moments."""
+        return self.sde.prior(self.facts.mean, self.facts.std**2)
+
+
+def train_model(folder: Path, config: RunConfig, device: torch.device) -> Model:
+    """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
+
+    Raises ValueError when the folder holds another run or something else; CheckpointError, FolderInUse as `train` does.
+    """
+    from sde_diffusion.training import fit
+
+    source = build.data(config.data)
+    x, labels = source.tensors("train")
+    facts, sde = Facts.of(x, source.classes), build.process(config.sde)
+    denoiser, objective = untrained(config, facts), build.objective(config.objective)
+    run = RunFolder.create(folder, config.as_dict())
+    replace_file(run.path / "data.json", to_json(asdict(facts)))
+    told = {"labels": labels} if "classes" in config.network else {}
+    average: Any = fit(
+        denoiser, sde, x, config.training, objective=objective, folder=run.path, device=device, **told
+    )
+    return Model(config, facts, sde, average.eval().requires_grad_(False), device)
+
+
+def load_model(folder: Path, device: torch.device) -> Model:
+    """The model of a run, with the averaged weights of its newest whole checkpoint.
+
+    Raises ValueError for what is no run, CheckpointError (a ValueError) for damaged or foreign checkpoints.
+    """
+    from sde_diffusion.training import latest, load_average
+
+    run = RunFolder(folder)
+    config = RunConfig.of(run.config(), str(run.config_file))
+    facts = Facts.read(folder / "data.json")
+    denoiser = untrained(config, facts)
+    newest = latest(run.checkpoints)
+    if newest is None:
+        raise ValueError(f"{folder} has no checkpoint yet; run its `sde-diffusion train` until the first one")
+    load_average(newest, denoiser)
+    return Model(config, facts, build.process(config.sde), denoiser.to(device).eval().requires_grad_(False), device)
+
+
+def untrained(config: RunConfig, facts: Facts) -> Preconditioned:
+    """The denoiser before its first step, its weights a function of the configuration's seed."""
+    from sde_diffusion.denoiser import Preconditioned
+
+    wanted = config.network.get("classes") if isinstance(config.network, dict) else None
+    if wanted is not None and wanted != facts.classes:
+        raise ValueError(f"the data have {facts.classes or 'no'} classes, the network expects {wanted}; make them equal")
+    backbone = build.network(config.network, facts.event_shape, config.training.seed)
+    return Preconditioned(backbone, build.parameterization(config.parameterization, facts.std))
+
+
+def check_label(model: Model, label: int | None) -> None:
+    """Raises ValueError for a label that the model was not told, or does not know."""
+    classes = model.config.network.get("classes") if isinstance(model.config.network, dict) else None
+    if label is not None and classes is None:
+        raise ValueError("this model was not told the labels; train one with --network.classes, or leave --label out")
+    if label is not None and not 0 <= label < classes:
+        raise ValueError(f"labels lie in 0 .. {classes - 1}, got {label}; choose one of them")

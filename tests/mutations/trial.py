@@ -1,0 +1,139 @@
+"""One trial: a copy of the project, a fault in the copy, and a process of its own that runs the tests there.
+
+A test run is forked from a server that has imported torch and pytest once, so that a trial costs its tests and little
+else. A verdict of the tests counts only if they ran on the copy alone, whatever the parent had imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutations.fault import DoesNotApply, Fault
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("sde_diffusion", "solvers", "tests")
+PRELOADED = ["numpy", "scipy.integrate", "scipy.special", "torch", "torch.func", "hypothesis.strategies", "pytest"]
+
+PASSED, FAILED = 0, 1  # pytest's exit codes
+STRANGERS = 99  # ours: something outside the copy was imported
+CAUGHT, SURVIVED, BROKEN, TIMEOUT, ABSENT = "caught", "survived", "broken", "timeout", "does-not-apply"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a fault: its verdict, after how long, the test that failed or the complaint."""
+
+    name: str
+    verdict: str
+    seconds: float
+    by: str
+
+
+def copy_project(source: Path, target: Path) -> Path:
+    """The Python files of the project, with their times and their compiled forms, and its configuration."""
+    for folder in FOLDERS:
+        if (source / folder).is_dir():
+            shutil.copytree(source / folder, target / folder, ignore=_all_but_python)
+    shutil.copy2(source / "pyproject.toml", target)
+    return target
+
+
+def _all_but_python(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not (name.endswith((".py", ".pyc")) or (Path(folder) / name).is_dir())]
+
+
+def change(copy: Path, fault: Fault) -> None:
+    """Put the fault into the copy. A compiled form of equal size and second would hide it, so those go."""
+    text, path = fault.applied_to(copy), copy / fault.file
+    path.write_text(text, encoding="utf-8")
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()
+
+
+def try_fault(fault: Fault, original: Path, scratch: Path, seconds: float) -> Outcome:
+    """The verdict on a fault, tried in a copy of `original` below `scratch`; the copy is removed."""
+    copy, began = copy_project(original, scratch / fault.name), time.monotonic()
+    try:
+        change(copy, fault)
+        code, said = run_tests(copy, fault.tests, fault.only, seconds)
+    except DoesNotApply as complaint:
+        return Outcome(fault.name, ABSENT, time.monotonic() - began, str(complaint))
+    finally:
+        shutil.rmtree(copy)
+    verdict = {PASSED: SURVIVED, FAILED: CAUGHT, None: TIMEOUT}.get(code, BROKEN)
+    return Outcome(fault.name, verdict, time.monotonic() - began, _reason(verdict, said))
+
+
+def try_nothing(tests: str, only: list[str], original: Path, seconds: float) -> Outcome:
+    """The same tests on the project as it is: they pass, or else what they catch means nothing."""
+    began, either = time.monotonic(), " or ".join(f"({expression})" for expression in only)
+    code, said = run_tests(original, tests, either, seconds, "--maxfail=3")
+    verdict = {PASSED: "passes", None: TIMEOUT}.get(code, BROKEN)
+    return Outcome(f"no fault, {tests}", verdict, time.monotonic() - began, _reason(verdict, said))
+
+
+def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "-x") -> tuple[int | None, str]:
+    """pytest's exit code (None after `seconds`) and its output for the tests of a copy that `only` selects."""
+    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+    log = folder / "pytest.log"
+    command = [tests, "-q", stop, "--tb=line", "-p", "no:cacheprovider", *(["-k", only] if only else [])]
+    process = context.Process(target=_pytest, args=(str(folder), command, str(log)))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return None, f"no end after {seconds:.0f} s"
+    return process.exitcode, log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
+def _pytest(folder: str, command: list[str], log: str) -> None:
+    """In the new process: forget the parent's project, stand in the copy, run its tests."""
+    with open(log, "w", encoding="utf-8") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    for name in [name for name in sys.modules if name.split(".")[0] in FOLDERS]:
+        del sys.modules[name]
+    sys.path[:] = [folder, *(path for path in sys.path if not _holds_the_project(path))]
+    importlib.invalidate_caches()
+    os.chdir(folder)
+    import pytest
+
+    code = int(pytest.main(command))
+    raise SystemExit(STRANGERS if _strangers(folder) else code)
+
+
+def _holds_the_project(path: str) -> bool:
+    return any((Path(path or ".") / package / "__init__.py").is_file() for package in FOLDERS)
+
+
+def _strangers(folder: str) -> list[str]:
+    """The project's modules that were not imported from the copy."""
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    ours = {name: file for name, file in files.items() if file and name.split(".")[0] in FOLDERS}
+    wrong = [f"{name} from {file}" for name, file in ours.items() if not file.startswith(folder)]
+    print("\n".join(f"not the copy's: {line}" for line in wrong), flush=True)
+    return wrong
+
+
+def prepare_server() -> None:
+    """Let the server import what every test run needs; call before the first trial."""
+    if os.name == "posix":
+        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+
+
+def _reason(verdict: str, said: str) -> str:
+    """The test that failed, or the last line that says something."""
+    failed = re.findall(r"^(?:FAILED|ERROR) \S*?(\w+\.py\S*)", said, re.M)
+    lines = [line for line in said.splitlines() if line.strip()]
+    if verdict == CAUGHT and failed:
+        return failed[0]
+    return (f"{failed[0]}: " if failed else "") + (lines[-1] if lines else "no output")

@@ -1,0 +1,155 @@
+"""A run's folder: how it was made, whose it is, and what was reported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sde_diffusion.training import RunFolder, metrics_file, run_folder
+
+CONFIG = {"seed": 3, "sde": {"name": "vp", "beta": (0.1, 20.0)}, "steps": 10}
+
+
+def test_a_folder_says_how_it_was_made(tmp_path):
+    run = RunFolder.create(tmp_path / "runs/a", CONFIG)
+    assert json.loads(run.config_file.read_bytes()) == CONFIG | {"sde": {"name": "vp", "beta": [0.1, 20.0]}}
+    (made,) = json.loads(run.versions_file.read_bytes())
+    assert made["python"] == platform.python_version()
+    assert made["packages"]["torch"] == importlib.metadata.version("torch")
+    assert os.fspath(run) == str(tmp_path / "runs/a")
+
+
+def test_the_same_configuration_finds_it_again(tmp_path):
+    first = RunFolder.create(tmp_path, CONFIG)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert RunFolder.create(tmp_path, dict(reversed(CONFIG.items()))) == first
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (CONFIG | {"steps": 11}, "steps is 10 there and 11 here"),
+        (CONFIG | {"sde": {"name": "ve", "beta": (0.1, 20.0)}}, 'sde.name is "vp" there and "ve" here'),
+        (CONFIG | {"new": None}, "new is absent there and null here"),
+        ({"seed": 3}, "sde.beta is .* absent here"),
+        (CONFIG | {"seed": True}, "seed is 3 there and true here"),
+    ],
+    ids=["number", "nested", "added", "removed", "kind"],
+)
+def test_another_configuration_is_refused(tmp_path, is_sentence, changed, named):
+    RunFolder.create(tmp_path, CONFIG)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=named) as caught:
+        RunFolder.create(tmp_path, changed)
+    assert is_sentence(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path, is_sentence):
+    (tmp_path / "thesis.tex").write_text("\\documentclass{book}")
+    with pytest.raises(ValueError, match="'thesis.tex'") as caught:
+        RunFolder.create(tmp_path, CONFIG)
+    assert is_sentence(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("config", [[1], {"a": object()}, {"a": {1, 2}}], ids=str)
+def test_a_configuration_that_json_cannot_hold_is_refused(tmp_path, is_sentence, config):
+    with pytest.raises(TypeError, match="config") as caught:
+        RunFolder.create(tmp_path / "run", config)
+    assert is_sentence(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_configuration_is_refused(tmp_path, is_sentence):
+    run = RunFolder.create(tmp_path, CONFIG)
+    run.config_file.write_bytes(b'{"seed": ')
+    with pytest.raises(ValueError, match="damaged") as caught:
+        RunFolder.create(tmp_path, CONFIG)
+    assert is_sentence(caught.value)
+
+
+def test_a_change_of_versions_is_recorded_once(tmp_path, monkeypatch):
+    run = RunFolder.create(tmp_path, CONFIG)
+    old = run.versions()
+    monkeypatch.setattr(run_folder, "environment", lambda: {"python": "9.9"})
+    RunFolder.create(tmp_path, CONFIG)
+    RunFolder.create(tmp_path, CONFIG)
+    assert run.versions() == [*old, {"python": "9.9"}]
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    return subprocess.run(
+        ["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_the_state_of_git_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert run_folder.git_state(tmp_path) is None
+    git(tmp_path, "init")
+    assert run_folder.git_state(tmp_path) is None  # no commit yet
+    (tmp_path / "a").write_text("1")
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-m", "first")
+    commit = git(tmp_path, "rev-parse", "HEAD").strip()
+    assert run_folder.git_state(tmp_path) == {"commit": commit, "dirty": False}
+    (tmp_path / "a").write_text("2")
+    assert run_folder.git_state(tmp_path) == {"commit": commit, "dirty": True}
+    monkeypatch.chdir(tmp_path)
+    assert run_folder.environment()["git"]["commit"] == commit
+    monkeypatch.setenv("PATH", "")
+    assert "git" not in run_folder.environment()
+
+
+def test_a_run_trains_in_it(run, tmp_path):
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    run(folder).go()
+    RunFolder.create(tmp_path / "run", CONFIG)
+    assert [report["step"] for report in metrics_file.read(folder.metrics_file)] == list(range(1, 10))
+    assert [path.name for path in folder.checkpoints.iterdir()] == ["step-000009"]
+
+
+NUMBERS = st.floats() | st.integers(-(2**40), 2**40)
+
+
+@given(records=st.lists(st.dictionaries(st.sampled_from("abc"), NUMBERS), max_size=5), cut=st.integers(1, 5))
+def test_reports_are_read_as_written_and_a_cut_line_is_left_out(tmp_path_factory, records, cut):
+    path = tmp_path_factory.mktemp("metrics") / "metrics.jsonl"
+    for record in records:
+        metrics_file.append(path, record)
+    known = [{k: v if math.isfinite(v) else None for k, v in record.items()} for record in records]
+    assert metrics_file.read(path) == known
+    if records:
+        os.truncate(path, max(path.stat().st_size - cut, 0))
+        assert metrics_file.read(path) == known[: path.read_text().count("\n")]
+
+
+def test_a_damaged_line_is_refused(tmp_path, is_sentence):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(ValueError, match="line 2") as caught:
+        metrics_file.read(path)
+    assert is_sentence(caught.value)
+
+
+def test_settings_and_folders_need_no_torch():
+    code = (
+        "import sys\nfrom sde_diffusion.training import RunFolder, TrainSettings, metrics_file, schedule, lock\n"
+        "TrainSettings()\nassert 'torch' not in sys.modules"
+    )
+    root = str(Path(run_folder.__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -35,9 +35,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from solvers.elementwise import along
 from solvers.random import Word, check_keys, counters, digest, gaussians, mix, words
 
 Time = float | Tensor
@@ -104,7 +106,7 @@ class PathSpec:
 
     @classmethod
     def like(cls, x: Tensor, seed: int, start: float, stop: float, indices: Tensor | None = None) -> PathSpec:
-        """Noise for a state x of shape (B, *E): its shape, dtype and device; samples numbered 0 to B - 1 unless told."""
+        """Noise for a state x of shape (B, *E): its shape, dtype, device; samples numbered 0 to B - 1 unless told."""
         numbers = torch.arange(x.shape[0]) if indices is None else indices
         return cls(seed, numbers.to(x.device), tuple(x.shape[1:]), float(start), float(stop), x.dtype)
 
@@ -211,19 +213,20 @@ class FreshIncrements(SeededPath, AreaPath):
     def increment(self, t: Time, s: Time) -> Tensor:
         """sqrt(|s - t|) times new normal numbers, shape (B, *E)."""
         t, s = self.spec.times(t, s)
-        return self._normals().mul_(_root(abs(s - t), self.spec))
+        return self._normals(abs(s - t))
 
     def increment_and_area(self, t: Time, s: Time) -> tuple[Tensor, Tensor]:
         """A new increment, and independently a new area of variance |s - t| / 12."""
         t, s = self.spec.times(t, s)
-        return self.increment(t, s), self._normals().mul_(_root(abs(s - t) / 12, self.spec))
+        return self._normals(abs(s - t)), self._normals(abs(s - t) / 12)
 
     def _derive(self, spec: PathSpec) -> Self:
         return type(self)(spec, self._shared)
 
-    def _normals(self) -> Tensor:
+    def _normals(self, variance: Time) -> Tensor:
         spec = self.spec
-        return torch.randn(spec.shape, generator=self._generator, dtype=spec.dtype, device=spec.device)
+        z = torch.randn(spec.shape, generator=self._generator, dtype=spec.dtype, device=spec.device)
+        return z.mul_(along(root(variance), z))
 
 
 class KeyedIncrements(SeededPath, AreaPath):
@@ -244,12 +247,12 @@ class KeyedIncrements(SeededPath, AreaPath):
         """sqrt(|s - t|) times normal numbers that belong to the interval, with the sign of s - t; shape (B, *E)."""
         t, s = self.spec.times(t, s)
         sign = torch.sign(s - t) if isinstance(t, Tensor) else math.copysign(1.0, s - t)
-        return self._normals(_interval(t, s), sign * _sqrt(abs(s - t)))
+        return self._normals(_interval(t, s), sign * root(abs(s - t)))
 
     def increment_and_area(self, t: Time, s: Time) -> tuple[Tensor, Tensor]:
         """The increment, and an area of variance |s - t| / 12 that belongs to the interval too."""
         t, s = self.spec.times(t, s)
-        return self.increment(t, s), self._normals(mix(_interval(t, s), _AREA), _sqrt(abs(s - t) / 12))
+        return self.increment(t, s), self._normals(mix(_interval(t, s), _AREA), root(abs(s - t) / 12))
 
     def _derive(self, spec: PathSpec) -> Self:
         return type(self)(spec)
@@ -276,12 +279,8 @@ def bits(t: Time) -> Word:
     return struct.unpack("<q", struct.pack("<d", t + 0.0))[0]
 
 
-def _sqrt(variance: Time) -> Time:
-    return variance.sqrt() if isinstance(variance, Tensor) else math.sqrt(variance)
-
-
-def _root(variance: Time, spec: PathSpec) -> float | Tensor:
-    """The square root of a variance, shaped to multiply a state of shape (B, *E)."""
-    if isinstance(variance, Tensor):
-        return variance.sqrt().to(spec.dtype).reshape(-1, *(1,) * len(spec.event_shape))
-    return math.sqrt(variance)
+def root(variance: Time) -> Time:
+    """The square root, rounded correctly, so that floats and tensors agree: torch's own may be one unit off on a CPU."""
+    if not isinstance(variance, Tensor):
+        return math.sqrt(variance)
+    return torch.from_numpy(np.sqrt(variance.numpy())) if variance.device.type == "cpu" else variance.sqrt()

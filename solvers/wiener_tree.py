@@ -54,8 +54,9 @@ from typing import Generic, NamedTuple, Self, TypeVar
 import torch
 from torch import Tensor
 
+from solvers.elementwise import along
 from solvers.random import counters, gaussians, mix, words
-from solvers.wiener import PathSpec, SeededPath, Time
+from solvers.wiener import PathSpec, SeededPath, Time, root
 
 _DEEPEST = 42  # the last level: 2^-42 T is still 2000 units in the last place of a float64 time
 _AT_ONCE = 2**18  # normal numbers drawn in one call, unless one row has more: about what a cache holds
@@ -246,14 +247,9 @@ def _midpoint(z: Tensor, left: Tensor, right: Tensor) -> Tensor:
 
 
 def _bridge(left: Tensor, right: Tensor, variable: Tensor, w: Time) -> Tensor:
-    """Equation (2), shape (B, n), in the same roundings for w of shape (B,) as for a float."""
-    if isinstance(w, Tensor):
-        w = w[:, None]
-        spread = (2 * (w * (1 - w)).sqrt()).to(left.dtype)
-        w = w.to(left.dtype)
-    else:
-        spread = 2 * math.sqrt(w * (1 - w))
-    return (right - left).mul_(w).add_(left).add_(variable * spread)
+    """Equation (2), shape (B, n), with the same roundings for w of shape (B,) as for a float."""
+    spread = along(2 * root(w * (1 - w)), left)
+    return (right - left).mul_(along(w, left)).add_(left).add_(variable * spread)
 
 
 def _same(a: Time, b: Time) -> bool:

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 class EMA:
     """An averaged copy of the weights of `source`, `.model`, in eval mode; buffers are copied, not averaged.
 
-    `count` is the number of updates so far. Moving either model with `.to` is fine; the source's parameters must stay
-    the objects that they were at the start, for they are listed once. The copy lives on the model's devices and in its dtypes: weights of less
-    than 32 bits are too coarse to be averaged.
+    `count` is the number of updates so far. Both models may be moved with `.to`, together; the source's parameters stay
+    the objects that they are now, for they are listed once. The copy has their dtypes: 16 bits are too coarse to be
+    averaged.
     """
 
     def __init__(self, source: nn.Module, decay: float = 0.999) -> None:

@@ -141,7 +141,8 @@ class _Loop:
                     yield self._to_next_report()
             finally:
                 if self.state.settled:
-                    self._save()
+                    with held():
+                        self._save()
 
     def _to_next_report(self) -> Progress:
         begin, start = self.state.step, time.perf_counter()

@@ -26,7 +26,7 @@ class Tally:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.numbers = torch.zeros(6, device=device)
+        self.numbers = torch.zeros(6, device=device, dtype=torch.float32)
 
     @torch.no_grad()
     def add(self, loss: Tensor, norm: Tensor) -> Tensor:

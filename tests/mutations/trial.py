@@ -21,6 +21,7 @@ from tests.mutations.fault import DoesNotApply, Fault
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("sde_diffusion", "solvers", "tests")
 PRELOADED = ["numpy", "scipy.integrate", "scipy.special", "torch", "torch.func", "hypothesis.strategies", "pytest"]
+ALWAYS = ["-q", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 PASSED, FAILED = 0, 1  # pytest's exit codes
 STRANGERS = 99  # ours: something outside the copy was imported
@@ -68,7 +69,7 @@ def try_fault(fault: Fault, original: Path, scratch: Path, seconds: float) -> Ou
         return Outcome(fault.name, ABSENT, time.monotonic() - began, str(complaint))
     finally:
         shutil.rmtree(copy)
-    verdict = {PASSED: SURVIVED, FAILED: CAUGHT, None: TIMEOUT}.get(code, BROKEN)
+    verdict = {PASSED: SURVIVED, FAILED: CAUGHT if failures(said) else BROKEN, None: TIMEOUT}.get(code, BROKEN)
     return Outcome(fault.name, verdict, time.monotonic() - began, _reason(verdict, said))
 
 
@@ -84,7 +85,7 @@ def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "
     """pytest's exit code (None after `seconds`) and its output for the tests of a copy that `only` selects."""
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     log = folder / "pytest.log"
-    command = [tests, "-q", stop, "--tb=line", "-p", "no:cacheprovider", *(["-k", only] if only else [])]
+    command = [tests, stop, *ALWAYS, *(["-k", only] if only else [])]
     process = context.Process(target=_pytest, args=(str(folder), command, str(log)))
     process.start()
     process.join(seconds)
@@ -130,10 +131,14 @@ def prepare_server() -> None:
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
 
 
+def failures(said: str) -> list[str]:
+    """The tests that pytest names as failed."""
+    return re.findall(r"^FAILED \S*?(\w+\.py::.*?)(?: - .*)?$", said, re.M)
+
+
 def _reason(verdict: str, said: str) -> str:
     """The test that failed, or the last line that says something."""
-    failed = re.findall(r"^(?:FAILED|ERROR) \S*?(\w+\.py\S*)", said, re.M)
     lines = [line for line in said.splitlines() if line.strip()]
-    if verdict == CAUGHT and failed:
-        return failed[0]
-    return (f"{failed[0]}: " if failed else "") + (lines[-1] if lines else "no output")
+    if verdict == CAUGHT:
+        return failures(said)[0]
+    return " ".join([*failures(said)[:1], *lines[-1:]])

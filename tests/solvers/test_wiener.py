@@ -1,7 +1,7 @@
 """Paths of the Wiener process: what each keeps, what each forgets, and the exact law of all.
 
-Every test is deterministic. Statistical thresholds are in standard deviations of a perfect path, with the probability that
-one would miss them.
+Every test is deterministic. Statistical thresholds are in standard deviations of a perfect path, with the probability
+that one would miss them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from solvers.random import mix
+from solvers.random import mix, normals
 from solvers.torchsde_path import AsTorchsde, TorchsdePath
 from solvers.wiener import AreaPath, FreshIncrements, KeyedIncrements, PathSpec, WienerPath
 from solvers.wiener_tree import WienerTree, _locate, _locate_each
@@ -37,7 +37,9 @@ def state(batch=4, event=(3,), dtype=torch.float64) -> Tensor:
 
 def times(low=0.0, high=1.0):
     """Times of a span: any, its ends, and dyadic ones, where the tree has its nodes."""
-    dyadic = st.builds(lambda k, l: low + (high - low) * (k % (2**l + 1)) / 2**l, st.integers(0, 2**20), st.integers(0, 20))
+    dyadic = st.builds(
+        lambda k, l: low + (high - low) * (k % (2**l + 1)) / 2**l, st.integers(0, 2**20), st.integers(0, 20)
+    )
     return st.one_of(st.floats(low, high), dyadic, st.just(low), st.just(high))
 
 
@@ -149,7 +151,7 @@ def test_the_area_has_no_direction_and_the_increment_has():
 
 
 def test_the_area_is_what_the_tree_integrates_to():
-    """Equation (1) of solvers.wiener, by the trapezoidal rule on a tree: variance h/12, no correlation with dW, either way.
+    """Equation (1) of solvers.wiener, by the trapezoidal rule on a tree: variance h/12, no correlation with dW.
 
     2000 numbers, 256 intervals: 5 sigma of the variance, and the rule's own bias 1/256^2.
     """
@@ -160,6 +162,16 @@ def test_the_area_is_what_the_tree_integrates_to():
     area = torch.trapezoid(w - chord, dx=1 / 256, dim=0) * math.sqrt(12 / 0.5)
     assert abs(area.var() - 1) < 5 * math.sqrt(2 / 2000) + 1e-3
     assert abs((area * w[-1] / math.sqrt(0.5)).mean()) < 5 / math.sqrt(2000)
+
+
+@pytest.mark.parametrize("kind", SEEDED)
+def test_paths_share_nothing_with_normals_of_the_same_seed_and_keys(kind):
+    """A prior drawn under the samples' keys, or under a generator of the same seed: 5 sigma, 4 products."""
+    made = spec(10_000, (2,), seed=11)
+    dw = kind(made).increment(0.0, 1.0)
+    generated = torch.randn(dw.shape, generator=torch.Generator().manual_seed(11), dtype=dw.dtype)
+    for prior in (normals(made.keys(), (2,), dw.dtype), normals(mix(11, made.indices), (2,), dw.dtype), generated):
+        assert abs((dw * prior).mean()) * math.sqrt(dw.numel()) < 5
 
 
 # FreshIncrements forget
@@ -341,7 +353,9 @@ def test_tree_is_continuous():
 
 def test_tree_in_float32_rounds_the_tree_in_float64():
     grid = torch.linspace(0, 1, 101, dtype=torch.float64).tolist()
-    exact, single, half = (values(WienerTree(spec(50, (4,), d)), grid) for d in (torch.float64, torch.float32, torch.bfloat16))
+    exact, single, half = (
+        values(WienerTree(spec(50, (4,), d)), grid) for d in (torch.float64, torch.float32, torch.bfloat16)
+    )
     assert (single.double() - exact).abs().max() < 1e-5
     assert half.dtype == torch.bfloat16
     one, two = (WienerTree(spec(50, (4,), d)).increment(0.2, 0.7) for d in (torch.float32, torch.bfloat16))
@@ -349,7 +363,7 @@ def test_tree_in_float32_rounds_the_tree_in_float64():
 
 
 def test_max_steps_touches_the_inside_of_leaves_only():
-    """Nodes of the coarser tree are the same; between them the paths part, by less than a few deviations of its bridge."""
+    """Nodes of the coarser tree are the same; between them the paths part, by a few deviations of its bridge."""
     coarse, fine = WienerTree(spec(), 2**6), WienerTree(spec(), 2**20)
     assert torch.equal(coarse.increment(0.25, 0.75), fine.increment(0.25, 0.75))
     apart = coarse.increment(0.25, 0.5 + 1 / 3000) - fine.increment(0.25, 0.5 + 1 / 3000)

@@ -1,4 +1,4 @@
-"""Checkpoints under damage and malice: what is not exactly what was saved is refused, and the last good one is found."""
+"""Checkpoints under damage and malice: what is not what was saved is refused, and the last good one is found."""
 
 from __future__ import annotations
 

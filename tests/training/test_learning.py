@@ -20,7 +20,7 @@ TIMES = (0.02, 0.1, 0.3, 0.5, 0.8, 1.0)
 
 
 class Affine(nn.Module):
-    """x -> A(c) x + b(c): the least-squares optimum in this class depends on the first two moments of the data alone."""
+    """x -> A(c) x + b(c): its least-squares optimum depends on the first two moments of the data alone."""
 
     def __init__(self, d: int = 2, width: int = 32) -> None:
         super().__init__()

@@ -58,7 +58,7 @@ def test_another_configuration_is_refused(tmp_path, is_sentence, changed, named)
 
 def test_a_folder_of_something_else_is_refused(tmp_path, is_sentence):
     (tmp_path / "thesis.tex").write_text("\\documentclass{book}")
-    with pytest.raises(ValueError, match="'thesis.tex'") as caught:
+    with pytest.raises(ValueError, match=r"'thesis\.tex'") as caught:
         RunFolder.create(tmp_path, CONFIG)
     assert is_sentence(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

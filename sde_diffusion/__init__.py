@@ -24,7 +24,7 @@ _HOMES = {
     "sde_diffusion.exact": "Gaussian Mixture Empirical ExactDenoiser",
     "sde_diffusion.reversal": (
         "Reversal reverse_sde probability_flow annealed_langevin data_form noise_form ancestral ancestral_large ddim "
-        "predictor_corrector sigma_form velocity_form in_log_snr"
+        "predictor_corrector churned sigma_form velocity_form in_log_snr"
     ),
     "sde_diffusion.objectives": (
         "DenoisingScoreMatching EDMWeighting LogNormalLevel MinSNR likelihood simple uniform_log_snr uniform_time"

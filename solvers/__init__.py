@@ -4,7 +4,7 @@ This package knows nothing of scores, denoisers or networks: it would serve a ph
 diffusion models. Everyday names are re-exported here; every method also lives in a file of its own.
 """
 
-from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE, TargetFamily
+from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, RenoisedODE, SemilinearODE, SemilinearSDE, TargetFamily
 from solvers.grids import fixed, geometric, power, through, uniform
 from solvers.integrate import FixedGrid, Solver, integrate
 from solvers.method import Method, Order
@@ -39,6 +39,7 @@ __all__ = [
     "MarkovChain",
     "Method",
     "Order",
+    "RenoisedODE",
     "SemilinearODE",
     "SemilinearSDE",
     "Solver",

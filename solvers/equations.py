@@ -78,6 +78,15 @@ class SemilinearSDE(Equation):
 
 
 @dataclass(frozen=True)
+class RenoisedODE(Equation):
+    """dx/dt = drift(x, t), whose law at t becomes its law at t' by adding noise N(0, spread(t, t')^2 I)."""
+
+    stochastic: ClassVar[bool] = True
+    drift: Field
+    spread: Callable[[Coefficient, Coefficient], Coefficient]
+
+
+@dataclass(frozen=True)
 class MarkovChain(Equation):
     """x_s given x_t is N(mean(x_t, t, s), spread(t, s)^2 I): a chain that is told its grid."""
 

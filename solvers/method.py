@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from solvers.elementwise import Coefficient
-from solvers.equations import ODE, Equation
+from solvers.equations import ODE, Equation, RenoisedODE
 from solvers.wiener import WienerPath
 
 State = Any
@@ -109,7 +109,7 @@ class Embedded(OneStep):
 
 def field(equation: Any) -> Callable[[Tensor, Coefficient], Tensor]:
     """What a multistep method remembers: the drift of an ODE, the nonlinear part of a semilinear equation."""
-    return equation.drift if isinstance(equation, ODE) else equation.forcing
+    return equation.drift if isinstance(equation, ODE | RenoisedODE) else equation.forcing
 
 
 def noise(path: WienerPath | None, t: Coefficient, s: Coefficient) -> Tensor:

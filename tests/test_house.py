@@ -85,7 +85,8 @@ def missing_docstring(source: Source) -> Complaints:
         yield 1, "the module has no docstring"
     named = [node for node in source.tree.body if isinstance(node, (*Functions, ast.ClassDef))]
     for node in named:
-        if not node.name.startswith("_") and not ast.get_docstring(node):
+        overload = any(isinstance(d, ast.Name) and d.id == "overload" for d in node.decorator_list)
+        if not (overload or node.name.startswith("_") or ast.get_docstring(node)):
             yield node.lineno, f"{node.name} has no docstring"
 
 

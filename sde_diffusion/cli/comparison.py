@@ -126,10 +126,5 @@ def _cells(score: Score | None, width: int) -> list[str]:
     """A score as text, and its ratio to the floor where the table has a column for it."""
     if score is None:
         return ["-"] * width
-    spread = "" if score.low == score.high else f" [{_short(score.low)}, {_short(score.high)}]"
-    text = f"{_short(score.value)}{spread}"
+    text = f"{score.value:.3g} ± {(score.high - score.low) / 2:.1g}"
     return [text] if width == 1 else [text, "-" if score.ratio is None else f"{score.ratio:.2f}"]
-
-
-def _short(number: float) -> str:
-    return f"{number:.3g}"

@@ -5,12 +5,13 @@
     data_form(eta=0.5)/exponential_euler/50/log_snr      equal steps of log(sigma/alpha)
 
 The method may be left out: then it is the first known one that integrates the equation. Spacings: `uniform` in the
-equation's own clock; `time`, `power(rho=...)`, `geometric` in the process's time; `log_snr`.
+equation's own clock; `time` (equal steps) and `power(rho=2)` in the process's time; `log_snr` and `level(rho=7)`, equal
+steps of log(sigma/alpha) and of (sigma/alpha)^(1/rho), which are the same for every process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,24 +19,24 @@ from sde_diffusion.cli import build, catalogue
 from sde_diffusion.cli.parts import Part, parsed, part, written
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sde_diffusion.denoiser import Denoiser
     from sde_diffusion.reversal import Reversal
     from sde_diffusion.sde import LinearSDE
     from solvers import FixedGrid
+    from solvers.grids import Spacing
 
 NAMED = {
     "reverse_sde": "reverse_sde/euler_maruyama/200/log_snr",
-    "flow_heun": "probability_flow/heun/20/power(rho=2)",
+    "flow_heun": "probability_flow/heun/20/level(rho=7)",
     "data_adams": "data_form/exponential_adams(k=2)/16/uniform",
-    "langevin": "annealed_langevin/euler_maruyama/400/uniform",
+    "langevin": "annealed_langevin(relaxations=5)/euler_maruyama/400/uniform",
     "ancestral": "ancestral/ancestral/100/log_snr",
 }
 """The samplers that `demo` and `compare` take unless told otherwise."""
 
 STEPS = 50
-SPACINGS = ("uniform", "time", "log_snr", "power", "geometric")
+SPACINGS = {"uniform": None, "time": None, "log_snr": None, "power": 2.0, "level": 7.0}
+"""The spacings, each with the default of its exponent rho where it has one."""
 
 
 @dataclass(frozen=True)
@@ -115,20 +116,28 @@ def _all_fitting(reversal: Reversal) -> list[str]:
     return [name for name, cls in ready.items() if type(reversal.equation) in cls().orders]
 
 
-def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Callable[[float, float, int], Tensor]:
+def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Spacing:
     """The spacing in the reversal's clock."""
     from sde_diffusion.reversal import in_log_snr
-    from solvers import geometric, power, uniform
+    from solvers import power, through, uniform
 
     named = named or part("uniform")
-    rho = float(named.get("rho", 2.0))
-    unknown = set(named) - {"name", "rho"} if named["name"] == "power" else set(named) - {"name"}
-    if unknown:
-        raise ValueError(f"the spacing {named['name']} takes no {min(unknown)!r}; only power takes an argument, rho")
+    rho = _exponent(named)
+    clock, level = reversal.clock, (lambda t: float(sde.sigma(t) / sde.alpha(t)))
+    in_level = through(level, lambda kappa: float(sde.time(-2 * math.log(kappa))), power(rho))
     return {
         "uniform": uniform,
-        "time": reversal.clock.spacing(uniform),
-        "log_snr": in_log_snr(sde, reversal.clock),
-        "power": reversal.clock.spacing(power(rho)),
-        "geometric": reversal.clock.spacing(geometric),
+        "time": clock.spacing(uniform),
+        "log_snr": in_log_snr(sde, clock),
+        "power": clock.spacing(power(rho)),
+        "level": clock.spacing(in_level),
     }[named["name"]]
+
+
+def _exponent(named: Part) -> float:
+    """rho of a spacing; ValueError for an argument that it does not take."""
+    usual = SPACINGS[named["name"]]
+    unknown = set(named) - {"name"} - ({"rho"} if usual else set())
+    if unknown:
+        raise ValueError(f"the spacing {named['name']} takes no {min(unknown)!r}; power and level take rho, the others nothing")
+    return float(named.get("rho", usual or 1.0))

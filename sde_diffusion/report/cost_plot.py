@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sde_diffusion.report.style import colour, figure, marker, save
+
+REACH = 1e4
+"""How many times the smallest error the largest one drawn is: what diverges leaves the axes."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,32 @@ def _draw(axis, panel: Panel, names: list[str]) -> None:
         index = names.index(line.name)
         axis.plot(line.cost, line.error, color=colour(index), marker=marker(index), label=line.name)
         if line.low:
-            axis.fill_between(line.cost, line.low, line.high, color=colour(index), alpha=0.15, linewidth=0)
+            axis.fill_between(line.cost, line.low, line.high, color=colour(index), alpha=0.13, linewidth=0)
     if panel.floor:
         low, high, meaning = panel.floor
         axis.axhspan(low, high, color="#BBBBBB", alpha=0.6, label=meaning)
     axis.set(xscale="log", yscale="log", title=panel.title, ylabel=panel.ylabel)
     axis.set_xlabel("network evaluations per sample (NFE)")
+    axis.set_ylim(*_range(panel))
+    _ticks(axis, sorted({cost for line in panel.lines for cost in line.cost}))
+
+
+def _range(panel: Panel) -> tuple[float, float]:
+    """The ends of the error axis: all errors and the floor, but no sampler that diverges may flatten the others."""
+    errors = [error for line in panel.lines for error in line.error if 0 < error < math.inf]
+    errors += [end for end in (panel.floor or ())[:2] if isinstance(end, float) and end > 0]
+    low = min(errors, default=1.0)
+    return low / 1.6, min(max(errors, default=1.0), REACH * low) * 1.6
+
+
+def _ticks(axis, costs: Sequence[float]) -> None:
+    """A tick at the costs, thinned to those that are at least a factor of 1.4 apart."""
+    kept: list[float] = []
+    for cost in costs:
+        if not kept or cost >= 1.4 * kept[-1]:
+            kept.append(cost)
+    axis.set_xticks(kept, [f"{cost:g}" for cost in kept])
+    axis.set_xticks([], minor=True)
 
 
 def _handles(drawing) -> dict:

@@ -16,7 +16,6 @@ from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal import reverse_sde
 from sde_diffusion.sde import LinearSDE
 from solvers import EulerMaruyama, ItoSDE, WienerTree, integrate
-from solvers.wiener import PathSpec
 
 
 def moments(sde: LinearSDE, count: int) -> list[float]:
@@ -47,12 +46,9 @@ def back(
 
 @torch.no_grad()
 def _walk(equation, x: Tensor, times: list[float], seed: int, substeps: int) -> Iterator[tuple[float, Tensor]]:
-    spec = PathSpec(
-        seed=seed, indices=torch.arange(len(x), device=x.device), event_shape=tuple(x.shape[1:]), start=times[0],
-        stop=times[-1], dtype=x.dtype,
-    )  # fmt: skip
     steps = [torch.linspace(t, s, substeps + 1, dtype=torch.float64)[1:] for t, s in pairwise(times)]
     grid = torch.cat([torch.tensor(times[:1], dtype=torch.float64), *steps])
-    for index, (t, state) in enumerate(integrate(EulerMaruyama(), equation, x, grid, WienerTree(spec)), 1):
+    path = WienerTree.like(x, seed, times[0], times[-1])
+    for index, (t, state) in enumerate(integrate(EulerMaruyama(), equation, x, grid, path), 1):
         if index % substeps == 0:
             yield t, state

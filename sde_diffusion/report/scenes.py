@@ -43,10 +43,10 @@ def film(scenes: Sequence[Scene], script: Script, gif: Path, strip: Path, stills
 
 
 def _frames(scenes: Sequence[Scene], script: Script) -> Iterator[np.ndarray]:
-    with figure(8.0, 4.75) as drawing:
+    with figure(8.0, 5.0) as drawing:
         drawing.set_layout_engine("none")
         drawing.text(0.5, 0.955, script.title, ha="center", va="center", fontsize=12, fontweight="bold")
-        axes = [drawing.add_axes((left, 0.235, 0.4, 0.62)) for left in (0.075, 0.575)]
+        axes = [drawing.add_axes((left, 0.275, 0.4, 0.6)) for left in (0.075, 0.575)]
         for axis, title in zip(axes, (script.left, script.right), strict=True):
             axis.set_title(title, fontweight="normal")
         artists = [panel.draw(axis) for axis, panel in zip(axes, (scenes[0].left, scenes[0].right), strict=True)]
@@ -63,7 +63,7 @@ class _Clock:
     """The time line under the panels: a bar as long as the time, in the colour of the way it runs."""
 
     def __init__(self, drawing, horizon: float) -> None:
-        axis = drawing.add_axes((0.075, 0.075, 0.9, 0.035))
+        axis = drawing.add_axes((0.075, 0.07, 0.9, 0.032))
         axis.barh(0, horizon, color="#E4E4E4", height=1)
         axis.set(xlim=(0, horizon), ylim=(-0.5, 0.5), yticks=[])
         axis.grid(visible=False)
@@ -81,7 +81,7 @@ class _Clock:
 def _strip(scenes: Sequence[Scene], script: Script, path: Path, stills: int) -> Path:
     ways = [[scene for scene in scenes if scene.backward is backward] for backward in (False, True)]
     chosen = [way[i] for way in ways for i in spread(len(way), stills)]
-    with figure(1.55 * len(chosen) + 0.3, 4.1) as drawing:
+    with figure(1.6 * len(chosen) + 0.3, 3.85) as drawing:
         drawing.suptitle(f"{script.title}   {script.there}; {script.back}", fontsize=11, fontweight="bold")
         axes = drawing.subplots(2, len(chosen))
         for column, scene in zip(axes.T, chosen, strict=True):

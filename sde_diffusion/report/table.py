@@ -9,6 +9,9 @@ from html import escape
 from itertools import repeat
 from typing import Literal
 
+WIDTH = 140
+"""Columns of text where there is no terminal to ask."""
+
 _NUMBER = re.compile(r"[-+]?[0-9.]|-$|$")
 
 
@@ -35,7 +38,8 @@ class Table:
             drawn.add_column(Text(head), justify=side, overflow="fold")
         for row in self.rows:
             drawn.add_row(*map(Text, row))
-        Console().print(drawn)
+        terminal = Console()
+        (terminal if terminal.is_terminal else Console(width=WIDTH)).print(drawn)
 
     def markdown(self) -> str:
         """A Markdown table, its text made harmless."""

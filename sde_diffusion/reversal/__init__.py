@@ -3,6 +3,7 @@
 from sde_diffusion.reversal.ancestral import ancestral, ancestral_large, ddim
 from sde_diffusion.reversal.annealed_langevin import annealed_langevin
 from sde_diffusion.reversal.base import Clock, Reversal, in_log_snr
+from sde_diffusion.reversal.churned import churned
 from sde_diffusion.reversal.data_form import data_form
 from sde_diffusion.reversal.noise_form import noise_form
 from sde_diffusion.reversal.predictor_corrector import predictor_corrector
@@ -17,6 +18,7 @@ __all__ = [
     "ancestral",
     "ancestral_large",
     "annealed_langevin",
+    "churned",
     "data_form",
     "ddim",
     "in_log_snr",

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from solvers.elementwise import axpy, combine
+from solvers.elementwise import axpy, combine, scale
 from solvers.equations import SemilinearODE, SemilinearSDE
 from solvers.method import Method, Order, noise
 
@@ -43,5 +43,10 @@ def factors(rate: float, h):
 
 
 def convolve(y: Tensor, equation: SemilinearSDE, t, s, path) -> Tensor:
-    """Add the stochastic convolution: spread(t, s) times the increment of the path brought to unit variance."""
+    """Add the stochastic convolution of the step."""
     return axpy(y, equation.spread(t, s) / abs(s - t) ** 0.5, noise(path, t, s))
+
+
+def convolution(equation: SemilinearSDE, t, s, path) -> Tensor:
+    """The stochastic convolution: spread(t, s) times the increment of the path brought to unit variance."""
+    return scale(equation.spread(t, s) / abs(s - t) ** 0.5, noise(path, t, s))

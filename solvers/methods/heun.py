@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from solvers.elementwise import axpy
 from solvers.equations import ODE
-from solvers.method import Method, Order
+from solvers.method import OneStep, Order
 
 
-class Heun(Method):
+class Heun(OneStep):
     """The explicit trapezoidal rule: x_s = x_t + h/2 (drift(x_t, t) + drift(x_t + h drift(x_t, t), s)).
 
     References:
@@ -19,9 +19,8 @@ class Heun(Method):
     orders = {ODE: Order.of(2)}
     evaluations = 2
 
-    def step(self, equation, x, t, s, path, state):
-        """Two evaluations."""
+    def onward(self, equation, x, t, s, first):
+        """The second evaluation."""
         h = s - t
-        first = equation.drift(x, t)
         second = equation.drift(axpy(x, h, first), s)
-        return axpy(x, h / 2, first + second), None
+        return axpy(x, h / 2, first + second)

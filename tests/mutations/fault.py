@@ -31,7 +31,7 @@ class Fault:
         text = (root / self.file).read_text(encoding="utf-8") if (root / self.file).is_file() else ""
         found = text.count(self.old)
         if found != 1:
-            raise DoesNotApply(f"{self.name}: {self.file} holds {self.old!r} {found} times; quote its present text once")
+            raise DoesNotApply(f"{self.name}: {self.file} holds {self.old!r} {found} times; quote it anew")
         changed = text.replace(self.old, self.new)
         if _code(changed) == _code(text):
             raise DoesNotApply(f"{self.name}: the change touches no code; it stands in a docstring or a comment")

@@ -178,7 +178,7 @@ OBJECTIVES = [
         "torch.exp(-torch.as_tensor(sde.log_snr(t)))",
         "1/SNR for SNR: the weights grow where they should fall.",
         WEIGHTING,
-        "",
+        "simple_is_the_error",
     ),
     Fault(
         "likelihood-weight-with-g",
@@ -187,7 +187,7 @@ OBJECTIVES = [
         "sde.g(t) / sde.sigma(t) ** 2",
         "g for g^2: the loss no longer bounds the likelihood.",
         WEIGHTING,
-        "",
+        "likelihood_is_the_error",
     ),
     Fault(
         "min-snr-is-max-snr",
@@ -196,7 +196,7 @@ OBJECTIVES = [
         "clamp(min=self.gamma)",
         "The clip on the wrong side.",
         WEIGHTING,
-        "",
+        "min_snr_is",
     ),
     Fault(
         "edm-weight-of-one-sigma",
@@ -205,7 +205,7 @@ OBJECTIVES = [
         "1 / self.data_std",
         "1/c_out^2 with one square too few.",
         WEIGHTING,
-        "",
+        "edm_is_the_error",
     ),
     Fault(
         "levels-at-half-the-log-snr",
@@ -214,7 +214,7 @@ OBJECTIVES = [
         "sde.time(-level)",
         "log(sigma/alpha) taken for the log-SNR: EDM's P_mean and P_std of another quantity.",
         WEIGHTING,
-        "",
+        "levels_are_normal",
     ),
     Fault(
         "times-in-order",
@@ -223,7 +223,7 @@ OBJECTIVES = [
         "torch.arange(count, device=device)",
         "Stratified times that are not shuffled: the first samples of every batch are always seen with little noise.",
         DENOISING,
-        "",
+        "every_place",
     ),
     Fault(
         "times-in-the-middle",
@@ -232,7 +232,7 @@ OBJECTIVES = [
         "torch.rand(count, generator=generator, device=device, dtype=torch.float64) / 2) / count",
         "Each time is drawn from the lower half of its share: the ends of the process are never seen.",
         DENOISING,
-        "",
+        "every_place or integral_over_time",
     ),
     Fault(
         "target-scaled-by-alpha",
@@ -241,7 +241,7 @@ OBJECTIVES = [
         "denoiser(kernel.perturb(x0, noise), kernel, **condition) - kernel.mean(x0)",
         "The target is alpha x0: the network learns to return the data scaled.",
         DENOISING,
-        "",
+        "minimum_is_the_posterior",
     ),
 ]
 

@@ -6,11 +6,14 @@ else. A verdict of the tests counts only if they ran on the copy alone, whatever
 
 from __future__ import annotations
 
-import importlib.util
+import gc
+import importlib
+import math
 import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -86,7 +89,7 @@ def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     log = folder / "pytest.log"
     command = [tests, stop, *ALWAYS, *(["-k", only] if only else [])]
-    process = context.Process(target=_pytest, args=(str(folder), command, str(log)))
+    process = context.Process(target=_pytest, args=(str(folder), command, str(log), seconds), daemon=True)
     process.start()
     process.join(seconds)
     if process.exitcode is None:
@@ -96,8 +99,10 @@ def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "
     return process.exitcode, log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
 
-def _pytest(folder: str, command: list[str], log: str) -> None:
+def _pytest(folder: str, command: list[str], log: str, seconds: float) -> None:
     """In the new process: forget the parent's project, stand in the copy, run its tests."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(math.ceil(seconds) + 60)  # should the parent be killed, this process is not left behind for long
     with open(log, "w", encoding="utf-8") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
@@ -106,10 +111,24 @@ def _pytest(folder: str, command: list[str], log: str) -> None:
     sys.path[:] = [folder, *(path for path in sys.path if not _holds_the_project(path))]
     importlib.invalidate_caches()
     os.chdir(folder)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed takes no part, and no time
+    gc.freeze()  # what the server has imported needs no collection
     import pytest
 
-    code = int(pytest.main(command))
+    code = int(pytest.main(command, plugins=[Hurry()]))
     raise SystemExit(STRANGERS if _strangers(folder) else code)
+
+
+class Hurry:
+    """A plugin: that an example fails is enough, the smallest one that fails is not looked for."""
+
+    @staticmethod
+    def pytest_configure(config) -> None:
+        """After conftest.py has chosen its profile of hypothesis, before the tests are imported."""
+        from hypothesis import Phase, settings
+
+        settings.register_profile("hurry", settings.default, phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("hurry")
 
 
 def _holds_the_project(path: str) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from solvers import ODE, DiagonalSDE, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE, WienerPath
+from solvers import ODE, DiagonalSDE, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
+from solvers.wiener import AreaPath
 
 
 def observed_order(errors: list[float]) -> float:
@@ -41,11 +42,14 @@ def manufactured(kind: type, name: str, rate: float = -1.0):
 # Stochastic problems dx = drift dt + diffusion dW, additive, with known linear moments.
 
 
-def linear_additive(kind: type, rate: float = -0.8):
-    """dx = (rate x + cos t) dt + (1 + t/2) dW in the form that the kind asks for."""
+def additive(kind: type, bend: float = 0.0, rate: float = -0.8):
+    """dx = (rate x + cos t + bend sin 2x) dt + (1 + t/2) dW in the form that the kind asks for; linear for bend = 0."""
+
+    def forcing(x: Tensor, t) -> Tensor:
+        return math.cos(t) + bend * torch.sin(2 * x)
 
     def drift(x: Tensor, t) -> Tensor:
-        return rate * x + math.cos(t)
+        return rate * x + forcing(x, t)
 
     def g(t) -> float:
         return 1 + t / 2
@@ -53,7 +57,7 @@ def linear_additive(kind: type, rate: float = -0.8):
     if kind is ItoSDE:
         return ItoSDE(drift, g)
     if kind is SemilinearSDE:
-        return SemilinearSDE(rate, lambda x, t: torch.full_like(x, math.cos(t)), lambda t, s: _spread(rate, t, s))
+        return SemilinearSDE(rate, forcing, lambda t, s: _spread(rate, t, s))
     assert kind is MarkovChain
     return MarkovChain(lambda x, t, s: x + (s - t) * drift(x, t), lambda t, s: g(t) * abs(s - t) ** 0.5)
 
@@ -66,7 +70,7 @@ def _spread(rate: float, t: float, s: float) -> float:
 
 
 def linear_moments(start: float, stop: float, x0: float, rate: float = -0.8) -> tuple[float, float]:
-    """Mean and variance at `stop` of `linear_additive` from x0 at `start`, in either direction, by quadrature."""
+    """Mean and variance at `stop` of `additive(kind)` from x0 at `start`, in either direction, by quadrature."""
     u, w = map(torch.from_numpy, __import__("numpy").polynomial.legendre.leggauss(40))
     tau = start + (stop - start) * (u + 1) / 2
     w = w * (stop - start) / 2
@@ -74,10 +78,10 @@ def linear_moments(start: float, stop: float, x0: float, rate: float = -0.8) -> 
     return mean, abs(float((w * torch.exp(2 * rate * (stop - tau)) * (1 + tau / 2) ** 2).sum()))
 
 
-class Impulses(WienerPath):
+class Impulses(AreaPath):
     """A batch of paths, one impulse each: sample k moves by sqrt|h| in step k and stands still in all others.
 
-    A method on a linear equation is linear in the increments, so the sum over k of (response to impulse k)^2 is the
+    As many samples again have an impulse in the Levy area of one step, of its deviation sqrt(|h|/12). A method on a linear equation is linear in the increments, so the sum over k of (response to impulse k)^2 is the
     exact variance of its result: a weak order is measured without a single random number. The last sample gets no
     impulse at all: its result is the mean.
     """
@@ -88,12 +92,18 @@ class Impulses(WienerPath):
 
     @property
     def batch(self) -> int:
-        return self.steps + 1
+        return 2 * self.steps + 1
 
     def increment(self, t, s):
-        dw = torch.zeros(self.batch, 1, dtype=torch.float64)
-        dw[self.step_of[t]] = abs(s - t) ** 0.5
-        return dw
+        return self._impulse(self.step_of[t], abs(s - t) ** 0.5)
+
+    def increment_and_area(self, t, s):
+        return self.increment(t, s), self._impulse(self.steps + self.step_of[t], (abs(s - t) / 12) ** 0.5)
+
+    def _impulse(self, k, size):
+        impulse = torch.zeros(self.batch, 1, dtype=torch.float64)
+        impulse[k] = size
+        return impulse
 
     def channel(self, k):
         raise ValueError("impulses have one channel")
@@ -102,6 +112,30 @@ class Impulses(WienerPath):
         """Mean and variance of the method's result, from the final states of the batch."""
         mean = result[-1].item()
         return mean, float(((result[:-1] - mean) ** 2).sum())
+
+
+class FineWalk(AreaPath):
+    """Wiener paths on a fine grid, with Levy areas by the trapezoidal rule: coarse grids of cells/2^k steps share them."""
+
+    def __init__(self, samples: int, start: float, stop: float, cells: int, seed: int):
+        self.grid = torch.linspace(start, stop, cells + 1, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(seed)
+        dw = torch.randn(cells, samples, 1, generator=generator, dtype=torch.float64) * abs((stop - start) / cells) ** 0.5
+        self.walk = torch.cat([torch.zeros_like(dw[:1]), dw.cumsum(0)])
+
+    def _at(self, t: float) -> int:
+        return round((t - self.grid[0].item()) / (self.grid[1] - self.grid[0]).item())
+
+    def increment(self, t, s):
+        return self.walk[self._at(s)] - self.walk[self._at(t)]
+
+    def increment_and_area(self, t, s):
+        piece = self.walk[self._at(t) : self._at(s) + 1]
+        mean = (piece.sum(0) - (piece[0] + piece[-1]) / 2) / (len(piece) - 1)
+        return piece[-1] - piece[0], mean - (piece[0] + piece[-1]) / 2
+
+    def channel(self, k):
+        raise ValueError("this path has one channel")
 
 
 def geometric_brownian(drift: float = 0.5, volatility: float = 0.6) -> DiagonalSDE:

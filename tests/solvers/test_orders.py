@@ -14,6 +14,7 @@ from solvers import (
     ItoSDE,
     MarkovChain,
     Method,
+    RenoisedODE,
     SemilinearODE,
     SemilinearSDE,
     TargetFamily,
@@ -24,9 +25,10 @@ from solvers.methods import METHODS
 from solvers.wiener import PathSpec
 from tests.solvers.problems import (
     SOLUTIONS,
+    FineWalk,
     Impulses,
+    additive,
     geometric_brownian,
-    linear_additive,
     linear_moments,
     manufactured,
     observed_order,
@@ -45,8 +47,8 @@ def name_of(value):
 
 
 def test_every_declared_equation_is_measured():
-    """No method may declare a kind of equation that this file, or the reversal's tests (TargetFamily), leaves out."""
-    measured = {ODE, SemilinearODE, ItoSDE, SemilinearSDE, MarkovChain, DiagonalSDE, TargetFamily}
+    """No method may declare a kind of equation that this file, or the reversal's tests (TargetFamily, RenoisedODE), leaves out."""
+    measured = {ODE, SemilinearODE, ItoSDE, SemilinearSDE, MarkovChain, DiagonalSDE, TargetFamily, RenoisedODE}
     assert {kind for method in METHODS for kind in method.orders} <= measured
 
 
@@ -70,37 +72,54 @@ def test_deterministic_order(method, kind, problem, span):
 @pytest.mark.parametrize("span", SPANS, ids=["up", "down"])
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
 def test_weak_order_for_additive_noise(method, kind, span):
-    """Exact moments by impulses. The slower of mean and variance shows the order; neither may be slower."""
+    """Exact moments by impulses: neither mean nor variance is slower than declared (a linear problem may flatter)."""
     start, stop = span
     errors = {"mean": [], "variance": []}
     for steps in (128, 256):
         grid = UNEVEN(start, stop, steps)
         path = Impulses(grid)
         x = torch.full((path.batch, 1), 0.7, dtype=torch.float64)
-        result = FixedGrid(method, steps, UNEVEN)(linear_additive(kind), x, start, stop, path)
+        result = FixedGrid(method, steps, UNEVEN)(additive(kind), x, start, stop, path)
         for key, got, exact in zip(errors, path.moments(result), linear_moments(start, stop, 0.7), strict=True):
             errors[key].append(abs(got - exact))
     orders = [observed_order(e) for e in errors.values() if e[1] > 1e-9]
-    assert min(orders) == pytest.approx(method.orders[kind].weak, abs=TOLERANCE)
+    assert min(orders) > method.orders[kind].weak - TOLERANCE
 
 
 @pytest.mark.parametrize("span", SPANS, ids=["up", "down"])
-@pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
+@pytest.mark.parametrize(("method", "kind"), [(m, k) for m, k in ADDITIVE if m.orders[k].strong], ids=name_of)
 def test_strong_order_for_additive_noise(method, kind, span):
-    """Root mean square distance to the same method with 16 times the steps, on one path, 200 samples."""
-    declared = method.orders[kind].strong
-    if declared is None:
-        pytest.skip("the method's noise is exact in law only: it declares no strong order")
+    """Root mean square distance to the same method with 16 times the steps, on one path, 200 samples; nonlinear drift."""
     start, stop = span
     x = torch.full((200, 1), 0.7, dtype=torch.float64)
-    path = WienerTree.like(x, seed=5, start=start, stop=stop)
+    path = FineWalk(200, start, stop, cells=2048, seed=5)
 
     def end(steps: int):
-        return FixedGrid(method, steps)(linear_additive(kind), x, start, stop, path)
+        return FixedGrid(method, steps)(additive(kind, bend=1.0), x, start, stop, path)
 
     reference = end(1024)
     errors = [(end(steps) - reference).square().mean().sqrt().item() for steps in (32, 64)]
-    assert observed_order(errors) == pytest.approx(declared, abs=TOLERANCE)
+    assert observed_order(errors) == pytest.approx(method.orders[kind].strong, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
+def test_weak_order_for_a_nonlinear_drift(method, kind):
+    """E[sin x + x^2], coupled to a fine run on the same paths: 40000 samples, whose standard error is checked."""
+    start, stop, n = 0.3, 1.5, 40_000
+    x = torch.full((n, 1), 0.7, dtype=torch.float64)
+    path = FineWalk(n, start, stop, cells=256, seed=8)
+
+    def end(steps: int):
+        y = FixedGrid(method, steps)(additive(kind, bend=0.5), x, start, stop, path)
+        return torch.sin(y) + y**2
+
+    reference = end(256)
+    gaps = [end(steps) - reference for steps in (4, 8)]
+    errors = [abs(gap.mean().item()) for gap in gaps]
+    noise = gaps[1].std().item() / n**0.5
+    order = method.orders[kind].weak
+    if errors[1] > 3 * noise:  # below it the error is too small to measure an order: the method is better than declared
+        assert observed_order(errors) == pytest.approx(order, abs=0.3)
 
 
 @pytest.mark.parametrize("method", DIAGONAL, ids=name_of)

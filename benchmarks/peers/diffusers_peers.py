@@ -1,0 +1,82 @@
+"""diffusers: its multistep schedulers without noise, in their variance-preserving chart.
+
+`set_timesteps` prepares a scheduler, then its public tables `sigmas` (`alphas` and `betas` of IPNDM) and `timesteps` are
+replaced by the given levels; the library's own steps do the rest. A scheduler is made anew for every run: they remember.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.peers.base import Denoise, Peer
+
+
+def peers() -> Iterator[Peer]:
+    """DPM-Solver and DPM-Solver++ (2, 3), UniPC (2, 3), DEIS (2, 3), SA-Solver without noise, iPNDM (2 to 4)."""
+    import diffusers as d
+
+    full = {"lower_order_final": False}
+    for algorithm, order in product(("dpmsolver++", "dpmsolver"), (2, 3)):
+        settings = {"algorithm_type": algorithm, "solver_order": order, "final_sigmas_type": "sigma_min", **full}
+        yield _peer(f"{algorithm} {order}M", d.DPMSolverMultistepScheduler, settings)
+    heun = {"solver_order": 2, "solver_type": "heun", "final_sigmas_type": "sigma_min", **full}
+    yield _peer("dpmsolver++ 2M heun", d.DPMSolverMultistepScheduler, heun)
+    for order, variant, data in product((2, 3), ("bh1", "bh2"), (True, False)):
+        settings = {"solver_order": order, "solver_type": variant, "predict_x0": data, **full}
+        yield _peer(f"UniPC {order} {variant} {'data' if data else 'noise'}", d.UniPCMultistepScheduler, settings)
+    yield _peer("UniPC 3 bh2 data, low-order end", d.UniPCMultistepScheduler, {"solver_order": 3})
+    for order in (2, 3):
+        yield _peer(f"DEIS {order}", d.DEISMultistepScheduler, {"solver_order": order, **full})
+    for kind in ("data_prediction", "noise_prediction"):
+        settings = {"predictor_order": 3, "corrector_order": 3, "algorithm_type": kind, "tau_func": _no_noise, **full}
+        yield _peer(f"SA-Solver 3 {kind[:5].strip('_')}", d.SASolverScheduler, settings)
+    for order in (2, 3, 4):
+        yield Peer("diffusers", f"iPNDM {order}", partial(_run_ipndm, order))
+
+
+def _peer(name: str, scheduler: Any, settings: dict[str, Any]) -> Peer:
+    return Peer("diffusers", name, partial(_run, scheduler, settings))
+
+
+def _no_noise(t: Any) -> float:
+    return 0.0
+
+
+def _run(scheduler: Any, settings: dict[str, Any], denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
+    """x = y/sqrt(1 + kappa^2) is these schedulers' state, the noise (y - D)/kappa their model's output."""
+    steps = scheduler(**settings)
+    _prepare(steps, len(kappas) - 1)
+    steps.sigmas = kappas
+    roots = (1 + kappas**2).sqrt().tolist()
+    x = y / roots[0]
+    for t, kappa, root in zip(steps.timesteps, kappas.tolist(), roots, strict=False):
+        y = x * root
+        x = steps.step((y - denoise(y, kappa)) / kappa, t, x, return_dict=False)[0]
+    return x * roots[-1]
+
+
+def _run_ipndm(order: int, denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
+    """alpha = 1, beta = kappa: the scheduler combines beta x + alpha v, so that v = noise - kappa y makes it the noise."""
+    from diffusers import IPNDMScheduler
+
+    steps = IPNDMScheduler()
+    _prepare(steps, len(kappas) - 1)
+    steps.betas, steps.alphas = kappas, torch.ones_like(kappas)
+    for t, kappa in zip(steps.timesteps, kappas.tolist(), strict=False):
+        steps.ets = steps.ets[1 - order :]
+        noise = (y - denoise(y, kappa)) / kappa
+        y = steps.step(noise - kappa * y, t, y, return_dict=False)[0]
+    return y
+
+
+def _prepare(scheduler: Any, count: int) -> None:
+    """A run of `count` steps, each with a timestep of its own."""
+    scheduler.set_timesteps(count)
+    scheduler.timesteps = torch.arange(count, 0, -1)
+    scheduler.set_begin_index(0)

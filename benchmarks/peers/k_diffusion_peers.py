@@ -1,0 +1,43 @@
+"""k-diffusion: its deterministic samplers, in their own chart (alpha = 1).
+
+A schedule that ends above zero is integrated to its last level; nothing is denoised afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.peers.base import Denoise, Peer
+
+
+def peers() -> Iterator[Peer]:
+    """Euler, Heun, DPM-2, LMS, DPM-Solver++ 2S, 2M and 3M, all without noise."""
+    from k_diffusion import sampling as k
+
+    yield _peer("euler", k.sample_euler)
+    yield _peer("heun", k.sample_heun, calls=2)
+    yield _peer("dpm_2", k.sample_dpm_2, calls=2)
+    yield _peer("dpmpp_2s", partial(k.sample_dpmpp_2s_ancestral, eta=0.0), calls=2)
+    yield _peer("dpmpp_2m", k.sample_dpmpp_2m)
+    yield _peer("dpmpp_3m", partial(k.sample_dpmpp_3m_sde, eta=0.0, noise_sampler=_silence))
+    for order in (2, 3, 4):
+        yield _peer(f"lms {order}", partial(k.sample_lms, order=order))
+
+
+def _peer(name: str, sampler: Callable[..., Tensor], calls: int = 1) -> Peer:
+    return Peer("k-diffusion", name, partial(_run, sampler), calls)
+
+
+def _run(sampler: Callable[..., Tensor], denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
+    def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
+        return denoise(x, float(sigma[0]))
+
+    return sampler(model, y, kappas, disable=True)
+
+
+def _silence(sigma: Any, sigma_next: Any) -> float:
+    return 0.0

@@ -8,8 +8,8 @@ All samplers take turns in every round of one run, the bare model among them. A 
     (time of a whole sampling) / calls - (time of a bare model call),
 
 set-up (grids, tables, paths) included, from the fastest turn of each over the rounds: what other programs do to the
-machine only adds. The medians stand beside it. On the CPU the clock is the thread's own processor time, on an accelerator
-the wall clock between synchronisations.
+machine only adds. The medians stand beside it. On the CPU the clock is the thread's own processor time, on an
+accelerator the wall clock between synchronisations.
 
 Writes results/overhead-DEVICE.json and .png and prints the table. Peers that are not installed are named, with the
 command that installs them.
@@ -171,6 +171,7 @@ def plot(rows: list[dict], path: Path, title: str) -> None:
         axes.text(max(row["us"], 0.1) * 1.05, place, f"{row['us']:.0f}", va="center", fontsize=7)
     axes.set(xscale="log", xlabel="microseconds a model call, beyond the model", title=title)
     axes.title.set_fontsize(9)
+    axes.margins(y=0.01)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -4,7 +4,7 @@ This package knows nothing of scores, denoisers or networks: it would serve a ph
 diffusion models. Everyday names are re-exported here; every method also lives in a file of its own.
 """
 
-from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, RenoisedODE, SemilinearODE, SemilinearSDE, TargetFamily
+from solvers.equations import ODE, Density, DiagonalSDE, Equation, ItoSDE, MarkovChain, RenoisedODE, SemilinearODE, SemilinearSDE, TargetFamily
 from solvers.grids import fixed, geometric, power, through, uniform
 from solvers.integrate import FixedGrid, Solver, integrate
 from solvers.method import Method, Order
@@ -25,6 +25,7 @@ __all__ = [
     "RK4",
     "AdamsBashforth",
     "Ancestral",
+    "Density",
     "DiagonalSDE",
     "Equation",
     "Euler",

@@ -107,3 +107,12 @@ class TargetFamily(Equation):
     transport: Equation
     score: Field
     scale: Callable[[Coefficient], Coefficient]
+
+
+@dataclass(frozen=True)
+class Density(Equation):
+    """A density p to leave invariant: log_prob (B, *E) -> (B,), up to a constant, and score (B, *E) -> (B, *E)."""
+
+    stochastic: ClassVar[bool] = True
+    log_prob: Callable[[Tensor], Tensor]
+    score: Callable[[Tensor], Tensor]

@@ -92,6 +92,15 @@ REVERSALS = [
         "law_is_reached and data_form and VP and not SubVP",
     ),
     Fault(
+        "deviations-are-added",
+        "sde_diffusion/reversal/churned.py",
+        "sqrt((up - kappa) * (up + kappa))",
+        "up - kappa",
+        "Churn from kappa up to kappa' with noise of deviation kappa' - kappa: variances add, deviations do not.",
+        MOMENTS,
+        "law_is_reached and Churn and VP and not SubVP",
+    ),
+    Fault(
         "noise-form-in-the-units-of-the-data",
         "sde_diffusion/reversal/noise_form.py",
         "noise_clock(sde), sde.sigma)",

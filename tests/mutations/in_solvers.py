@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.fault import Fault
 
 ORDERS, WIENER = "tests/solvers/test_orders.py", "tests/solvers/test_wiener.py"
+MOMENTS = "tests/reversal/test_exact_moments.py"
 
 METHODS = [
     Fault(
@@ -127,8 +128,8 @@ METHODS = [
     Fault(
         "exponential-noise-without-abs",
         "solvers/methods/exponential_euler.py",
-        "equation.spread(t, s) / abs(s - t) ** 0.5",
-        "equation.spread(t, s) / (s - t) ** 0.5",
+        "return axpy(y, equation.spread(t, s) / abs(s - t) ** 0.5",
+        "return axpy(y, equation.spread(t, s) / (s - t) ** 0.5",
         "The square root of a signed step: sampling runs down, and there it is imaginary.",
         ORDERS,
         "weak_order_for_additive_noise and ExponentialEuler and down",
@@ -136,8 +137,8 @@ METHODS = [
     Fault(
         "exponential-noise-with-exchanged-times",
         "solvers/methods/exponential_euler.py",
-        "equation.spread(t, s) / abs",
-        "equation.spread(s, t) / abs",
+        "return axpy(y, equation.spread(t, s)",
+        "return axpy(y, equation.spread(s, t)",
         "The convolution of the step run the other way: right only to leading order.",
         ORDERS,
         "weak_order_for_additive_noise and ExponentialEuler and up",
@@ -148,8 +149,8 @@ METHODS = [
         "(2 * size) ** 0.5, z",
         "2 * size, z",
         "A Langevin corrector without its square root, as a widely used one had it: it cools the samples.",
-        "tests/reversal/test_landing.py",
-        "predictor_corrector_lands_too",
+        "tests/solvers/test_corrector.py",
+        "settles_on_the_law",
     ),
     Fault(
         "langevin-corrector-without-its-two",
@@ -157,8 +158,35 @@ METHODS = [
         "(2 * size) ** 0.5, z",
         "size ** 0.5, z",
         "sqrt(e) z in the place of sqrt(2 e) z: the corrector's stationary law has half the temperature.",
-        "tests/reversal/test_landing.py",
-        "predictor_corrector_lands_too",
+        "tests/solvers/test_corrector.py",
+        "settles_on_the_law",
+    ),
+    Fault(
+        "corrections-share-their-noise",
+        "solvers/methods/predictor_corrector.py",
+        "path.channel(k + 1)",
+        "path.channel(1)",
+        "Two corrections of a step are given one and the same noise.",
+        "tests/solvers/test_corrector.py",
+        "independent",
+    ),
+    Fault(
+        "churn-steps-down-from-below",
+        "solvers/methods/churn.py",
+        "self.inner.onward(equation, x, up, s,",
+        "self.inner.onward(equation, x, t, s,",
+        "Noise is added up to the higher level, and the step down starts from the lower one.",
+        MOMENTS,
+        "law_is_reached and Churn and VP and not SubVP",
+    ),
+    Fault(
+        "the-area-is-left-out",
+        "solvers/methods/sra1.py",
+        "mean = axpy(area, 0.5, dw)",
+        "mean = 0.5 * dw",
+        "The integral of W over a step taken for h dW/2: strong order 1 in the place of 1.5.",
+        ORDERS,
+        "strong_order_for_additive_noise and SRA1 and up",
     ),
 ]
 
@@ -178,8 +206,8 @@ GRIDS = [
         "self.spacing(start, stop, self.steps)",
         "uniform(start, stop, self.steps)",
         "The caller's own time steps are accepted and not used.",
-        "tests/solvers/test_doors.py",
-        "refused or spacing",
+        "tests/solvers/test_trajectory.py",
+        "times_are_the_spacings",
     ),
     Fault(
         "rho-without-its-inverse",

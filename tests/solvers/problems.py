@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -62,6 +63,7 @@ def additive(kind: type, bend: float = 0.0, rate: float = -0.8):
     return MarkovChain(lambda x, t, s: x + (s - t) * drift(x, t), lambda t, s: g(t) * abs(s - t) ** 0.5)
 
 
+@lru_cache(maxsize=8192)
 def _spread(rate: float, t: float, s: float) -> float:
     """The exact convolution of g(tau) = 1 + tau/2 by 20-point Gauss-Legendre quadrature."""
     u, w = map(torch.from_numpy, __import__("numpy").polynomial.legendre.leggauss(20))

@@ -9,6 +9,7 @@ import torch
 
 from solvers import (
     ODE,
+    Density,
     DiagonalSDE,
     FixedGrid,
     ItoSDE,
@@ -47,8 +48,9 @@ def name_of(value):
 
 
 def test_every_declared_equation_is_measured():
-    """No method may declare a kind of equation that this file, or the reversal's tests (TargetFamily, RenoisedODE), leaves out."""
-    measured = {ODE, SemilinearODE, ItoSDE, SemilinearSDE, MarkovChain, DiagonalSDE, TargetFamily, RenoisedODE}
+    """No method may declare a kind of equation that this file, or the tests of the laws (TargetFamily, RenoisedODE,
+    Density), leaves out."""
+    measured = {ODE, SemilinearODE, ItoSDE, SemilinearSDE, MarkovChain, DiagonalSDE, TargetFamily, RenoisedODE, Density}
     assert {kind for method in METHODS for kind in method.orders} <= measured
 
 

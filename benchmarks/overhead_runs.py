@@ -102,13 +102,13 @@ def by_hand(model: Half, steps: int) -> Iterator[Run]:
         return x
 
     def two_m(x):
-        before = None
+        before, last = None, 1.0
         for t, s in pairwise(sigmas):
-            now = model(x)
+            now, h = model(x), math.log(t / s)
             x = (x * (s / t)).add_(now, alpha=1 - s / t)
             if before is not None:
-                x.add_(now - before, alpha=(1 - s / t) / 2)
-            before = now
+                x.add_(now - before, alpha=(1 - s / t) / 2 * h / last)
+            before, last = now, h
         return x
 
     def euler_maruyama(x):

@@ -49,7 +49,7 @@ class Method(ABC):
 
     def __repr__(self) -> str:
         """The class and what it was given."""
-        return f"{type(self).__name__}({', '.join(f'{v!r}' for v in vars(self).values() if _is_setting(v))})"
+        return f"{type(self).__name__}({', '.join(repr(v) for k, v in vars(self).items() if _is_setting(k, v))})"
 
     def init(self, equation: Any, x: Tensor, grid: Sequence[float]) -> State:
         """What must be known before the first step: a multistep method computes its coefficients on the grid here."""
@@ -118,5 +118,5 @@ def noise(path: WienerPath | None, t: Coefficient, s: Coefficient) -> Tensor:
     return path.increment(t, s)
 
 
-def _is_setting(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, str, Method))
+def _is_setting(name: str, value: Any) -> bool:
+    return name not in ("evaluations", "estimate") and isinstance(value, (bool, int, float, str, Method))

@@ -92,7 +92,7 @@ def measure(runs: list[Run], model: Half, x: Tensor, rounds: int, now: Callable[
     gc.disable()
     for _ in range(rounds):
         gc.collect()
-        bare.append(duration(now, lambda: [model(x) for _ in range(BARE_CALLS)]) / BARE_CALLS)
+        bare.append(duration(now, lambda: call(model, x, BARE_CALLS)) / BARE_CALLS)
         for run, n, seen in zip(runs, calls, turns, strict=True):
             seen.append(duration(now, lambda run=run: run.sample(x)) / n)
     gc.enable()
@@ -104,6 +104,12 @@ def record(run: Run, calls: int, turns: list[float], bare: list[float]) -> dict:
     about = {"library": run.library, "name": run.name, "kind": run.kind, "calls": calls}
     figures = {"us": min(turns) - min(bare), "us_median": statistics.median(turns) - statistics.median(bare)}
     return about | {name: round(1e6 * seconds, 1) for name, seconds in figures.items()}
+
+
+def call(model: Half, x: Tensor, times: int) -> None:
+    """Bare model calls; each answer is dropped at once, as in a sampler, so that its memory is the next one's."""
+    for _ in range(times):
+        model(x)
 
 
 def count(run: Run, model: Half, x: Tensor) -> int:

@@ -53,6 +53,36 @@ def geometric(start: float, stop: float, steps: int) -> Tensor:
     return through(math.log, math.exp)(start, stop, steps)
 
 
+def tapered(level: float, inner: float, outer: float) -> Spacing:
+    """log(1 + (t/level)^inner)^outer is uniform. Times must be > 0.
+
+    Far below `level` it is the power spacing of rho = 1/(inner outer), far above a power of log t: steps of nearly equal
+    ratios that widen outwards. The grid that is quadratic in VP time is nearly tapered(1, 2, 1/4).
+    """
+    if not (level > 0 and inner > 0 and outer > 0):
+        raise ValueError(
+            f"tapered spacing needs level, inner and outer > 0, got {level}, {inner} and {outer}; tapered(1, 2, 0.25) is one"
+        )
+    return through(
+        lambda t: _softplus(inner * (_log(t) - math.log(level))) ** outer,
+        lambda u: level * math.exp(_inverse_softplus(u ** (1 / outer)) / inner),
+    )
+
+
+def _log(t: float) -> float:
+    if t <= 0:
+        raise ValueError(f"tapered spacing needs times > 0, got t = {t}; stop above zero or use power")
+    return math.log(t)
+
+
+def _softplus(a: float) -> float:
+    return max(a, 0.0) + math.log1p(math.exp(-abs(a)))
+
+
+def _inverse_softplus(b: float) -> float:
+    return b + math.log(-math.expm1(-b))
+
+
 def fixed(times: Sequence[float] | Tensor) -> Spacing:
     """The caller's own grid; the ends and the number of steps asked for must be the grid's."""
     grid = torch.as_tensor(times, dtype=torch.float64).clone()

@@ -7,19 +7,20 @@ all the scrambling, with >>> the logical shift and C an odd constant:
 
 It avalanches: the flip of any bit of x flips every bit of F(x) with probability one half. From it,
 
-    digest(word)   = F(word ^ salt)              structured integers (0, 1, 2, ...) become random ones           (2)
-    mix(key, word) = F(key ^ digest(word))       a sub-key                                                       (3)
-    word(key, j)   = F(key ^ digest(j))          the j-th pair of elements under a key                           (4)
-    z(bits)        = sqrt(2) erfinv(2 u - 1),    u = (bits + 1/2) / 2^32                                         (5)
+    digest(word)   = F(word ^ salt)               structured integers (0, 1, 2, ...) become random ones          (2)
+    mix(key, word) = F(G key ^ digest(word))      a sub-key; G is odd, and keeps even mix(digest(a), b) and
+                                                  mix(digest(b), a) apart                                        (3)
+    word(key, j)   = F(key ^ F(j ^ salt'))        the j-th pair of elements under a key                          (4)
+    z(bits)        = sqrt(2) erfinv(2 u - 1),     u = (bits + 1/2) / 2^32                                        (5)
 
 Each word gives two numbers of 32 bits, and (5) carries each of them to the normal quantile of its u: the law is the
 normal one rounded to 2^32 equally likely atoms, symmetric, from -6.34 to 6.34. (5) is computed in float64, where
 2 u - 1 is exact, and rounded once to the dtype asked for: float32 and float64 agree to half a unit in the last place.
 
 Streams do not overlap. Were (4) to add a plain counter to the key, as a sequential generator does, two keys d apart
-would share their whole streams, shifted by d. In (4) word j under k equals word j' under k' only if k ^ k' = digest(j)
-^ digest(j'), which decides nothing about the neighbours of j: equal words come alone (with the swapped pair j', j),
-with probability 2^-64 for each pair asked, and never as a run.
+would share their whole streams, shifted by d. In (4), with c_j = F(j ^ salt'), word j under k equals word j' under k'
+only if k ^ k' = c_j ^ c_j', which decides nothing about the neighbours of j: equal words come alone (with the swapped
+pair j', j), with probability 2^-64 for each pair asked, and never as a run.
 
 Element j of sample i depends on (key_i, j) alone: not on the batch, the position in it, nor the number of elements. On
 one machine it is so bit for bit, for every operation here is one of elements; between machines (a CPU and a GPU) the
@@ -48,7 +49,9 @@ Word = int | Tensor
 """A 64-bit integer, or an int64 tensor of them."""
 
 _MULTIPLIER = 0xD6E8FEB86659FD93 - 2**64  # C of (1), as the signed integer that int64 tensors hold
-_SALT = 0x9E3779B97F4A7C15 - 2**64  # 2^64 over the golden ratio: keeps the word 0 away from the fixed point F(0) = 0
+_SALT = 0x9E3779B97F4A7C15 - 2**64  # keeps the word 0 away from the fixed point F(0) = 0
+_COUNTER_SALT = 0xBF58476D1CE4E5B9 - 2**64  # salt' of (4): a counter is no digest of any small word
+_ODD = 0x94D049BB133111EB - 2**64  # G of (3)
 
 
 @overload
@@ -78,18 +81,18 @@ def mix(key: Word, word: Tensor) -> Tensor: ...
 
 
 def mix(key: Word, word: Word) -> Word:
-    """Equation (3): the sub-key of `key` named `word`. Integers and tensors broadcast; it is not commutative."""
-    mixed = (key if isinstance(key, Tensor) else _signed(key)) ^ digest(word)
+    """Equation (3): the sub-key of `key` named `word`. Integers and tensors broadcast; not commutative."""
+    mixed = (key * _ODD if isinstance(key, Tensor) else _signed(key * _ODD)) ^ digest(word)
     return _finalise_(mixed.contiguous()) if isinstance(mixed, Tensor) else _finalise_int(mixed)
 
 
 def counters(size: int, device: torch.device | str | None = None) -> Tensor:
-    """digest(0), digest(1), ...: one for each pair of `size` elements, shape (ceil(size / 2),)."""
-    return _finalise_(torch.arange((size + 1) // 2, device=device) ^ _SALT)
+    """F(j ^ salt') of (4): one for each pair of `size` elements, shape (ceil(size / 2),)."""
+    return _finalise_(torch.arange((size + 1) // 2, device=device) ^ _COUNTER_SALT)
 
 
 def words(keys: Tensor, salts: Word) -> Tensor:
-    """Equation (4): F(keys ^ salts), broadcast. `salts` are digests such as `counters`, or scrambled as well."""
+    """Equation (4): F(keys ^ salts), broadcast. `salts` are `counters`, or scrambled in another way."""
     return _finalise_((keys ^ salts).contiguous())
 
 

@@ -280,7 +280,7 @@ def bits(t: Time) -> Word:
 
 
 def root(variance: Time) -> Time:
-    """The square root, rounded correctly, so that floats and tensors agree: torch's own may be one unit off on a CPU."""
+    """The square root, correctly rounded, so that floats and tensors agree: torch's may be one unit off on a CPU."""
     if not isinstance(variance, Tensor):
         return math.sqrt(variance)
     return torch.from_numpy(np.sqrt(variance.numpy())) if variance.device.type == "cpu" else variance.sqrt()

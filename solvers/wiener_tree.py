@@ -55,13 +55,12 @@ import torch
 from torch import Tensor
 
 from solvers.elementwise import along
-from solvers.random import counters, gaussians, mix, words
+from solvers.random import counters, gaussians, words
 from solvers.wiener import PathSpec, SeededPath, Time, root
 
 _DEEPEST = 42  # the last level: 2^-42 T is still 2000 units in the last place of a float64 time
 _AT_ONCE = 2**18  # normal numbers drawn in one call, unless one row has more: about what a cache holds
 _SLACK = 2.0**-40  # of the span: rounding of a grid's ends
-_TREE = 0x54524545  # the word that keeps these variables apart from all else drawn under the samples' keys
 _SPREAD = 0x9E3779B97F4A7C15 - 2**64  # odd: numbers of intervals, multiplied by it, fill 64 bits
 
 
@@ -151,7 +150,8 @@ def _locate_each(u: Tensor, resolution: int) -> tuple[Leaf[Tensor], Tensor]:
     bit_length = torch.frexp(from_end.to(torch.float64)).exponent.to(torch.int64)
     level = (_DEEPEST + resolution + 1 - bit_length).clamp(max=_DEEPEST)
     k >>= _DEEPEST - level
-    return Leaf((1 << level) + k, level), torch.ldexp(u, level) - k
+    intervals = 1 << level
+    return Leaf(intervals + k, level), u * intervals.to(torch.float64) - k
 
 
 class _Variables:
@@ -164,7 +164,7 @@ class _Variables:
     def __init__(self, spec: PathSpec, span: float) -> None:
         self.shape, self.device = (spec.shape[0], spec.size), spec.device
         self.dtype = torch.promote_types(spec.dtype, torch.float32)
-        self._keys = mix(spec.keys(), _TREE)[:, None]
+        self._keys = spec.keys()[:, None]
         self._counters = counters(spec.size, spec.device)
         self._levels = torch.arange(-1, _DEEPEST + 1, device=spec.device)[:, None]
         deviations = [1.0, *(2.0 ** (-level / 2 - 1) for level in range(_DEEPEST + 1))]
@@ -178,10 +178,7 @@ class _Variables:
             yield from self._draw(leaf, slice(row, min(row + stride, last + 1))).unbind(0)
 
     def _draw(self, leaf: Leaf, rows: slice) -> Tensor:
-        shifts = leaf.level - self._levels[rows]
-        if isinstance(leaf.level, Tensor):
-            shifts.clamp_(min=0)
-        names = (leaf.number >> shifts) * _SPREAD
+        names = (leaf.number >> (leaf.level - self._levels[rows])) * _SPREAD
         scrambled = words(self._keys, words(names[..., None], self._counters))
         return gaussians(scrambled, self.shape[1], self._scales[rows]).to(self.dtype)
 
@@ -235,7 +232,7 @@ def _descend_each(variables: _Variables, leaf: Leaf[Tensor]) -> tuple[Tensor, Te
         variable = torch.where(level == row - 1, z, variable)
         middle = _midpoint(z, left, right)
         inside = level >= row
-        upper = (number >> (level - row).clamp_(min=0) & 1).bool()
+        upper = (number >> (level - row) & 1).bool()
         left = torch.where(inside & upper, middle, left)
         right = torch.where(inside & ~upper, middle, right)
     return left, right, variable

@@ -39,6 +39,7 @@ FLOORS = {
     "sde_diffusion.exact": 4,
     "sde_diffusion.training": 5,
     "sde_diffusion.sampling": 5,
+    "sde_diffusion.default_solver": 5,
     "sde_diffusion.tuning": 5,
     "sde_diffusion.likelihood": 5,
     "sde_diffusion.bridges": 5,

@@ -33,7 +33,7 @@ def process(part: Part) -> LinearSDE:
 
 def parameterization(part: Part, data_std: float) -> Parameterization:
     """The meaning of the network's output, for data of this standard deviation unless the part says otherwise."""
-    return _construct("parameterization", {"name": part["name"], "data_std": data_std, **part})
+    return _construct("parameterization", part, data_std)
 
 
 def network(part: Part, event_shape: tuple[int, ...], seed: int):
@@ -41,10 +41,15 @@ def network(part: Part, event_shape: tuple[int, ...], seed: int):
     import torch
 
     cls = catalogue.choose("network", part["name"])
-    arguments = _arguments("network", part, cls, set())
+    arguments = _arguments("network", part, cls, {_shape_of(cls)})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _called(part, lambda: cls.fitting(tuple(event_shape), **arguments))  # pyright: ignore
+
+
+def _shape_of(cls: Callable[..., Any]) -> str:
+    """The first parameter of a backbone, which `fitting` finds from the events' shape."""
+    return next(iter(inspect.signature(cls).parameters))
 
 
 def data(part: Part) -> DataSource:
@@ -52,9 +57,9 @@ def data(part: Part) -> DataSource:
     return _construct("data set", part)
 
 
-def objective(part: Part) -> Callable[..., Any]:
-    """The loss."""
-    return _construct("objective", part)
+def objective(part: Part, data_std: float) -> Callable[..., Any]:
+    """The loss; what in it depends on the data's standard deviation is told this one unless the part says otherwise."""
+    return _construct("objective", part, data_std)
 
 
 def method(part: Part) -> Method:
@@ -84,33 +89,38 @@ def _given(parameter: inspect.Parameter, sde: LinearSDE, denoiser: Denoiser) -> 
     return kinds.get(catalogue.annotation(parameter))
 
 
-def _construct(kind: str, part: Part) -> Any:
+def _construct(kind: str, part: Part, data_std: float | None = None) -> Any:
     thing = catalogue.choose(kind, part["name"])
-    arguments = _arguments(kind, part, thing, set())
+    measured = {"data_std": data_std} if data_std and "data_std" in inspect.signature(thing).parameters else {}
+    arguments = {**measured, **_arguments(kind, part, thing, set(), data_std)}
     return _called(part, lambda: thing(**arguments))
 
 
-def _arguments(kind: str, part: Part, thing: Callable[..., Any], hidden: set[str]) -> dict[str, Any]:
+def _arguments(
+    kind: str, part: Part, thing: Callable[..., Any], hidden: set[str], data_std: float | None = None
+) -> dict[str, Any]:
     """The part's arguments, named ones built; ValueError for one that the callable does not take or still needs."""
     allowed = {name: p for name, p in inspect.signature(thing).parameters.items() if name not in hidden}
-    found = {}
-    for name, value in part.items():
-        if name == "name":
-            continue
+    found = {name: value for name, value in part.items() if name != "name"}
+    for name, value in found.items():
         if name not in allowed:
             raise ValueError(f"the {kind} {part['name']} takes no {name!r}; {catalogue.nearest(name, allowed)}")
-        nested = _NESTED.get(catalogue.annotation(allowed[name]))
-        found[name] = _instance(nested, checked(value, name)) if nested else value
+        if nested := _NESTED.get(catalogue.annotation(allowed[name])):
+            found[name] = _instance(nested, checked(value, name), data_std)
     missing = [name for name, p in allowed.items() if catalogue.is_required(p) and name not in found]
     if missing:
         raise ValueError(f"the {kind} {part['name']} needs {missing[0]!r}; write {part['name']}({missing[0]}=...)")
     return found
 
 
-def _instance(kind: str, part: Part) -> Any:
-    """What a named argument stands for: a function that needs no arguments stands for itself."""
+def _instance(kind: str, part: Part, data_std: float | None) -> Any:
+    """What a named argument stands for: a function of the wanted kind stands for itself, a class for an instance."""
     thing = catalogue.choose(kind, part["name"])
-    return _construct(kind, part) if inspect.isclass(thing) else thing
+    if inspect.isclass(thing):
+        return _construct(kind, part, data_std)
+    if len(part) > 1:
+        raise ValueError(f"the {kind} {part['name']} takes no arguments, got {written(part)}; leave them out")
+    return thing
 
 
 def _called(part: Mapping[str, Any], call: Callable[[], Any]) -> Any:
@@ -118,5 +128,4 @@ def _called(part: Mapping[str, Any], call: Callable[[], Any]) -> Any:
     try:
         return call()
     except TypeError as error:
-        raise ValueError(f"{written(dict(part))} cannot be built ({error}); correct the types of its arguments") from error
-
+        raise ValueError(f"{written(dict(part))} cannot be built ({error}); correct its arguments' types") from error

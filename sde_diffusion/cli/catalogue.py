@@ -59,7 +59,8 @@ def reversals() -> Choices:
     from sde_diffusion import reversal
 
     found = {name: f for name, f in _functions(reversal.__name__) if f.__annotations__.get("return") == "Reversal"}
-    return {name: f for name, f in sorted(found.items()) if is_plain(f, {"SDE", "LinearSDE", "Model", "Denoiser", "Reversal"})}
+    given = {"SDE", "LinearSDE", "Model", "Denoiser", "Reversal"}
+    return {name: f for name, f in sorted(found.items()) if is_plain(f, given)}
 
 
 def objectives() -> Choices:
@@ -159,7 +160,8 @@ def is_plain(thing: Callable[..., Any], given: set[str]) -> bool:
 
 def is_required(parameter: inspect.Parameter) -> bool:
     """Whether a call must give it."""
-    return parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    several = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and parameter.kind not in several
 
 
 def annotation(parameter: inspect.Parameter) -> str:

@@ -1,4 +1,4 @@
-"""Samplers compared on a trained model: distances to held-out data against evaluations. Imported when it is measured."""
+"""Samplers compared on a trained model: distances to held-out data against evaluations. Imported when measuring."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ def judged(recipe: Sampler, drawn: Drawn, judge: Judge) -> Trial:
 def comparison(subject: str, trials: Sequence[Trial], judge: Judge, seed: int) -> Comparison:
     """The trials with the floor of real data."""
     floors = {name: (estimate.low, estimate.high) for name, estimate in judge.floor.items()}
-    return Comparison(subject, judge.count, seed, trials, floors, f"as many real training events (95%), n = {judge.count}")
+    return Comparison(subject, judge.count, seed, trials, floors, f"{judge.count} real training events (95%)")

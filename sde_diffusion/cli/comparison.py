@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """One distance with its confidence interval; `floor` is the same distance of real or exact samples, if it has one."""
+    """One distance with its confidence interval; `floor` is the same distance of real or exact samples, where known."""
 
     name: str
     value: float
@@ -45,6 +45,10 @@ class Trial:
     seconds: float
     scores: Sequence[Score]
 
+    def cost(self) -> list[str]:
+        """Sampler, steps, evaluations and seconds as text."""
+        return [self.label, str(self.steps), f"{self.evaluations:g}", f"{self.seconds:.2f}"]
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {**vars(self), "scores": [score.as_dict() for score in self.scores]}
@@ -68,7 +72,13 @@ class Comparison:
         names = self.measures()
         heads = ["sampler", "steps", "NFE", "seconds", *(head for name in names for head in self._heads(name))]
         rows = [
-            [trial.label, str(trial.steps), f"{trial.evaluations:g}", f"{trial.seconds:.2f}", *self._cells(trial, names)]
+            [
+                trial.label,
+                str(trial.steps),
+                f"{trial.evaluations:g}",
+                f"{trial.seconds:.2f}",
+                *self._cells(trial, names),
+            ]
             for trial in self.trials
         ]
         return Table(heads, rows, f"{self.subject}: {self.count} samples each, seed {self.seed}")

@@ -125,5 +125,5 @@ def _groups(law: Law) -> Callable[[Tensor], Tensor]:
 def _number(event_shape: tuple[int, ...], count: int | None) -> int:
     """How many events to follow: 800 points, or 36 pictures."""
     if tuple(event_shape) != (2,) and not (len(event_shape) == 3 and event_shape[0] in (1, 3)):
-        raise ValueError(f"a film shows points (2,) or pictures (1 or 3, H, W), got events of shape {tuple(event_shape)}")
+        raise ValueError(f"a film shows points (2,) or pictures (1 or 3, H, W), got events {tuple(event_shape)}")
     return count or (800 if tuple(event_shape) == (2,) else 36)

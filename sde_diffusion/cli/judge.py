@@ -26,7 +26,6 @@ from sde_diffusion.metrics import (
     frechet,
     nearest,
     sliced_wasserstein,
-    total_variation,
     train_classifier,
 )
 
@@ -77,7 +76,9 @@ class Judge:
         if len(self.source.event_shape) != 3:
             return [Yardstick("sliced W2", _flat, sliced_wasserstein)]
         pixels = [Yardstick("Frechet, pixels", _flat, frechet)]
-        return pixels if self.classifier is None else [*pixels, Yardstick("Frechet, features", self.classifier.features, frechet)]
+        if self.classifier is None:
+            return pixels
+        return [*pixels, Yardstick("Frechet, features", self.classifier.features, frechet)]
 
     @cached_property
     def floor(self) -> dict[str, Estimate]:
@@ -129,17 +130,6 @@ class Copying:
     closest: Tensor
     real: Tensor
     copied: float
-
-
-def class_table(judge: Judge, shares: dict[str, Tensor]) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows: each set's share of each class, and how far that is from the real shares (total variation)."""
-    real = shares["held out"]
-    heads = ["set", *(str(k) for k in range(len(real))), "distance"]
-    rows = [
-        [name, *(f"{100 * share:.1f}%" for share in values.tolist()), f"{total_variation(values, real):.3f}"]
-        for name, values in shares.items()
-    ]
-    return heads, rows
 
 
 def _flat(x: Tensor) -> Tensor:

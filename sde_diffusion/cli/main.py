@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -20,12 +21,14 @@ DEBUG = "--debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command of `arguments` (those of the process by default); 0 when done, 2 when refused, 130 interrupted."""
+    """Run the command of `arguments` (the process's own by default): 0 when done, 2 when refused, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     known = found()
     try:
         name, settings = read(known, parts.spelled_out(given))
-        known[name].run(settings)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            known[name].run(settings)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
@@ -35,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: {sentence(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning on one line, without the place in the code that gave it."""
+    print(f"{PROGRAM}: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def found() -> dict[str, ModuleType]:
@@ -77,7 +85,7 @@ def _with_nearest(
 ) -> str:
     """An error of the parser in one line, with the known name that is nearest to one it does not know."""
     chosen = next((name for name in arguments if name in parsers), None)
-    names = [str(key) for key in parsers[chosen].get_defaults().keys()] if chosen else list(known)
+    names = list(map(str, parsers[chosen].get_defaults().keys())) if chosen else list(known)
     line = " ".join(words.split()).removeprefix("argument COMMAND: ")
     for word in re.findall(r"(?:--|['\"])([\w.-]+)", line):
         spelt = {(name if "." in word else name.split(".")[-1]): name for name in reversed(names)}

@@ -35,7 +35,7 @@ class Facts:
         """Those of events (N, *E). Raises ValueError when all are one and the same number."""
         std = float(x.double().std())
         if not (math.isfinite(std) and std > 0):
-            raise ValueError("the data are one and the same number everywhere, so there is nothing to learn; check them")
+            raise ValueError("the data are one and the same number everywhere, and nothing can be learnt; check them")
         return cls(tuple(x.shape[1:]), float(x.double().mean()), std, classes)
 
     @classmethod
@@ -71,16 +71,14 @@ def train_model(folder: Path, config: RunConfig, device: torch.device) -> Model:
     """
     from sde_diffusion.training import fit
 
-    source = build.data(config.data)
+    source = build.data(config.part("data"))
     x, labels = source.tensors("train")
-    facts, sde = Facts.of(x, source.classes), build.process(config.sde)
-    denoiser, objective = untrained(config, facts), build.objective(config.objective)
+    facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
+    denoiser, objective = untrained(config, facts), build.objective(config.part("objective"), facts.std)
     run = RunFolder.create(folder, config.as_dict())
     replace_file(run.path / "data.json", to_json(asdict(facts)))
-    told = {"labels": labels} if "classes" in config.network else {}
-    average: Any = fit(
-        denoiser, sde, x, config.training, objective=objective, folder=run.path, device=device, **told
-    )
+    told = {} if _classes(config) is None else {"labels": labels}
+    average: Any = fit(denoiser, sde, x, config.training, objective=objective, folder=run.path, device=device, **told)
     return Model(config, facts, sde, average.eval().requires_grad_(False), device)
 
 
@@ -99,24 +97,33 @@ def load_model(folder: Path, device: torch.device) -> Model:
     if newest is None:
         raise ValueError(f"{folder} has no checkpoint yet; run its `sde-diffusion train` until the first one")
     load_average(newest, denoiser)
-    return Model(config, facts, build.process(config.sde), denoiser.to(device).eval().requires_grad_(False), device)
+    return Model(
+        config, facts, build.process(config.part("sde")), denoiser.to(device).eval().requires_grad_(False), device
+    )
 
 
 def untrained(config: RunConfig, facts: Facts) -> Preconditioned:
     """The denoiser before its first step, its weights a function of the configuration's seed."""
     from sde_diffusion.denoiser import Preconditioned
 
-    wanted = config.network.get("classes") if isinstance(config.network, dict) else None
+    wanted = _classes(config)
     if wanted is not None and wanted != facts.classes:
-        raise ValueError(f"the data have {facts.classes or 'no'} classes, the network expects {wanted}; make them equal")
-    backbone = build.network(config.network, facts.event_shape, config.training.seed)
-    return Preconditioned(backbone, build.parameterization(config.parameterization, facts.std))
+        raise ValueError(f"the data have {facts.classes or 'no'} classes, the network {wanted}; make them equal")
+    backbone = build.network(config.part("network"), facts.event_shape, config.training.seed)
+    return Preconditioned(backbone, build.parameterization(config.part("parameterization"), facts.std))
 
 
 def check_label(model: Model, label: int | None) -> None:
     """Raises ValueError for a label that the model was not told, or does not know."""
-    classes = model.config.network.get("classes") if isinstance(model.config.network, dict) else None
-    if label is not None and classes is None:
+    classes = _classes(model.config)
+    if label is None:
+        return
+    if classes is None:
         raise ValueError("this model was not told the labels; train one with --network.classes, or leave --label out")
-    if label is not None and not 0 <= label < classes:
+    if not 0 <= label < classes:
         raise ValueError(f"labels lie in 0 .. {classes - 1}, got {label}; choose one of them")
+
+
+def _classes(config: RunConfig) -> int | None:
+    """How many labels the network is told, or None."""
+    return config.part("network").get("classes")

@@ -11,7 +11,12 @@ import inspect
 import re
 from typing import Any, TypeVar, get_type_hints
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_loader
+from jsonargparse import (
+    ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
+    ArgumentParser,
+    Namespace,
+    set_loader,
+)
 
 from sde_diffusion.cli import yaml_text
 
@@ -26,19 +31,20 @@ def parser(**options: Any) -> ArgumentParser:
     return ArgumentParser(parser_mode=MODE, exit_on_error=False, **options)
 
 
-def add_options(target: ArgumentParser, cls: type, prefix: str = "") -> None:
-    """Add an option for each field of a dataclass, with the field's type, default and help."""
+def add_options(target: ArgumentParser, cls: type, prefix: str = "", values: Any = None) -> None:
+    """Add an option for each field of a dataclass, with its type and help; its defaults, or those of `values`."""
     hints, words = get_type_hints(cls), attributes(cls)
     group = target.add_argument_group(prefix.rstrip(".") or "arguments")
     for field in dataclasses.fields(cls):
         hint, name = hints[field.name], prefix + field.name
+        usual = default(field) if values is None else getattr(values, field.name)
         if dataclasses.is_dataclass(hint):
-            add_options(target, hint, name + ".")  # pyright: ignore[reportArgumentType]
+            add_options(target, hint, name + ".", usual)  # pyright: ignore[reportArgumentType]
         elif field.metadata.get("positional"):
-            kwargs = {} if required(field) else {"nargs": "?", "default": default(field)}
-            group.add_argument(name, type=hint, help=words.get(field.name), **kwargs)
+            optional = {} if usual is dataclasses.MISSING else {"nargs": "?", "default": usual}
+            group.add_argument(name, type=hint, help=words.get(field.name), **optional)
         else:
-            group.add_argument(f"--{name}", type=hint, default=default(field), help=words.get(field.name))
+            group.add_argument(f"--{name}", type=hint, default=usual, help=words.get(field.name))
 
 
 def add_config_option(target: ArgumentParser) -> None:
@@ -62,15 +68,10 @@ def filled(cls: type[T], values: Namespace) -> T:
 
 
 def default(field: dataclasses.Field) -> Any:
-    """The default of a field, from its factory where it has one."""
+    """The default of a field, from its factory where it has one; dataclasses.MISSING without one."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
-
-
-def required(field: dataclasses.Field) -> bool:
-    """Whether a field has no default."""
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def attributes(cls: type) -> dict[str, str]:

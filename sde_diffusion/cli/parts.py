@@ -1,4 +1,4 @@
-"""A part of a run, such as its process or its network: the name of an implementation and the arguments it is built with.
+"""A part of a run, such as its process or its network: the name of an implementation and the arguments to build it.
 
 Written `{name: vp, beta_max: 25}` in YAML, `--sde vp --sde.beta_max 25` on the command line, `vp(beta_max=25)` inside
 another word. A bare name is a part without arguments: giving one forgets the arguments of the default.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 Part = dict[str, Any]
 NAMES = ("sde", "parameterization", "network", "data", "objective")
 """The options that are parts."""
+
+_KEBAB = re.compile(r"[A-Za-z][\w-]*")
 
 
 def part(name: str, **arguments: Any) -> Part:
@@ -53,9 +56,11 @@ def checked(value: Any, option: str) -> Part:
 
 def parsed(text: str) -> Part:
     """The part that `name` or `name(argument=value, ...)` spells; values are constants, lists or parts themselves."""
+    spelt = text.strip()
+    if _KEBAB.fullmatch(spelt):
+        return part(spelt.replace("-", "_"))
     try:
-        node = ast.parse(text.strip().replace("-", "_") if text.isidentifier() else text.strip(), mode="eval").body
-        return _part(node)
+        return _part(ast.parse(spelt, mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{text!r} is no name with arguments; write it as name or name(argument=value)") from error
 

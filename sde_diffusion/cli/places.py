@@ -15,7 +15,7 @@ def run_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name.endswith("."):
         shown = name if len(name) <= 40 else f"{name[:40]}..."
         raise ValueError(
-            f"a run's name is 1 to 100 letters, digits, '.', '_' or '-' and begins with a letter or a digit, got {shown!r}; "
+            f"a run's name is 1 to 100 letters, digits, '.', '_' or '-', a letter or a digit first, got {shown!r}; "
             "for a folder elsewhere give --output"
         )
     return name
@@ -47,5 +47,5 @@ def run_folder(run: str) -> Path:
             return path
     known = sorted(path.parent.name for path in RUNS.glob("*/config.json"))
     near = difflib.get_close_matches(run, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}; `sde-diffusion train` makes one"
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}; `train` makes one"
     raise ValueError(f"there is no run {run!r}; {hint}")

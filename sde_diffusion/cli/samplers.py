@@ -1,4 +1,4 @@
-"""A sampler is a reversal times a method times a number of steps times a spacing, written `reversal/method/steps/spacing`.
+"""A sampler is a reversal times a method times a number of steps times a spacing: `reversal/method/steps/spacing`.
 
     reverse_sde/euler_maruyama/500                       Anderson's equation, in equal steps of its own clock
     probability_flow/heun/20/power(rho=2)                the flow on a quadratic grid of the process's time
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from solvers.grids import Spacing
 
 NAMED = {
-    "reverse_sde": "reverse_sde/euler_maruyama/200/log_snr",
+    "reverse_sde": "reverse_sde/euler_maruyama/200/uniform",
     "flow_heun": "probability_flow/heun/20/level(rho=7)",
     "data_adams": "data_form/exponential_adams(k=2)/16/uniform",
     "langevin": "annealed_langevin(relaxations=5)/euler_maruyama/400/uniform",
@@ -63,7 +63,7 @@ class Sampler:
 
 
 def sampler(text: str) -> Sampler:
-    """The sampler of a name in `NAMED`, a reversal, or `reversal/method/steps/spacing`; ValueError for anything else."""
+    """The sampler of a name in `NAMED`, or of `reversal/method/steps/spacing`; ValueError for anything else."""
     first, *rest = [word.strip() for word in NAMED.get(text.replace("-", "_"), text).split("/")]
     reversal = parsed(first)
     if reversal["name"] not in catalogue.reversals():
@@ -139,5 +139,5 @@ def _exponent(named: Part) -> float:
     usual = SPACINGS[named["name"]]
     unknown = set(named) - {"name"} - ({"rho"} if usual else set())
     if unknown:
-        raise ValueError(f"the spacing {named['name']} takes no {min(unknown)!r}; power and level take rho, the others nothing")
+        raise ValueError(f"the spacing {named['name']} takes no {min(unknown)!r}; power and level take rho")
     return float(named.get("rho", usual or 1.0))

@@ -45,9 +45,8 @@ def orthogonal_directions(dimension: int, count: int, seed: int) -> Tensor:
 
 
 def _basis(dimension: int, count: int, generator: torch.Generator) -> Tensor:
-    """`count` orthonormal columns, uniform: the Q of a Gaussian matrix, with the signs that make it unique."""
-    q, r = torch.linalg.qr(torch.randn(dimension, count, generator=generator, dtype=torch.float64))
-    return q * r.diagonal().sign()
+    """`count` orthonormal columns, uniform up to their signs, which no square sees: the Q of a Gaussian matrix."""
+    return torch.linalg.qr(torch.randn(dimension, count, generator=generator, dtype=torch.float64)).Q
 
 
 def _common_steps(n: int, m: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

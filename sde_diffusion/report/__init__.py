@@ -1,1 +1,1 @@
-"""Pictures, tables and pages, one figure a file. Everything drawn here takes plain tensors and returns where it wrote."""
+"""Pictures, tables and pages, one figure a file. What is drawn here takes plain tensors and returns where it wrote."""

@@ -29,7 +29,9 @@ def _share(sde: LinearSDE, t: float) -> float:
     return float(sde.sigma(t) / (sde.alpha(t) + sde.sigma(t)))
 
 
-def there(sde: LinearSDE, x0: Tensor, times: list[float], seed: int, substeps: int = 8) -> Iterator[tuple[float, Tensor]]:
+def there(
+    sde: LinearSDE, x0: Tensor, times: list[float], seed: int, substeps: int = 8
+) -> Iterator[tuple[float, Tensor]]:
     """Yield (t, x_t) at the times, from x0 (B, *E) at times[0] on: the SDE itself along a Wiener tree."""
     yield times[0], x0
     yield from _walk(ItoSDE(sde.drift, sde.diffusion), x0, times, seed, substeps)

@@ -17,7 +17,8 @@ def neighbours(
 ) -> Path:
     """Write `columns` of the generated pictures (N, C, H, W), the training picture closest to each, and the histograms.
 
-    `distances` maps a set's name to the distances (M,) of its pictures to their nearest training pictures.
+    `distances` maps a set's name to the distances (M,) of its pictures to their nearest training pictures, the real set
+    (in black) first.
     """
     with figure(9.6, 4.6) as drawing:
         top, bottom = drawing.subplots(2, 1, height_ratios=[1, 1.7])
@@ -41,7 +42,7 @@ def _histograms(axis, distances: Mapping[str, Tensor]) -> None:
     for index, (name, values) in enumerate(distances.items()):
         axis.hist(
             values.cpu().numpy(), np.linspace(0, stop, 50), density=True, histtype="step", linewidth=1.8,
-            color=colour(index if index else 6), label=f"{name} (median {float(values.median()):.2f})",
+            color=colour(index - 1) if index else "#000000", label=f"{name} (median {float(values.median()):.2f})",
         )  # fmt: skip
     axis.set(xlabel="Euclidean distance to the nearest training picture", ylabel="density", xlim=(0, stop))
     axis.set_title("How far from the training set", loc="left")

@@ -21,7 +21,7 @@ class Heading:
     text: str
 
     def markdown(self, folder: Path) -> str:
-        """## text"""  # noqa: D400
+        """A line that begins with ##."""
         return f"## {plain(self.text)}"
 
     def html(self) -> str:
@@ -102,7 +102,8 @@ body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 2rem aut
 h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid #8886; padding-bottom: .2rem; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { font-size: .9rem; opacity: .8; }
-.scroll, pre { overflow-x: auto; } pre { font-size: .85rem; padding: .8rem; border: 1px solid #8886; border-radius: 4px; }
+.scroll, pre { overflow-x: auto; }
+pre { font-size: .85rem; padding: .8rem; border: 1px solid #8886; border-radius: 4px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #8884; text-align: left; }
 .number { text-align: right; white-space: nowrap; }

@@ -88,7 +88,8 @@ def _strip(scenes: Sequence[Scene], script: Script, path: Path, stills: int) -> 
             for axis, panel in zip(column, (scene.left, scene.right), strict=True):
                 panel.draw(axis)
                 axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
-            column[0].set_title(f"t = {scene.time:.2f}", color=colour(int(scene.backward)), fontweight="normal", fontsize=10)
+            ink = colour(int(scene.backward))
+            column[0].set_title(f"t = {scene.time:.2f}", color=ink, fontweight="normal", fontsize=10)
         for axis, words in zip(axes[:, 0], (script.left, script.right), strict=True):
             axis.text(-0.12, 0.5, words, rotation=90, ha="center", va="center", transform=axis.transAxes, fontsize=9)
         return save(drawing, path)

@@ -51,7 +51,7 @@ def figure(width: float, height: float, **options) -> Iterator[Figure]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(RULES):
+    with matplotlib.rc_context(RULES):  # pyright: ignore[reportArgumentType]
         drawing = Figure(figsize=(width, height), layout="constrained", **options)
         FigureCanvasAgg(drawing)
         yield drawing

@@ -51,6 +51,7 @@ def convolution_std(eta: float, t: Coefficient, s: Coefficient) -> Coefficient:
 
 def _forcing(denoiser: Denoiser, rate: float):
     def forcing(y: Tensor, reading: Coefficient) -> Tensor:
-        return -rate * denoiser(y, Kernel(1.0, exp(reading)))
+        data = denoiser(y, Kernel(1.0, exp(reading)))
+        return -data if rate == 1.0 else -rate * data
 
     return forcing

@@ -43,8 +43,7 @@ class TrainState:
         fill(self.model, checkpoint.model, source)
         fill(self.ema.model, checkpoint.ema, source)
         try:
-            self.optimizer.load_state_dict(checkpoint.optimizer)
-            _check_moments(self.optimizer)
+            _load_adam(self.optimizer, checkpoint.optimizer["state"])
             self.tally.load(checkpoint.state["tally"])
             self.ema.count = checkpoint.state["averaged"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -52,12 +51,21 @@ class TrainState:
         self.step = checkpoint.step
 
 
-def _check_moments(optimizer: torch.optim.Optimizer) -> None:
-    """ValueError unless every moment has its parameter's shape: torch's fused kernels do not look."""
+def _load_adam(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Take up Adam's moments; the hyper-parameters stay those of this run.
+
+    torch's fused kernels look at neither shapes nor strides, so that a foreign file could make them write beyond the
+    memory: every moment is copied into a tensor laid out as its parameter. Raises ValueError for other moments.
+    """
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     for parameter, moments in optimizer.state.items():
-        wrong = [name for name, value in moments.items() if name != "step" and value.shape != parameter.shape]
-        if wrong:
-            raise ValueError(f"{wrong[0]} has another shape than its parameter; the optimizer is of another model")
+        shapes = {name: value.shape for name, value in moments.items()}
+        if shapes != {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}:
+            raise ValueError(
+                f"a parameter of shape {tuple(parameter.shape)} has moments {shapes}, which are not Adam's"
+            )
+        for name in ("exp_avg", "exp_avg_sq"):
+            moments[name] = torch.empty_like(parameter).copy_(moments[name])
 
 
 def _check_identity(there: object, here: dict, source: Path) -> None:

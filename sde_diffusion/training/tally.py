@@ -41,9 +41,9 @@ class Tally:
         return new[3]
 
     def read(self) -> Reading:
-        """Wait for the device. The worst row starts again at the row in progress."""
-        loss, norm, counted, skipped, row, worst = self.numbers.tolist()
-        self.numbers[5] = row
+        """Wait for the device. The worst row starts again; a row in progress goes on."""
+        loss, norm, counted, skipped, _, worst = self.numbers.tolist()
+        self.numbers[5] = 0
         means = (loss / counted, norm / counted) if counted else (math.nan, math.nan)
         return Reading(*means, int(skipped), int(worst))
 

@@ -32,6 +32,7 @@ FILES = {
         "class Square2D(Circle): name = 'box'\n"
         "class Tilted(Square2D): pass\n"
     ),
+    "shapes_of_test/guest.py": "from plug_of_test import Hexagon\n",
     "plug_of_test.py": "from shapes_of_test.round import Circle\nclass Hexagon(Circle): pass\n",
     "twin_of_test.py": "from shapes_of_test.round import Circle\nclass Twin(Circle): name = 'circle'\n",
 }  # fmt: skip

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from tests.mutations import in_processes, in_sampling, in_solvers
+from tests.mutations import in_noise, in_processes, in_reversals, in_solvers, in_training
 
-FAULTS = [*in_solvers.FAULTS, *in_processes.FAULTS, *in_sampling.FAULTS]
+FAULTS = [
+    *in_solvers.FAULTS,
+    *in_noise.FAULTS,
+    *in_processes.FAULTS,
+    *in_reversals.FAULTS,
+    *in_training.FAULTS,
+]

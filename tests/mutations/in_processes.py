@@ -221,8 +221,8 @@ EXACT_LAWS = [
         "(least - distances) / (2 * kappa.square())",
         "(least - distances) / kappa.square()",
         "exp(-d^2/sigma^2): the two of the Gaussian's exponent is lost.",
-        "tests/exact/test_exact_denoise.py",
-        "posterior_mean or tweedie",
+        DENSITY,
+        "points_behind_noise",
     ),
     Fault(
         "flow-map-with-the-variance",

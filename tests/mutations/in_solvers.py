@@ -1,11 +1,11 @@
-"""Faults of the numerics: steps, weights, orders, grids and noise."""
+"""Faults of the numerics: steps, weights, orders and grids."""
 
 from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-ORDERS, WIENER = "tests/solvers/test_orders.py", "tests/solvers/test_wiener.py"
-MOMENTS = "tests/reversal/test_exact_moments.py"
+ORDERS, MOMENTS = "tests/solvers/test_orders.py", "tests/reversal/test_exact_moments.py"
+CORRECTOR = "tests/solvers/test_corrector.py"
 
 METHODS = [
     Fault(
@@ -87,7 +87,7 @@ METHODS = [
         "axpy(y, equation.diffusion(t) ** 2, dw)",
         "g^2 in the place of g, where an interface calls g^2 the diffusion.",
         ORDERS,
-        "weak_order_for_additive_noise and EulerMaruyama and up",
+        "weak_order_on_a_linear and EulerMaruyama and up",
     ),
     Fault(
         "ito-read-as-stratonovich",
@@ -96,7 +96,7 @@ METHODS = [
         "equation.diffusion(torch.addcmul(x, equation.diffusion(x, t) / 2, dw), t), dw)",
         "The diffusion is taken at the midpoint of its own step: the solution of another equation.",
         ORDERS,
-        "weak_order_for_diagonal_noise",
+        "orders_for_diagonal_noise",
     ),
     Fault(
         "stochastic-heun-with-the-first-diffusion",
@@ -105,7 +105,7 @@ METHODS = [
         "before, dw",
         "The drift is averaged over the step and the diffusion is not: weak order one in the place of two.",
         ORDERS,
-        "weak_order_for_additive_noise and StochasticHeun and up",
+        "weak_order_on_a_linear and StochasticHeun and up",
     ),
     Fault(
         "stochastic-heun-predicts-without-noise",
@@ -114,7 +114,7 @@ METHODS = [
         "axpy(x, h, first), s)",
         "The second slope does not see the noise of its own step: weak order one.",
         ORDERS,
-        "weak_order_for_additive_noise and StochasticHeun and up",
+        "weak_order_on_a_linear and StochasticHeun and up",
     ),
     Fault(
         "ancestral-noise-without-its-unit",
@@ -123,7 +123,7 @@ METHODS = [
         "equation.spread(t, s)",
         "An increment of variance h is taken for one of variance 1: the chain's noise dies as the grid is refined.",
         ORDERS,
-        "weak_order_for_additive_noise and Ancestral and up",
+        "weak_order_on_a_linear and Ancestral and up",
     ),
     Fault(
         "exponential-noise-without-abs",
@@ -132,16 +132,16 @@ METHODS = [
         "return axpy(y, equation.spread(t, s) / (s - t) ** 0.5",
         "The square root of a signed step: sampling runs down, and there it is imaginary.",
         ORDERS,
-        "weak_order_for_additive_noise and ExponentialEuler and down",
+        "weak_order_on_a_linear and ExponentialEuler and down",
     ),
     Fault(
         "exponential-noise-with-exchanged-times",
         "solvers/methods/exponential_euler.py",
         "return axpy(y, equation.spread(t, s)",
         "return axpy(y, equation.spread(s, t)",
-        "The convolution of the step run the other way: right only to leading order.",
-        ORDERS,
-        "weak_order_for_additive_noise and ExponentialEuler and up",
+        "The convolution of the step run the other way: right to leading order, so that no observed order shows it.",
+        "tests/solvers/test_exponential_exactness.py",
+        "noise_is_exact_in_law and ExponentialEuler",
     ),
     Fault(
         "langevin-corrector-without-its-root",
@@ -149,7 +149,7 @@ METHODS = [
         "(2 * size) ** 0.5, z",
         "2 * size, z",
         "A Langevin corrector without its square root, as a widely used one had it: it cools the samples.",
-        "tests/solvers/test_corrector.py",
+        CORRECTOR,
         "settles_on_the_law",
     ),
     Fault(
@@ -158,7 +158,7 @@ METHODS = [
         "(2 * size) ** 0.5, z",
         "size ** 0.5, z",
         "sqrt(e) z in the place of sqrt(2 e) z: the corrector's stationary law has half the temperature.",
-        "tests/solvers/test_corrector.py",
+        CORRECTOR,
         "settles_on_the_law",
     ),
     Fault(
@@ -167,8 +167,8 @@ METHODS = [
         "path.channel(k + 1)",
         "path.channel(1)",
         "Two corrections of a step are given one and the same noise.",
-        "tests/solvers/test_corrector.py",
-        "independent",
+        CORRECTOR,
+        "follow_one_another",
     ),
     Fault(
         "churn-steps-down-from-below",
@@ -187,6 +187,33 @@ METHODS = [
         "The integral of W over a step taken for h dW/2: strong order 1 in the place of 1.5.",
         ORDERS,
         "strong_order_for_additive_noise and SRA1 and up",
+    ),
+    Fault(
+        "diffusion-at-the-end-of-the-step",
+        "solvers/methods/euler_maruyama.py",
+        "axpy(y, equation.diffusion(t), dw)",
+        "axpy(y, equation.diffusion(s), dw)",
+        "The coefficient looks ahead: an order-one method of another family, told only by a method known to look back.",
+        "tests/solvers/test_backends.py",
+        "torchsde_euler_is_our",
+    ),
+    Fault(
+        "corrector-at-the-level-it-left",
+        "solvers/methods/predictor_corrector.py",
+        "equation.score(x, s)",
+        "equation.score(x, t)",
+        "The corrections pull towards the law of the step's beginning.",
+        CORRECTOR,
+        "follow_one_another",
+    ),
+    Fault(
+        "churn-counts-nodes-for-steps",
+        "solvers/methods/churn.py",
+        "self.amount / (len(grid) - 1)",
+        "self.amount / len(grid)",
+        "S_churn over N + 1 in the place of N.",
+        "tests/solvers/test_churn.py",
+        "algorithm_of_the_paper",
     ),
 ]
 
@@ -220,43 +247,4 @@ GRIDS = [
     ),
 ]
 
-NOISE = [
-    Fault(
-        "fresh-increments-without-the-root",
-        "solvers/wiener.py",
-        "return math.sqrt(variance)",
-        "return variance",
-        "h for sqrt(h): noise that vanishes as the grid is refined.",
-        WIENER,
-        "law_on_a_grid",
-    ),
-    Fault(
-        "keyed-increments-without-a-sign",
-        "solvers/wiener.py",
-        "sign * root(abs(s - t))",
-        "root(abs(s - t))",
-        "W(t) - W(s) equals W(s) - W(t): a step back does not undo the step.",
-        WIENER,
-        "backwards_is_minus_forwards",
-    ),
-    Fault(
-        "a-bridge-without-its-root",
-        "solvers/wiener_tree.py",
-        "2 * root(w * (1 - w))",
-        "2 * w * (1 - w)",
-        "The variance of the Brownian bridge for its deviation: the path is too smooth between the nodes of the tree.",
-        WIENER,
-        "tree_covariance or tree_has_the_exact_law",
-    ),
-    Fault(
-        "the-path-follows-the-place-in-the-batch",
-        "solvers/wiener.py",
-        "mix(digest(self.seed), self.indices)",
-        "mix(digest(self.seed), torch.arange(len(self.indices), device=self.device))",
-        "The noise belongs to the position and not to the sample: the same seed gives another image in another batch.",
-        WIENER,
-        "a_sample_does_not_know_its_batch",
-    ),
-]
-
-FAULTS = [*METHODS, *GRIDS, *NOISE]
+FAULTS = [*METHODS, *GRIDS]

@@ -33,9 +33,11 @@ class Impulses(WienerPath):
         return Impulses(self.steps, self.channels, k)
 
 
-def moments(equation: ItoSDE, snr: float, corrections: int, steps: int) -> tuple[float, float]:
-    """Exact mean and variance after `steps` steps over [0, 1] from zero."""
-    family = TargetFamily(equation, lambda x, t: (MEAN - x) / VARIANCE, lambda t: SCALE)
+def moments(equation: ItoSDE, snr: float, corrections: int, steps: int, growth: float = 0.0) -> tuple[float, float]:
+    """Exact mean and variance after `steps` steps over [0, 1] from zero; the law's variance and scale may grow."""
+    family = TargetFamily(
+        equation, lambda x, t: (MEAN - x) / (VARIANCE + growth * t), lambda t: SCALE * (1 + growth * t)
+    )
     path = Impulses(steps, corrections + 1)
     x = torch.zeros(path.batch, 1, dtype=torch.float64)
     x = FixedGrid(PredictorCorrector(EulerMaruyama(), snr, corrections), steps)(family, x, 0.0, 1.0, path)
@@ -56,13 +58,15 @@ def test_alone_it_settles_on_the_law_but_for_its_known_bias(snr, corrections):
 
 
 @pytest.mark.parametrize("corrections", [1, 2])
-def test_its_noise_is_independent_of_the_predictors_and_of_its_own(corrections):
-    """The variance of predictor and corrections, one after the other, by its own recursion: no term in two noises."""
-    steps, a, g, e = 20, 0.6, 1.3, 2 * (0.2 * SCALE) ** 2
+def test_predictor_and_corrections_follow_one_another(corrections):
+    """The recursion of both by hand. The noises are independent: no term in two of them. A correction is of the law at
+    the step's end, in steps of the scale there."""
+    steps, a, g, growth = 20, 0.6, 1.3, 1.5
     mean = variance = 0.0
-    for _ in range(steps):
+    for k in range(1, steps + 1):
+        law, e = VARIANCE + growth * k / steps, 2 * (0.2 * SCALE * (1 + growth * k / steps)) ** 2
         mean, variance = (1 - a / steps) * mean, (1 - a / steps) ** 2 * variance + g**2 / steps
         for _ in range(corrections):
-            mean, variance = mean + e * (MEAN - mean) / VARIANCE, (1 - e / VARIANCE) ** 2 * variance + 2 * e
-    found = moments(ItoSDE(lambda x, t: -a * x, lambda t: g), 0.2, corrections, steps)
+            mean, variance = mean + e * (MEAN - mean) / law, (1 - e / law) ** 2 * variance + 2 * e
+    found = moments(ItoSDE(lambda x, t: -a * x, lambda t: g), 0.2, corrections, steps, growth)
     assert found == (pytest.approx(mean), pytest.approx(variance))

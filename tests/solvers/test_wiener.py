@@ -164,6 +164,13 @@ def test_the_area_is_what_the_tree_integrates_to():
     assert abs((area * w[-1] / math.sqrt(0.5)).mean()) < 5 / math.sqrt(2000)
 
 
+def test_seeds_and_samples_have_keys_of_their_own():
+    """256 seeds, 256 samples, and 16 channels of 16 seeds: no key twice."""
+    keys = [spec(256, seed=seed).keys() for seed in range(256)]
+    keys += [spec(256, seed=seed).channel(k).keys() for seed in range(16) for k in range(16)]
+    assert torch.cat(keys).unique().numel() == 2 * 256**2
+
+
 @pytest.mark.parametrize("kind", SEEDED)
 def test_paths_share_nothing_with_normals_of_the_same_seed_and_keys(kind):
     """A prior drawn under the samples' keys, or under a generator of the same seed: 5 sigma, 4 products."""
@@ -406,6 +413,10 @@ def test_a_walk_draws_few_variables(monkeypatch):
     before = rows
     path.increment(grid[-2], grid[-1])
     path.increment(grid[-1], grid[-2])
+    assert rows == before
+    path.increment(0.3, 0.3 + 1e-5)
+    before = rows
+    path.increment(0.3 + 2e-5, 0.3 + 3e-5)  # the same leaf
     assert rows == before
 
 

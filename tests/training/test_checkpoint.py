@@ -267,18 +267,47 @@ def test_weights_of_another_model_are_refused(tmp_path, is_sentence, kind):
     assert torch.equal(model.weight, before)
 
 
-def test_moments_of_another_shape_are_refused(run, tmp_path, is_sentence):
-    """torch's fused kernel would read beyond them."""
+def with_first_moments(folder, change):
+    """The checkpoint of step 3 in the folder of a run, the moments of its first parameter put through `change`."""
+    good = load(folder / "checkpoints/step-000003")
+    first = change(good.optimizer["state"][0])
+    bad = good.optimizer | {"state": good.optimizer["state"] | {0: first}}
+    shutil.rmtree(folder / "checkpoints")
+    save(folder / "checkpoints", Checkpoint(**(vars(good) | {"optimizer": bad})))
+
+
+MOMENTS = {
+    "shape": lambda first: first | {"exp_avg": torch.zeros(1)},
+    "absent": lambda first: {"step": first["step"], "exp_avg": first["exp_avg"]},
+    "no tensor": lambda first: first | {"exp_avg_sq": "large"},
+    "steps of a shape": lambda first: first | {"step": torch.zeros(3)},
+}
+
+
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_moments_of_another_model_are_refused(run, tmp_path, is_sentence, kind):
+    """torch's fused kernel would read and write beyond them."""
     run(tmp_path).go(reports=3)
-    folder = tmp_path / "checkpoints"
-    good = load(folder / "step-000003")
-    first = good.optimizer["state"][0]
-    bad = good.optimizer | {"state": good.optimizer["state"] | {0: first | {"exp_avg": torch.zeros(1)}}}
-    shutil.rmtree(folder)
-    save(folder, Checkpoint(**(vars(good) | {"optimizer": bad})))
+    with_first_moments(tmp_path, MOMENTS[kind])
     with pytest.raises(CheckpointError, match="foreign") as caught:
         run(tmp_path).go()
     assert is_sentence(caught.value)
+
+
+def test_moments_are_laid_out_anew(run, same, tmp_path):
+    """One number that poses as many, by strides of zero, is not written through; equal numbers lead to equal runs."""
+    ends = []
+    for spread in (lambda one, p: one.expand(p.shape), lambda one, p: torch.full(p.shape, one.item())):
+        folder = tmp_path / str(len(ends))
+        run(folder).go(reports=3)
+        one = torch.tensor(0.01)
+        with_first_moments(
+            folder, lambda first, spread=spread, one=one: first | {"exp_avg": spread(one, first["exp_avg"])}
+        )
+        end = run(folder)
+        end.go()
+        ends.append(end.weights())
+    assert same(*ends)
 
 
 # The folder as a run uses it.

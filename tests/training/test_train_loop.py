@@ -88,6 +88,16 @@ def test_the_gradient_is_shortened_to_the_bound(monkeypatch, run, clip):
         torch.testing.assert_close(gradient, gradient.mean().expand_as(gradient))
 
 
+def test_the_parameters_move_by_the_learning_rates(run):
+    """Under a constant gradient Adam's step is the learning rate: all coordinates fall by the sum of the rates."""
+    whole = run(objective=slope)
+    before = parameters(whole)
+    whole.go()
+    way = sum(rate(whole.settings, k) for k in range(whole.settings.steps))
+    for name, p in parameters(whole).items():
+        torch.testing.assert_close(before[name] - p, torch.full_like(p, way), rtol=1e-4, atol=1e-6)
+
+
 class Spoilt:
     """The usual objective, spoilt at some calls: its value, or its gradient alone."""
 
@@ -154,6 +164,14 @@ def test_a_few_in_a_row_stop_the_run(run, is_sentence, patience, calls, stops):
     with pytest.raises(FloatingPointError, match="3 steps in a row by step 6") as caught:
         whole.go()
     assert is_sentence(caught.value)
+
+
+@pytest.mark.parametrize("calls", [[1, 2, 3], [3, 4, 5]], ids=["in progress", "over"])
+def test_a_stopped_run_goes_on_when_the_fault_is_gone(run, tmp_path, calls):
+    with pytest.raises(FloatingPointError):
+        run(tmp_path, Spoilt("nan", calls), patience=3).go()
+    last = run(tmp_path, patience=3).go()[-1]
+    assert (last.step, last.skipped) == (9, 3)
 
 
 def test_a_run_that_never_was_finite_keeps_its_parameters(run, same, tmp_path):

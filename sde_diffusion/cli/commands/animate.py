@@ -80,5 +80,5 @@ def _of_run(settings: Settings) -> tuple[Path, Film]:
     model = load_model(source, device_of(settings.device))
     folder = source / "animation" if settings.output is None else folder_of(settings.output)
     claim(folder, "animate", {**asdict(settings), "run": str(source)})
-    x0, _ = build.data(checked(model.config.data, "data")).tensors("held_out")
+    x0, _ = build.data(model.config.part("data")).tensors("held_out")
     return folder, of_model(model, x0, settings.points, settings.frames, settings.seed)

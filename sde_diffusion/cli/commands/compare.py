@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import NAMES, Part, checked, part, parsed, written
+from sde_diffusion.cli.parts import NAMES, Part, checked, parsed, part, written
 from sde_diffusion.cli.places import folder_of, new_folder, run_folder
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def _on_law(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Compa
     folder = new_folder(f"compare-{named['name']}", settings.output)
     claim(folder, "compare", asdict(settings))
     bench = LawTrial(law, sde, settings.count, settings.seed)
-    tries = list(at_budgets(recipes, settings.budgets))
-    trials = [bench.trial(recipe) for recipe in tqdm(tries, "samplers", disable=None, leave=False)]
-    return folder, bench.comparison(f"exact law {written(named)}, process {written(checked(settings.sde, 'sde'))}", trials)
+    tries = tqdm(list(at_budgets(recipes, settings.budgets)), "samplers", disable=None, leave=False)
+    trials = [bench.trial(recipe) for recipe in tries]
+    subject = f"exact law {written(named)}, process {written(checked(settings.sde, 'sde'))}"
+    return folder, bench.comparison(subject, trials)
 
 
 def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Comparison]:
@@ -95,7 +96,7 @@ def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Compa
     model = load_model(source, device_of(settings.device))
     folder = source / "compare" if settings.output is None else folder_of(settings.output)
     claim(folder, "compare", {**asdict(settings), "run": str(source)})
-    judge = Judge(build.data(checked(model.config.data, "data")), settings.seed)
-    tries = list(at_budgets(recipes, settings.budgets))
-    trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tqdm(tries, "samplers", disable=None, leave=False)]
+    judge = Judge(build.data(model.config.part("data")), settings.seed)
+    tries = tqdm(list(at_budgets(recipes, settings.budgets)), "samplers", disable=None, leave=False)
+    trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tries]
     return folder, comparison(f"run {source.name}", trials, judge, settings.seed)

@@ -1,4 +1,4 @@
-"""List what there is to choose from: processes, networks, solvers, data sets and the rest, with versions and devices."""
+"""List what there is: processes, networks, solvers, data sets and the rest, with versions and devices."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def run(settings: Settings) -> None:
     from sde_diffusion.report.table import Table
 
     for kind in _kinds(settings.kind):
-        things = catalogue.KINDS[kind]()
-        Table(("name", "what it is"), [(name, catalogue.summary(thing)) for name, thing in things.items()], kind).print()
+        rows = [(name, catalogue.summary(thing)) for name, thing in catalogue.KINDS[kind]().items()]
+        Table(("name", "what it is"), rows, kind).print()
     if settings.kind is None:
         Table(("name", "recipe"), list(NAMED.items()), "named sampler").print()
         Table(("what", "which"), [*versions(), *devices()], "this machine").print()

@@ -1,0 +1,172 @@
+"""Accuracy against cost: our default rule and the deterministic samplers of PyPI, on the same points x_T.
+
+    python -m benchmarks.work_precision                       every problem, both ranges
+    python -m benchmarks.work_precision --problem two         one problem, minutes
+
+A figure is the distance between a sampler's end and the exact end point of the probability flow from the same x_T, at a
+number of denoiser calls (NFE) that is counted, not believed. The points are drawn by a seed of this run. Peers run
+every solver on every grid; "best peer" is the best of all of them, picked afterwards for each cell.
+
+Results are merged into results/work_precision.json, one entry a problem and range; the table (.md) and the plot (.png)
+show all that is there. Peers that are not installed are named, with the command that installs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib import import_module, metadata
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.peers.base import Peer
+from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, cell
+from benchmarks.work_precision_report import write_report
+from sde_diffusion.default_solver import default_solver
+from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.exact.denoiser import ExactDenoiser
+from sde_diffusion.kernel import Kernel
+from sde_diffusion.reversal.grids import cosine, in_time_of, quadratic_in_vp_time
+from sde_diffusion.sde.edm import EDM
+from sde_diffusion.sde.vp import VP
+from solvers.grids import Spacing, geometric, power
+
+NFE = (5, 6, 8, 10, 15, 20, 35, 50, 100)
+OURS = "default rule"
+RESULTS = Path(__file__).parent / "results"
+LIBRARIES = {"diffusers": "diffusers_peers", "k-diffusion": "k_diffusion_peers", "azula": "azula_peers"}
+LEVEL = EDM()
+GRIDS: dict[str, Spacing] = {
+    "Karras": power(7),
+    "power 3": power(3),
+    "geometric": geometric,
+    "VP time": in_time_of(VP(), LEVEL),
+    "quadratic VP time": quadratic_in_vp_time(LEVEL),
+    "cosine": cosine(LEVEL),
+}
+"""Grids of noise levels sigma/alpha, the same for every library."""
+
+
+class Counted(Denoiser):
+    """A denoiser that counts how often it was asked."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.denoiser, self.calls = denoiser, 0
+
+    def forward(self, x_t: Tensor, kernel: Kernel, **condition: Any) -> Tensor:
+        self.calls += 1
+        return self.denoiser(x_t, kernel, **condition)
+
+
+Run = Callable[[Cell, Denoiser], Tensor]
+
+
+def ours(nfe: int) -> Run:
+    """The default rule, as a user calls it."""
+
+    def run(given: Cell, denoiser: Denoiser) -> Tensor:
+        form, solver = default_solver(given.sde, denoiser, nfe)
+        y = solver(form.equation, form.encode(given.x, form.start), form.start, form.stop)
+        return form.decode(y, form.stop)
+
+    return run
+
+
+def theirs(peer: Peer, grid: Spacing, steps: int) -> Run:
+    """A peer on a grid, in the chart x/alpha."""
+
+    def run(given: Cell, denoiser: Denoiser) -> Tensor:
+        first, last = given.sde.kernel(given.sde.horizon), given.sde.kernel(given.sde.t_min)
+        kappas = grid(first.sigma / first.alpha, last.sigma / last.alpha, steps)
+        denoise = lambda y, kappa: denoiser(y, Kernel(1.0, kappa))  # noqa: E731
+        return last.alpha * peer.run(denoise, given.x / first.alpha, kappas)
+
+    return run
+
+
+def installed_peers() -> Iterator[Peer]:
+    """All solvers of all libraries that are there."""
+    for library, module in LIBRARIES.items():
+        try:
+            metadata.version(library)
+        except metadata.PackageNotFoundError:
+            print(f"{library} is not installed and is left out; pip install {library}")
+            continue
+        yield from import_module(f"benchmarks.peers.{module}").peers()
+
+
+def settings(nfe: int) -> Iterator[tuple[str, Run]]:
+    """Names and runs of everything that costs `nfe` calls."""
+    yield OURS, ours(nfe)
+    for peer, grid in product(installed_peers(), GRIDS):
+        steps = peer.steps(nfe)
+        if steps is not None:
+            yield f"{peer.library} {peer.solver}, {grid}", theirs(peer, GRIDS[grid], steps)
+
+
+@torch.no_grad()
+def measure(given: Cell, run: Run, nfe: int) -> float:
+    """The cell's error; nan for a setting that fails, overflows or costs another number of calls."""
+    counted = Counted(ExactDenoiser(given.law))
+    try:
+        error = given.error(run(given, counted))
+    except (ValueError, IndexError, ArithmeticError, AssertionError, torch.linalg.LinAlgError):
+        return math.nan
+    return error if counted.calls == nfe else math.nan
+
+
+def entry(key: tuple[str, str], seed: int) -> dict[str, Any]:
+    """One problem in one range: every setting's error at every NFE."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    began = time.perf_counter()
+    given = cell(*key, seed)
+    errors: dict[str, dict[int, float]] = {}
+    for nfe in NFE:
+        for name, run in settings(nfe):
+            errors.setdefault(name, {})[nfe] = measure(given, run, nfe)
+    return {"points": len(given.x), "metric": given.problem.error.__name__, "errors": errors, "seed": seed,
+            "seconds": round(time.perf_counter() - began)}  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """What was compared, and on what."""
+    found = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.processor()}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> None:
+    """Run the chosen cells and rewrite the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", choices=PROBLEMS, action="append", help="repeat for several; all by default")
+    parser.add_argument("--seed", type=int, default=20261122, help="of the points x_T")
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
+    chosen = parser.parse_args()
+    keys = list(product(chosen.problem or PROBLEMS, RANGES))
+    path = RESULTS / "work_precision.json"
+    kept = json.loads(path.read_text())["cells"] if path.exists() else {}
+    with ProcessPoolExecutor(chosen.jobs) as pool:
+        found = dict(zip(map(" | ".join, keys), pool.map(partial(entry, seed=chosen.seed), keys), strict=True))
+    path.write_text(json.dumps({"versions": versions(), "cells": {**kept, **found}}, indent=1))
+    print(write_report(path))
+
+
+if __name__ == "__main__":
+    main()

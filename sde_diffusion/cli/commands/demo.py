@@ -1,0 +1,98 @@
+"""The whole way on handwritten digits: train, sample with several samplers, compare them, draw, report."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sde_diffusion.cli.config import RunConfig
+from sde_diffusion.cli.places import new_folder
+from sde_diffusion.cli.samplers import NAMED
+
+if TYPE_CHECKING:
+    from sde_diffusion.cli.model import Model
+    from sde_diffusion.data import DataSource
+
+
+@dataclass(frozen=True)
+class Settings(RunConfig):
+    """The run, the samplers and what to draw; the defaults take about two minutes on two cores.
+
+    Attributes:
+        name: the run's name; its folder is runs/NAME.
+        output: another folder for the run.
+        samplers: the samplers, named or as reversal/method/steps/spacing.
+        budgets: evaluations for each sample at which they are compared, besides their own.
+        frames: moments of the film each way; 0 for no film.
+        seed: from which all samples are made.
+        device: auto, cpu or cuda.
+    """
+
+    name: str = "demo"
+    output: str | None = None
+    samplers: list[str] = field(default_factory=lambda: list(NAMED))
+    budgets: list[int] = field(default_factory=lambda: [8, 16, 32, 64])
+    frames: int = 20
+    seed: int = 0
+    device: str = "auto"
+
+    def asked(self) -> dict[str, Any]:
+        """What the evaluation depends on besides the run."""
+        return {"samplers": self.samplers, "budgets": self.budgets, "frames": self.frames, "seed": self.seed}
+
+
+def run(settings: Settings) -> None:
+    """Do what is not yet done, print the comparison, and say where everything is."""
+    from sde_diffusion.cli.samplers import sampler
+
+    start, folder = time.perf_counter(), new_folder(settings.name, settings.output)
+    recipes = [sampler(text) for text in settings.samplers]
+    if len({recipe.label for recipe in recipes}) < len(recipes) or not recipes:
+        raise ValueError("samplers are named once each, and there is at least one; remove the repeated ones")
+    from sde_diffusion.cli import build
+    from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.model import train_model
+
+    source = build.data(settings.part("data"))
+    model = train_model(folder, settings, device_of(settings.device))
+    if not _done(folder, settings):
+        _evaluate(settings, folder, model, source)
+    print(f"{time.perf_counter() - start:.0f} s; the report, the pictures and the model are in {folder}/")
+    print(f"open {folder / 'report.html'}")
+
+
+def _done(folder: Path, settings: Settings) -> bool:
+    """Whether the folder holds the report of these settings already."""
+    results = folder / "results.json"
+    if not results.exists() or not (folder / "report.html").exists():
+        return False
+    try:
+        return json.loads(results.read_bytes())["asked"] == json.loads(json.dumps(settings.asked()))
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _evaluate(settings: Settings, folder: Path, model: Model, source: DataSource) -> None:
+    from sde_diffusion.cli.evaluation import evaluate
+    from sde_diffusion.cli.run_report import metrics_table, write_report
+    from sde_diffusion.cli.samplers import sampler
+
+    recipes = [sampler(text) for text in settings.samplers]
+    found = evaluate(f"run {folder.name}", model, source, recipes, settings.budgets, settings.seed)
+    found.sweep.write(folder)
+    films = _film(settings, folder, model, source)
+    write_report(folder, f"Run {folder.name}", model, found, films, settings.asked())
+    metrics_table(found).print()
+
+
+def _film(settings: Settings, folder: Path, model: Model, source: DataSource) -> list[Path]:
+    if settings.frames == 0:
+        return []
+    from sde_diffusion.cli.journeys import of_model
+    from sde_diffusion.report.scenes import film
+
+    shown = of_model(model, source.tensors("held_out")[0], None, settings.frames, settings.seed)
+    return list(film(shown.scenes, shown.script, folder / "figures" / "film.gif", folder / "figures" / "film.png"))

@@ -1,0 +1,78 @@
+"""All that a run's report measures, once: samples of each sampler, their distances, classes and nearest neighbours.
+
+Imported only when a command measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from tqdm import tqdm
+
+from sde_diffusion.cli.compare_run import at_budgets, comparison, judged, tried
+from sde_diffusion.cli.comparison import Comparison, Trial
+from sde_diffusion.cli.drawing import Drawn, draw
+from sde_diffusion.cli.judge import Copying, Judge
+from sde_diffusion.cli.model import Model
+from sde_diffusion.cli.samplers import Sampler
+from sde_diffusion.data import DataSource
+from sde_diffusion.metrics import class_shares
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        judge: the held-out data and the yardsticks.
+        drawn: each sampler's samples at its own number of steps, by label.
+        trials: their scores.
+        sweep: the same samplers at several costs.
+        shares: the share of each class in each set; empty for data without labels.
+        copying: each sampler's nearest training events.
+    """
+
+    judge: Judge
+    drawn: dict[str, Drawn]
+    trials: list[Trial]
+    sweep: Comparison
+    shares: dict[str, Tensor]
+    copying: dict[str, Copying]
+
+    @property
+    def best(self) -> Trial:
+        """The trial whose worst ratio to the floor is smallest."""
+        return min(self.trials, key=lambda trial: worst_ratio(trial))
+
+
+def worst_ratio(trial: Trial) -> float:
+    """The largest of the ratios to the floor."""
+    return max(score.ratio for score in trial.scores if score.ratio is not None)
+
+
+def evaluate(
+    subject: str, model: Model, source: DataSource, recipes: Sequence[Sampler], budgets: Sequence[int], seed: int
+) -> Evaluation:
+    """As many samples of each recipe as there are held-out events, at its own cost and at the budgets, all judged."""
+    judge, chunk = Judge(source, seed), 512
+    drawn = {
+        recipe.label: draw(recipe, model, judge.count, seed, chunk=min(judge.count, chunk))
+        for recipe in tqdm(recipes, "samplers", disable=None, leave=False)
+    }
+    trials = [judged(recipe, drawn[recipe.label], judge) for recipe in recipes]
+    cheaper = list(at_budgets(recipes, budgets))
+    swept = [tried(recipe, model, judge, seed)[0] for recipe in tqdm(cheaper, "budgets", disable=None, leave=False)]
+    whole = comparison(subject, [*swept, *trials], judge, seed)
+    copying = {label: judge.copying(one.x) for label, one in drawn.items()}
+    return Evaluation(judge, drawn, trials, whole, _shares(judge, drawn), copying)
+
+
+def _shares(judge: Judge, drawn: dict[str, Drawn]) -> dict[str, Tensor]:
+    """The shares of the classes among the held-out events (by their labels) and among each sampler's samples."""
+    if judge.classifier is None or judge.labels is None or judge.source.classes is None:
+        return {}
+    real = class_shares(judge.labels, judge.source.classes)
+    found = {label: judge.shares(one.x) for label, one in drawn.items()}
+    return {"held out": real, **{label: shares for label, shares in found.items() if shares is not None}}

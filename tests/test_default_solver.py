@@ -1,0 +1,149 @@
+"""The default rule: it costs what it says, it is accurate at small budgets, and it knows scales and ranges, not problems."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sde_diffusion.default_solver import FEW, default_solver, method, shape
+from sde_diffusion.exact import ExactDenoiser, Gaussian, Mixture
+from sde_diffusion.exact.problems import ring8, two
+from sde_diffusion.exact.reference_flow import flow_end_point
+from sde_diffusion.kernel import Kernel
+from sde_diffusion.reversal import in_log_snr, probability_flow, sigma_form, velocity_form
+from sde_diffusion.reversal.grids import quadratic_in_vp_time
+from sde_diffusion.reversal.weighted_velocity_form import weighted_velocity_form
+from sde_diffusion.sampling import sample
+from sde_diffusion.sde import EDM, VP, Rectified
+from solvers import FixedGrid
+from solvers.methods.adams_bashforth import AdamsBashforth
+from solvers.methods.heun import Heun
+
+RANGES = [VP(), EDM()]
+
+
+class Counted(ExactDenoiser):
+    """An exact denoiser that counts."""
+
+    calls = 0
+
+    def forward(self, x_t, kernel: Kernel, **condition):
+        """Counts, then answers."""
+        self.calls += 1
+        return super().forward(x_t, kernel, **condition)
+
+
+def start_points(sde, law, n: int = 64) -> torch.Tensor:
+    noise = torch.randn(n, *law.event_shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    return sde.prior().from_noise(noise)
+
+
+def end_point(form, solver, x) -> torch.Tensor:
+    y = solver(form.equation, form.encode(x, form.start), form.start, form.stop)
+    return form.decode(y, form.stop)
+
+
+def exact(sde, law, x) -> torch.Tensor:
+    return flow_end_point(law, sde.kernel, x, sde.horizon, sde.t_min, tol=1e-9)
+
+
+def median_error(x, y) -> float:
+    return (x - y).square().mean(-1).sqrt().median().item()
+
+
+@pytest.mark.parametrize("nfe", [1, 2, 3, 4, 5, 8, FEW, FEW + 1, 29, 30, 100])
+def test_the_cost_is_the_budget(nfe):
+    denoiser = Counted(two())
+    sample(*default_solver(VP(), denoiser, nfe), (7, 2), seed=0)
+    assert denoiser.calls == nfe
+
+
+@pytest.mark.parametrize("sde", RANGES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("law", [two(), ring8()], ids=["two", "ring8"])
+def test_it_beats_the_published_rules_at_the_same_cost(law, sde):
+    """At 20 calls: velocity Adams-Bashforth 4 on the grid quadratic in VP time (1.2 times), Heun on a geometric grid (20)."""
+    denoiser, x = ExactDenoiser(law), start_points(sde, law)
+    end = exact(sde, law, x)
+    ours = median_error(end_point(*default_solver(sde, denoiser, 20), x), end)
+    velocity, sigma = velocity_form(sde, denoiser).raw(), sigma_form(sde, denoiser).raw()
+    adams = FixedGrid(AdamsBashforth(4), 20, quadratic_in_vp_time(sde, velocity.clock))
+    heun = FixedGrid(Heun(), 10, in_log_snr(sde, sigma.clock))
+    assert 1.2 * ours < median_error(end_point(velocity, adams, x), end)
+    assert 20 * ours < median_error(end_point(sigma, heun, x), end)
+
+
+@pytest.mark.parametrize("sde", [*RANGES, Rectified()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.04), (10, 0.01), (20, 3e-4), (40, 3e-5)])
+def test_a_gaussian_lands_on_its_flow(sde, nfe, bound):
+    """A correlated Gaussian, whose flow is linear: root mean square error over 64 points."""
+    law = Gaussian([0.4, -0.8], [[1.0, 0.6], [0.6, 0.8]])
+    x = start_points(sde, law)
+    end = law.flow(x, sde.kernel(sde.horizon), sde.kernel(sde.t_min))
+    found = end_point(*default_solver(sde, ExactDenoiser(law), nfe), x)
+    assert (found - end).square().mean().sqrt().item() < bound
+
+
+def test_the_order_shows_with_more_calls():
+    """Twice the calls cut the error at least eightfold beyond 30 calls: order 3 is what the method declares."""
+    law, sde = two(), VP()
+    x = start_points(sde, law)
+    end = exact(sde, law, x)
+    errors = [median_error(end_point(*default_solver(sde, ExactDenoiser(law), nfe), x), end) for nfe in (30, 60)]
+    assert errors[0] / errors[1] > 8
+
+
+@pytest.mark.parametrize("nfe", [7, 25])
+def test_data_of_another_scale_are_solved_by_a_scaled_rule(nfe):
+    """x -> 100 x with the range of noise levels scaled alike: the solver's every step scales, to rounding."""
+    small, large = EDM(80.0, 0.002), EDM(8000.0, 0.2)
+    law, scaled = Mixture([0.3, 0.7], [[-1.0], [1.0]], 0.04), Mixture([0.3, 0.7], [[-100.0], [100.0]], 400.0)
+    x = start_points(small, law)
+    y = end_point(*default_solver(large, ExactDenoiser(scaled), nfe, deviation=100.0), 100 * x)
+    torch.testing.assert_close(y, 100 * end_point(*default_solver(small, ExactDenoiser(law), nfe), x), rtol=1e-7, atol=1e-7)
+
+
+def test_the_rule_asks_the_denoiser_nothing_before_it_samples():
+    class Silent(nn.Module):
+        def forward(self, *args, **kwargs):
+            raise AssertionError("the rule looked at the problem")
+
+    form, solver = default_solver(VP(), Silent(), 20)  # pyright: ignore[reportArgumentType]
+    assert solver.spacing(form.start, form.stop, 20)[0] == form.start
+
+
+def test_the_rule_is_smooth_in_the_budget_within_each_method():
+    for nfe in range(5, 100):
+        if repr(method(nfe)) == repr(method(nfe + 1)):
+            now, then = vars(shape(nfe)), vars(shape(nfe + 1))
+            assert all(abs(then[name] / now[name] - 1) < 0.4 for name in now)
+
+
+@pytest.mark.parametrize("nfe", [0, -3, 2.5])
+def test_a_budget_is_a_positive_number_of_calls(nfe):
+    with pytest.raises(ValueError, match="number of denoiser calls"):
+        default_solver(VP(), ExactDenoiser(two()), nfe)
+    with pytest.raises(ValueError, match="deviation"):
+        default_solver(VP(), ExactDenoiser(two()), 10, deviation=0.0)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0, 4.0])
+def test_every_weight_is_the_same_flow(weight):
+    """The weighted chart at any c, finely solved, ends where the flow in the process's own time ends."""
+    law, sde = two(), VP()
+    x = start_points(sde, law, 8)
+    form = weighted_velocity_form(sde, ExactDenoiser(law), weight).raw()
+    found = end_point(form, FixedGrid(AdamsBashforth(4), 400, quadratic_in_vp_time(sde, form.clock)), x)
+    torch.testing.assert_close(found, exact(sde, law, x), rtol=0.0, atol=1e-5)
+
+
+def test_the_weight_one_is_the_velocity_form_and_zero_is_refused():
+    law, sde = two(), VP()
+    x, denoiser = start_points(sde, law, 8), ExactDenoiser(two())
+    one, velocity = weighted_velocity_form(sde, denoiser), velocity_form(sde, denoiser)
+    assert one.start == pytest.approx(velocity.start, rel=1e-12)
+    u = 0.4
+    torch.testing.assert_close(one.equation.drift(x, u), velocity.equation.drift(x, u))
+    with pytest.raises(ValueError, match="sigma_form"):
+        weighted_velocity_form(sde, denoiser, 0.0)
+    assert probability_flow(sde, denoiser).start == sde.horizon

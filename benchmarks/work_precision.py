@@ -152,6 +152,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def merge(path: Path, key: str, found: dict[str, Any]) -> None:
+    """Writes one cell into the JSON, in the order of PROBLEMS and RANGES."""
+    cells = json.loads(path.read_text())["cells"] if path.exists() else {}
+    cells[key] = found
+    order = [" | ".join(pair) for pair in product(PROBLEMS, RANGES)]
+    cells = {name: cells[name] for name in order if name in cells}
+    path.write_text(json.dumps({"versions": versions(), "cells": cells}, indent=1))
+
+
 def main() -> None:
     """Run the chosen cells and rewrite the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -161,10 +170,9 @@ def main() -> None:
     chosen = parser.parse_args()
     keys = list(product(chosen.problem or PROBLEMS, RANGES))
     path = RESULTS / "work_precision.json"
-    kept = json.loads(path.read_text())["cells"] if path.exists() else {}
     with ProcessPoolExecutor(chosen.jobs) as pool:
-        found = dict(zip(map(" | ".join, keys), pool.map(partial(entry, seed=chosen.seed), keys), strict=True))
-    path.write_text(json.dumps({"versions": versions(), "cells": {**kept, **found}}, indent=1))
+        for key, found in zip(keys, pool.map(partial(entry, seed=chosen.seed), keys), strict=True):
+            merge(path, " | ".join(key), found)
     print(write_report(path))
 
 

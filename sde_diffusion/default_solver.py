@@ -1,4 +1,4 @@
-r"""One solver of the probability flow for every budget: a rule from the number of denoiser calls to a method and a grid.
+r"""One solver of the probability flow for every budget: a rule from the denoiser calls to a method and a grid.
 
 The rule knows the process's range of noise levels and the budget, and nothing of the law behind the denoiser:
 
@@ -6,13 +6,13 @@ The rule knows the process's range of noise levels and the budget, and nothing o
     grid      log(1 + (kappa/level)^inner)^outer uniform, kappa = sigma/alpha             (solvers.grids.tapered)
     method    up to FEW calls Adams-Bashforth of five fields, beyond a predictor-corrector of one call a step
 
-A corrector earns an order where the steps are short enough to be corrected and costs stability where they are not: hence
-the change of method. The last step is of full order: the end is x at t_min itself, not a denoised mean.
+A corrector earns an order where the steps are short enough to be corrected and costs stability where they are not:
+hence the change of method. The last step is of full order: the end is x at t_min itself, not a denoised mean.
 
-The numbers are fits to mixtures in 2 to 64 dimensions, all of about unit variance, by the mean logarithm of the distance
-to the exact flow end point. They are power laws of the budget where few calls must all be placed well, and constants
-beyond. `deviation` carries them to data of another scale, exactly. benchmarks/work_precision.py measures the rule on
-points, and on problems, that no fit has seen.
+The numbers are fits to mixtures in 2 to 64 dimensions, all of about unit variance, by the mean logarithm of the
+distance to the exact flow end point. They are power laws of the budget where few calls must all be placed well, and
+constants beyond. `deviation` carries them to data of another scale, exactly. benchmarks/work_precision.py measures the
+rule on points, and on problems, that no fit has seen.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ def uniform(start: float, stop: float, steps: int) -> Tensor:
     return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
 
 
-def through(forward: Callable[[float], float], backward: Callable[[float], float], spacing: Spacing = uniform) -> Spacing:
+def through(
+    forward: Callable[[float], float], backward: Callable[[float], float], spacing: Spacing = uniform
+) -> Spacing:
     """The spacing applied to u = forward(t), brought back by t = backward(u); the end points are kept exactly."""
 
     def warped(start: float, stop: float, steps: int) -> Tensor:
@@ -56,12 +59,13 @@ def geometric(start: float, stop: float, steps: int) -> Tensor:
 def tapered(level: float, inner: float, outer: float) -> Spacing:
     """log(1 + (t/level)^inner)^outer is uniform. Times must be > 0.
 
-    Far below `level` it is the power spacing of rho = 1/(inner outer), far above a power of log t: steps of nearly equal
-    ratios that widen outwards. The grid that is quadratic in VP time is nearly tapered(1, 2, 1/4).
+    Far below `level` it is the power spacing of rho = 1/(inner outer), far above a power of log t: steps of nearly
+    equal ratios that widen outwards. The grid that is quadratic in VP time is nearly tapered(1, 2, 1/4).
     """
     if not (level > 0 and inner > 0 and outer > 0):
         raise ValueError(
-            f"tapered spacing needs level, inner and outer > 0, got {level}, {inner} and {outer}; tapered(1, 2, 0.25) is one"
+            f"tapered spacing needs level, inner and outer > 0, got {level}, {inner} and {outer}; "
+            "tapered(1, 2, 0.25) is one"
         )
     return through(
         lambda t: _softplus(inner * (_log(t) - math.log(level))) ** outer,
@@ -105,7 +109,7 @@ def check_grid(grid: Tensor) -> list[float]:
     if grid.ndim != 1 or len(grid) < 2:
         raise ValueError(f"a grid is a vector of at least two times, got shape {tuple(grid.shape)}; ask for steps >= 1")
     times = grid.to(torch.float64).tolist()
-    steps = [s - t for t, s in zip(times, times[1:], strict=False)]
+    steps = [s - t for t, s in pairwise(times)]
     if not all(map(math.isfinite, times[:-1])) or math.isnan(times[-1]):
         raise ValueError("a grid's times must be finite; only the last one may be infinite")
     if not (all(h > 0 for h in steps) or all(h < 0 for h in steps)):

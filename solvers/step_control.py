@@ -1,13 +1,20 @@
 r"""How long the next step may be: the error norm of a sample, its tolerance, the controller, and the first step.
 
 All of it is done for each sample on its own. With e the estimated error of a step of length h, x and x' the states at
-its ends, and |.| the root mean square over the event,
+its ends, k the power of h that the estimate follows, and |.| the root mean square over the event,
 
-    q = |e| / (atol + rtol min(|x|, |x'|)),      a step is accepted where q <= 1,                                   (1)
-    h' = h clip(S q^-a q0^b),      a = 1/k - 3 b/4,     q0 that of the accepted step before, e ~ h^k.               (2)
+    q = |e| / (atol + rtol min(|x|, |x'|)),      a step is accepted where q <= 1,                                  (1)
+    h' = h clip(S q^-a p^b),                     a = 1/k - 3 b/4, and p the quotient of the accepted step before,  (2)
+    h_0 = (c/X)^(1/k) X/|f|,                     c = atol + rtol |x|, X = max(|x|, c), f the field at the start.   (3)
 
 The smaller of the two states sets the scale of (1). Where a flow carries a state of size 80 to one of size 1, the
-larger one would allow an error of 80 rtol in what remains: a step over everything that matters would be accepted.
+larger one would allow an error of 80 rtol in what remains, and a step over everything that matters would be accepted:
+that is how an adaptive solver in the noise level sigma returns garbage at a loose tolerance.
+
+(3) is the time in which the field changes the state by as much as a step of order k - 1 forgives, and costs no
+evaluation; Hairer's first step asks the field once more to learn how it changes. No first step is longer than a sixth of
+the span and no step longer than a third of it, so that an error estimate that vanishes (a field that is zero at all
+stages, far from the data) cannot carry a sample past what it has not seen.
 
 References:
     Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 1993, section II.4, equations (4.11) to (4.14)
@@ -18,56 +25,69 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+FIRST_SHARE = 6
+"""The span over the longest first step."""
+LONGEST_SHARE = 3
+"""The span over the longest step."""
+
 
 def root_mean_square(x: Tensor) -> Tensor:
-    """sqrt(mean(x^2)) over the event, (B, *E) -> (B,), float64.
+    """sqrt(mean(x^2)) over the event, (B, *E) -> (B,), float64, without gradients.
 
-    Summed in halves by operations on elements alone: the order of the additions, and with it the last bit, depends on
+    Summed by halves, by operations on elements alone: the order of the additions, and with it the last bit, depends on
     the event's size and not on the batch's.
     """
     squares = x.detach().reshape(x.shape[0], -1).to(torch.float64).square()
     n = size = squares.shape[1]
     while n > 1:
-        half, odd = divmod(n, 2)
-        squares = torch.cat((squares[:, :half] + squares[:, half : 2 * half], squares[:, n - odd : n]), 1)
-        n = half + odd
+        half = n // 2
+        squares = torch.cat((squares[:, :half] + squares[:, half : 2 * half], squares[:, 2 * half : n]), 1)
+        n -= half
     return (squares[:, 0] / size).sqrt()
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The error that a sample's step may have: atol + rtol |x|, in units of the state."""
+    """The error that a step may have: atol + rtol |x|, in units of the state.
+
+    Raises:
+        ValueError: tolerances that nothing or everything satisfies.
+    """
 
     rtol: float
     atol: float
 
     def __post_init__(self) -> None:
-        """Raises ValueError for tolerances that nothing or everything satisfies."""
-        if not (0 <= self.rtol < 1 and 0 <= self.atol < float("inf") and self.rtol + self.atol > 0):
+        if not (0 <= self.rtol < 1 and 0 <= self.atol < math.inf and self.rtol + self.atol > 0):
             raise ValueError(
                 f"tolerances need 0 <= rtol < 1 and atol >= 0, not both 0, got rtol={self.rtol}, atol={self.atol}; "
                 "begin with 1e-3 for both"
             )
 
+    def at(self, size: Tensor) -> Tensor:
+        """The error allowed where |x| is `size`, shape (B,)."""
+        return self.atol + self.rtol * size
+
     def quotient(self, error: Tensor, before: Tensor, after: Tensor) -> Tensor:
-        """q of (1) for an error and two states, each (B, *E); shape (B,); infinite where anything is not finite."""
-        scale = self.atol + self.rtol * torch.minimum(root_mean_square(before), root_mean_square(after))
-        return torch.nan_to_num(root_mean_square(error) / scale, nan=float("inf"), posinf=float("inf"))
+        """q of (1) for the root mean squares of e, x and x', each (B,); infinite where one is not finite."""
+        quotient = error / self.at(torch.minimum(before, after))
+        return torch.where(quotient.isfinite() & after.isfinite(), quotient, math.inf)
 
 
 @dataclass(frozen=True)
 class Controller:
-    """Equation (2).
+    """Equation (2), and (3).
 
     Attributes:
         exponent: k, the power of h that the error estimate follows.
         safety: S, how much shorter a step is made than it might be.
-        memory: b, the weight of the step before: 0 leaves an elementary controller.
+        memory: b, the weight of the step before; 0 leaves an elementary controller.
         shortest, longest: the bounds of the clip.
     """
 
@@ -77,13 +97,22 @@ class Controller:
     shortest: float = 0.2
     longest: float = 5.0
 
-    def factor(self, quotient: Tensor, before: Tensor) -> Tensor:
-        """h'/h for the quotients of this step and of the accepted one before, each (B,).
+    def first(self, tolerance: Tolerance, x: Tensor, field: Tensor, span: float) -> Tensor:
+        """The length of the first step, shape (B,), for states and their fields, each (B, *E)."""
+        size, speed = root_mean_square(x), root_mean_square(field)
+        allowed = tolerance.at(size)
+        size = torch.maximum(size, allowed)
+        step = ((allowed / size).log() / self.exponent).exp() * (size / speed)
+        return step.clamp(max=span / FIRST_SHARE)
 
-        A rejected step is shortened by its own quotient alone, and never lengthened.
+    def next(self, step: Tensor, quotient: Tensor, before: Tensor, hindered: Tensor) -> Tensor:
+        """h' of (2) for steps, their quotients and those before, each (B,).
+
+        A rejected step is shortened by its own quotient alone; the step after it (`hindered`) does not grow.
         """
         accepted = quotient <= 1
-        own, past = quotient.clamp(min=1e-10).log(), before.clamp(min=1e-4).log()
-        inward = 1 / self.exponent - 0.75 * self.memory
-        power = torch.where(accepted, self.memory * past - inward * own, -own / self.exponent)
-        return (self.safety * power.exp()).clamp(self.shortest, self.longest)
+        own, past = quotient.clamp(1e-10, 1e10).log(), before.clamp(min=1e-4).log()
+        forward = self.memory * past - (1 / self.exponent - 0.75 * self.memory) * own
+        power = torch.where(accepted, forward, -own / self.exponent)
+        factor = (self.safety * power.exp()).clamp(self.shortest, self.longest)
+        return step * torch.where(accepted & ~hindered, factor, factor.clamp(max=1))

@@ -32,7 +32,7 @@ def _run(sampler: Callable[..., Any], denoise: Denoise, y: Tensor, kappas: Tenso
 
 
 def _denoiser(denoise: Denoise, kappas: Tensor) -> Any:
-    """The denoiser and the schedule alpha = 1, sigma(1 - i/steps) = kappas[i], linear in log sigma between the levels."""
+    """The denoiser on the schedule alpha = 1, sigma(1 - i/steps) = kappas[i], geometric between the levels."""
     from azula.denoise import Denoiser, DiracPosterior
     from azula.noise import Schedule
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NESTED = {
     "Method": "method",
+    "OneStep": "method",
     "Weighting": "weighting",
     "TimeDistribution": "time distribution",
 }

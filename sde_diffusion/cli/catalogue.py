@@ -56,11 +56,19 @@ def methods() -> Choices:
 
 def reversals() -> Choices:
     """The functions that turn a process and a denoiser into a `Reversal`."""
-    from sde_diffusion import reversal
-
-    found = {name: f for name, f in _functions(reversal.__name__) if f.__annotations__.get("return") == "Reversal"}
+    found = {
+        name: f for name, f in _functions("sde_diffusion.reversal") if f.__annotations__.get("return") == "Reversal"
+    }
     given = {"SDE", "LinearSDE", "Model", "Denoiser", "Reversal"}
     return {name: f for name, f in sorted(found.items()) if is_plain(f, given)}
+
+
+def spacings() -> Choices:
+    """The functions of `reversal` that lay out a grid for a process and a clock."""
+    found = {
+        name: f for name, f in _functions("sde_diffusion.reversal") if f.__annotations__.get("return") == "Spacing"
+    }
+    return {name: f for name, f in sorted(found.items()) if _needs(f) == ["sde"] and "clock" in f.__annotations__}
 
 
 def objectives() -> Choices:
@@ -95,6 +103,7 @@ KINDS: dict[str, Callable[[], Choices]] = {
     "time distribution": time_distributions,
     "reversal": reversals,
     "method": methods,
+    "spacing": spacings,
     "exact law": laws,
 }
 """What there is of each kind."""
@@ -162,6 +171,11 @@ def is_required(parameter: inspect.Parameter) -> bool:
     """Whether a call must give it."""
     several = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     return parameter.default is parameter.empty and parameter.kind not in several
+
+
+def _needs(thing: Callable[..., Any]) -> list[str]:
+    """The names of the parameters that a call must give."""
+    return [name for name, p in inspect.signature(thing).parameters.items() if is_required(p)]
 
 
 def annotation(parameter: inspect.Parameter) -> str:

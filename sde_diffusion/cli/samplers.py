@@ -2,16 +2,17 @@
 
     reverse_sde/euler_maruyama/500                       Anderson's equation, in equal steps of its own clock
     probability_flow/heun/20/power(rho=2)                the flow on a quadratic grid of the process's time
-    data_form(eta=0.5)/exponential_euler/50/log_snr      equal steps of log(sigma/alpha)
+    data_form(eta=0.5)/exponential_euler/50/in_log_snr   equal steps of log(sigma/alpha)
 
 The method may be left out: then it is the first known one that integrates the equation. Spacings: `uniform` in the
-equation's own clock; `time` (equal steps) and `power(rho=2)` in the process's time; `log_snr` and `level(rho=7)`, equal
-steps of log(sigma/alpha) and of (sigma/alpha)^(1/rho), which are the same for every process.
+equation's own clock; `time` (equal steps) and `power(rho=2)` in the process's time; `level(rho=7)`, equal steps of
+(sigma/alpha)^(1/rho), and those of `sde_diffusion.reversal` such as `in_log_snr`, which are the same for every process.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,23 @@ if TYPE_CHECKING:
     from solvers.grids import Spacing
 
 NAMED = {
-    "reverse_sde": "reverse_sde/euler_maruyama/200/uniform",
-    "flow_heun": "probability_flow/heun/20/level(rho=7)",
-    "data_adams": "data_form/exponential_adams(k=2)/16/uniform",
-    "langevin": "annealed_langevin(relaxations=5)/euler_maruyama/400/uniform",
-    "ancestral": "ancestral/ancestral/100/log_snr",
+    "reverse_sde": "reverse_sde/euler_maruyama/200/quadratic_in_vp_time",
+    "langevin": "annealed_langevin(relaxations=5)/euler_maruyama/300/uniform",
+    "ancestral": "ancestral/ancestral/100/quadratic_in_vp_time",
+    "flow_heun": "velocity_form/heun/12/quadratic_in_vp_time",
+    "flow_adams": "velocity_form/adams_bashforth(k=4)/16/quadratic_in_vp_time",
+    "data_adams": "data_form/exponential_adams(k=2)/16/quadratic_in_vp_time",
 }
 """The samplers that `demo` and `compare` take unless told otherwise."""
 
 STEPS = 50
-SPACINGS = {"uniform": None, "time": None, "log_snr": None, "power": 2.0, "level": 7.0}
-"""The spacings, each with the default of its exponent rho where it has one."""
+EXPONENTS = {"power": 2.0, "level": 7.0}
+"""The spacings that take an exponent rho, and its default."""
+
+
+def spacings() -> list[str]:
+    """The names of all spacings: those of every clock, and those that `reversal` publishes for a process."""
+    return ["uniform", "time", *EXPONENTS, *catalogue.spacings()]
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def sampler(text: str) -> Sampler:
     for word in rest:
         if word.isdigit():
             steps = _steps(word)
-        elif (named := parsed(word))["name"] in SPACINGS:
+        elif (named := parsed(word))["name"] in spacings():
             spacing = named
         else:
             catalogue.choose("method", named["name"])
@@ -118,25 +125,29 @@ def _all_fitting(reversal: Reversal) -> list[str]:
 
 def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Spacing:
     """The spacing in the reversal's clock."""
-    from sde_diffusion.reversal import in_log_snr
     from solvers import power, through, uniform
 
-    named = named or part("uniform")
+    named, clock = named or part("uniform"), reversal.clock
     rho = _exponent(named)
-    clock, level = reversal.clock, (lambda t: float(sde.sigma(t) / sde.alpha(t)))
-    in_level = through(level, lambda kappa: float(sde.time(-2 * math.log(kappa))), power(rho))
-    return {
+    if named["name"] in (published := catalogue.spacings()):
+        return published[named["name"]](sde, clock)
+    own = {
         "uniform": uniform,
         "time": clock.spacing(uniform),
-        "log_snr": in_log_snr(sde, clock),
         "power": clock.spacing(power(rho)),
-        "level": clock.spacing(in_level),
-    }[named["name"]]
+        "level": clock.spacing(through(*_level(sde), power(rho))),
+    }
+    return own[named["name"]]
+
+
+def _level(sde: LinearSDE) -> tuple[Callable[[float], float], Callable[[float], float]]:
+    """The noise level sigma/alpha of a time, and the time of a level."""
+    return lambda t: float(sde.sigma(t) / sde.alpha(t)), lambda kappa: float(sde.time(-2 * math.log(kappa)))
 
 
 def _exponent(named: Part) -> float:
     """rho of a spacing; ValueError for an argument that it does not take."""
-    usual = SPACINGS[named["name"]]
+    usual = EXPONENTS.get(named["name"])
     unknown = set(named) - {"name"} - ({"rho"} if usual else set())
     if unknown:
         raise ValueError(f"the spacing {named['name']} takes no {min(unknown)!r}; power and level take rho")

@@ -30,7 +30,9 @@ from solvers.equations import Equation, SemilinearODE, SemilinearSDE
 def data_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
     """Equation (1): a semilinear ODE for eta = 0, a semilinear SDE for eta > 0."""
     if not eta >= 0:
-        raise ValueError(f"the stochasticity eta must be at least 0, got {eta}; choose 0 for the flow, 1 for Anderson's")
+        raise ValueError(
+            f"the stochasticity eta must be at least 0, got {eta}; choose 0 for the flow, 1 for Anderson's"
+        )
     rate = 1 + eta**2
     forcing = _forcing(denoiser, rate)
     equation: Equation = SemilinearODE(rate, forcing)

@@ -30,7 +30,7 @@ from solvers.grids import Spacing, power, through, uniform
 
 def in_time_of(other: LinearSDE, sde: LinearSDE, clock: Clock = SDE_TIME, spacing: Spacing = uniform) -> Spacing:
     """A grid laid out in another process's time, at the same noise levels, as a grid of the given clock of `sde`."""
-    same = through(lambda t: other.time(sde.log_snr(t)), lambda t: sde.time(other.log_snr(t)), spacing)
+    same = through(lambda t: float(other.time(sde.log_snr(t))), lambda t: float(sde.time(other.log_snr(t))), spacing)
     return clock.spacing(same)
 
 

@@ -48,6 +48,6 @@ def weighted_velocity_form(sde: LinearSDE, denoiser: Denoiser, weight: float = 1
 def weighted_clock(sde: LinearSDE, weight: float) -> Clock:
     """u = sigma/(alpha + c sigma)."""
     return Clock(
-        lambda t: 1 / (weight + sde.alpha(t) / sde.sigma(t)),
-        lambda u: sde.time(2 * (math.log1p(-weight * u) - math.log(u))),
+        lambda t: float(1 / (weight + sde.alpha(t) / sde.sigma(t))),
+        lambda u: float(sde.time(2 * (math.log1p(-weight * u) - math.log(u)))),
     )

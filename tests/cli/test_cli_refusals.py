@@ -173,6 +173,7 @@ def test_a_damaged_checkpoint_is_refused_when_there_is_no_other(refused, copied)
     assert "damaged" in refused("sample", str(copied))
 
 
+@pytest.mark.filterwarnings("default")
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_with_a_warning(copied, capsys):
     flip(newest(copied) / "ema.safetensors")
     assert main(["sample", str(copied), "--count", "2", "--chunk", "2"]) == 0

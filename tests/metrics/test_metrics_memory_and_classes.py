@@ -26,7 +26,7 @@ def test_the_nearest_is_the_nearest_whatever_the_chunk_and_the_offset():
 
 
 def test_a_copy_is_at_distance_zero_exactly():
-    train = normal(50, 30).float() * 100 + 10_000
+    train = normal(50, 30) * 100 + 10_000
     distances, rows = nearest(train.flip(0), train)
     assert (distances == 0).all()
     assert rows.tolist() == list(range(49, -1, -1))

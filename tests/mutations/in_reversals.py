@@ -174,6 +174,15 @@ SAMPLES = [
         "bit_identical_whatever_the_number and flow",
     ),
     Fault(
+        "positions-count-from-the-first-sample",
+        "sde_diffusion/sampling.py",
+        "range(first - first % chunk, last, chunk)",
+        "range(first, last, chunk)",
+        "A sample stands elsewhere in its chunk when another is asked for first: its last bits are another's.",
+        "tests/test_sampling_chunks.py",
+        "wherever_the_request",
+    ),
+    Fault(
         "the-start-and-the-path-share-their-noise",
         "sde_diffusion/sampling.py",
         "    keys = mix(",

@@ -215,6 +215,15 @@ METHODS = [
         "tests/solvers/test_churn.py",
         "algorithm_of_the_paper",
     ),
+    Fault(
+        "acceptance-without-the-momentum",
+        "solvers/methods/metropolis.py",
+        "equation.log_prob(x) + kinetic",
+        "equation.log_prob(x) + 0 * kinetic",
+        "MALA accepts as a random walk does: the proposals' own densities are left out of the ratio.",
+        "tests/solvers/test_metropolis.py",
+        "density_is_invariant and MALA",
+    ),
 ]
 
 GRIDS = [

@@ -162,8 +162,8 @@ TRAINING = [
         "    verify(path)\n    return Checkpoint(",
         "    return Checkpoint(",
         "What is read is not verified: a flipped bit becomes a weight.",
-        "tests/training/test_checkpoint.py",
-        "flipped_bit",
+        "tests/training/test_checkpoint_readers.py",
+        "damaged_checkpoint_is_not_read",
     ),
 ]
 

@@ -33,12 +33,13 @@ GOOD = {"passes", CAUGHT}
 def outcomes(faults: list[Fault], root: Path = ROOT, jobs: int = 1, seconds: float = 120.0) -> Iterator[Outcome]:
     """The outcomes, as they come: first those of the tests without a fault, then one for each fault."""
     with tempfile.TemporaryDirectory(prefix="mutations-") as scratch, ThreadPoolExecutor(jobs) as pool:
-        original = copy_project(root, Path(scratch) / "original")
+        folder = Path(scratch).resolve()
+        original = copy_project(root, folder / "original")
         by_file = groupby(sorted(faults, key=attrgetter("tests")), attrgetter("tests"))
         selections = [(tests, sorted({fault.only for fault in some})) for tests, some in by_file]
         calls = [partial(try_nothing, tests, only, original, 4 * seconds) for tests, only in selections]
         yield from _as_they_come(pool, calls)
-        yield from _as_they_come(pool, [partial(try_fault, f, original, Path(scratch), seconds) for f in faults])
+        yield from _as_they_come(pool, [partial(try_fault, f, original, folder, seconds) for f in faults])
 
 
 def _as_they_come(pool: ThreadPoolExecutor, calls: list[Callable[[], Outcome]]) -> Iterator[Outcome]:

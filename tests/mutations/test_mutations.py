@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -71,26 +72,41 @@ def project(tmp_path):
 TRIALS = {
     "caught": replace(HALVES, new="return x * 2"),
     "survived": replace(HALVES, new="return x * 0.5"),
-    "timeout": replace(HALVES, new="import time\n    time.sleep(60)"),
     "broken": replace(HALVES, old="def half(x)", new="def other(x)"),
     "does-not-apply": replace(HALVES, old="return x / 3", new="return x"),
 }
 NOTHING_SELECTED = replace(HALVES, name="nothing-selected", new="return x * 2", only="no_such_test")
+ENDLESS = replace(HALVES, name="endless", new="import time\n    time.sleep(600)")
 
 
 def test_the_judge_tells_apart_what_can_happen(project):
-    """Each verdict once. A missing name or an empty selection must not pass for a caught fault, nor an endless test."""
+    """Each verdict once. A missing name or an empty selection must not pass for a caught fault."""
     faults = [replace(fault, name=verdict) for verdict, fault in TRIALS.items()]
-    found = {o.name: o.verdict for o in outcomes([*faults, NOTHING_SELECTED], project, jobs=2, seconds=8.0)}
+    found = {o.name: o.verdict for o in outcomes([*faults, NOTHING_SELECTED], project, jobs=2)}
     assert found.pop("nothing-selected") == "broken"
     assert found.pop("no fault, tests/test_halves.py") == "passes"
     assert found == {verdict: verdict for verdict in TRIALS}
     assert (project / "solvers/halves.py").read_text() == SOURCE
 
 
+def test_an_endless_test_is_ended(project):
+    *_, last = outcomes([ENDLESS], project, seconds=2.0)
+    assert (last.name, last.verdict) == ("endless", "timeout")
+
+
+def test_a_verdict_on_another_copy_is_none(project, tmp_path_factory):
+    """Tests that reach for the library outside the copy pass or fail for reasons of its own."""
+    outside = tmp_path_factory.mktemp("outside")
+    shutil.copytree(project / "solvers", outside / "solvers")
+    reach = f"import sys\n\nsys.path.insert(0, {str(outside)!r})\n"
+    (project / "tests/test_halves.py").write_text(reach + TESTS.replace("== 2", "== 3"))
+    found = [o.verdict for o in outcomes([replace(TRIALS["caught"], name="a")], project)]
+    assert found == ["broken", "broken"]
+
+
 def test_tests_that_fail_anyway_catch_nothing(project):
     (project / "tests/test_halves.py").write_text(TESTS.replace("== 2", "== 3"))
-    found = [o.verdict for o in outcomes([replace(TRIALS["caught"], name="a")], project, seconds=30.0)]
+    found = [o.verdict for o in outcomes([replace(TRIALS["caught"], name="a")], project)]
     assert found == ["broken", "caught"]
 
 

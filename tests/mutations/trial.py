@@ -23,7 +23,10 @@ from tests.mutations.fault import DoesNotApply, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("sde_diffusion", "solvers", "tests")
-PRELOADED = ["numpy", "scipy.integrate", "scipy.special", "torch", "torch.func", "hypothesis.strategies", "pytest"]
+PRELOADED = [
+    "numpy", "scipy.integrate", "scipy.special", "scipy.stats", "torch", "torch.func", "torch.distributions",
+    "torch._dynamo", "safetensors.torch", "hypothesis.strategies", "pytest",
+]  # fmt: skip
 ALWAYS = ["-q", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 PASSED, FAILED = 0, 1  # pytest's exit codes
@@ -108,7 +111,7 @@ def _pytest(folder: str, command: list[str], log: str, seconds: float) -> None:
         os.dup2(out.fileno(), 2)
     for name in [name for name in sys.modules if name.split(".")[0] in FOLDERS]:
         del sys.modules[name]
-    sys.path[:] = [folder, *(path for path in sys.path if not _holds_the_project(path))]
+    sys.path[:] = [folder, *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
     importlib.invalidate_caches()
     os.chdir(folder)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed takes no part, and no time
@@ -129,10 +132,6 @@ class Hurry:
 
         settings.register_profile("hurry", settings.default, phases=[Phase.explicit, Phase.generate])
         settings.load_profile("hurry")
-
-
-def _holds_the_project(path: str) -> bool:
-    return any((Path(path or ".") / package / "__init__.py").is_file() for package in FOLDERS)
 
 
 def _strangers(folder: str) -> list[str]:

@@ -1,8 +1,9 @@
-"""Grids laid out in other processes' times: the same noise levels everywhere, the published nodes of discrete chains."""
+"""Grids laid out in other processes' times: the same noise levels everywhere, the published nodes of chains."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -61,8 +62,10 @@ def nodes(chain: DDPM, spacing, steps: int) -> list[int]:
 def test_leading_and_trailing_are_the_published_nodes():
     """Lin et al. 2023, table 2, T = 1000 in 10 steps: leading 1, 101, ..., 901; trailing 100, 200, ..., 1000."""
     chain = DDPM()
-    assert nodes(chain, leading(chain), 10) == [1000, *range(901, 0, -100), 1]
+    assert nodes(chain, leading(chain), 10) == [1000, *range(901, 0, -100)]
     assert nodes(chain, trailing(chain), 10) == [*range(1000, 0, -100), 1]
+    assert nodes(chain, leading(chain), 7) == [1000, *range(1 + 6 * 142, 0, -142)]
+    assert nodes(chain, trailing(chain), 7) == [1000, 857, 714, 571, 429, 286, 143, 1]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 30, 333, 500])
@@ -72,7 +75,7 @@ def test_chains_run_down_through_distinct_nodes(kind, steps):
     found = nodes(chain, kind(chain), steps)
     assert len(found) == steps + 1
     assert (found[0], found[-1]) == (1000, 1)
-    assert all(a > b for a, b in zip(found, found[1:], strict=False))
+    assert all(a > b for a, b in pairwise(found))
 
 
 def test_a_chain_refuses_more_steps_than_it_can_tell_apart():

@@ -1,0 +1,230 @@
+"""The adaptive loop: every sample walks at its own pace, and leaves the batch when it has arrived.
+
+In each round every sample on its way attempts one step of its own length from its own time; where the estimated error
+is too large it stays where it is and tries a shorter one. The samples that have arrived are taken out, so that the field
+is asked only about those still walking. Nothing is shared between samples: no norm, no step, no time.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from solvers.method import Attempt
+from solvers.step_control import LONGEST_SHARE, Controller, Tolerance, root_mean_square
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where an adaptive solver arrived, and what it took, for each sample.
+
+    Attributes:
+        x: the states at the end, (B, *E).
+        evaluations: calls of the field, int64, (B,).
+        accepted, rejected: steps and vain attempts, int64, (B,).
+        error: the sum of the root-mean-square local errors estimated on the way, in units of the state, float64, (B,).
+            It bounds what the steps have added where the flow brings neighbours together. It belongs to the less
+            accurate formula of the pair, so the truth is usually smaller; a flow that tears neighbours apart (at the
+            border between two modes) makes it larger.
+    """
+
+    x: Tensor
+    evaluations: Tensor
+    accepted: Tensor
+    rejected: Tensor
+    error: Tensor
+
+    def __str__(self) -> str:
+        """The distribution of the cost and of the error over the batch, in one line."""
+        if not len(self.evaluations):
+            return "no samples"
+        cost = self.evaluations.double()
+        median, late = cost.quantile(0.5), cost.quantile(0.95)
+        vain = self.rejected.sum() / (self.rejected + self.accepted).sum().clamp(min=1)
+        return (
+            f"{len(cost)} samples, evaluations: mean {cost.mean():.1f}, median {median:.0f}, 95% {late:.0f}, "
+            f"most {cost.max():.0f}; {vain:.1%} of the attempts rejected; "
+            f"estimated error: mean {self.error.mean():.1e}, most {self.error.max():.1e}"
+        )
+
+
+class Pair(ABC):
+    """What the loop asks of a method on an equation: the field, and a step that estimates its own error.
+
+    Attributes:
+        exponent: the power of the step that the estimate follows.
+        evaluations: calls of the field in one attempt, beyond the field at its start.
+        resolution: what limits the shortest step, in words, with what to do about it.
+    """
+
+    exponent: float
+    evaluations: int
+    resolution: str = (
+        "its error does not fall with the step: the field is not finite or not continuous there, or the dtype is too "
+        "coarse; stop short of a singular time, or loosen the tolerances"
+    )
+
+    @abstractmethod
+    def field(self, x: Tensor, t: Tensor) -> Tensor:
+        """The field at states (B, *E) and their times (B,)."""
+
+    @abstractmethod
+    def attempt(self, x: Tensor, t: Tensor, s: Tensor, first: Tensor) -> Attempt:
+        """Steps from t to s, each (B,), where the field at t is `first`."""
+
+    def keep(self, rows: Tensor) -> Pair:
+        """The same for some of the samples, a boolean mask (B,)."""
+        return self
+
+    def land(self, s: Tensor) -> Tensor:
+        """The times nearest to s, (B,), at which a step may end."""
+        return s
+
+
+class Walkers(NamedTuple):
+    """The samples on their way: where they are, what they know, what they have spent. All (B,) but x and first."""
+
+    row: Tensor
+    x: Tensor
+    t: Tensor
+    first: Tensor
+    step: Tensor
+    quotient: Tensor
+    hindered: Tensor
+    evaluations: Tensor
+    accepted: Tensor
+    rejected: Tensor
+    error: Tensor
+
+    @classmethod
+    def depart(cls, x: Tensor, t: Tensor, first: Tensor, step: Tensor) -> Self:
+        """All samples at the start, the first field known."""
+        none = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
+        row = torch.arange(x.shape[0], device=x.device)
+        ones = torch.ones_like(t)
+        return cls(row, x, t, first, step, ones, none > 0, none + 1, none, none, torch.zeros_like(t))
+
+    def keep(self, rows: Tensor) -> Walkers:
+        """Some of them, by a boolean mask."""
+        return Walkers(*(value[rows] for value in self))
+
+
+@dataclass(frozen=True)
+class Road:
+    """From where to where, how exactly, and how many attempts a sample has."""
+
+    start: float
+    stop: float
+    tolerance: Tolerance
+    max_attempts: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for times that are not finite, or no attempt."""
+        if not (math.isfinite(self.start) and math.isfinite(self.stop)):
+            raise ValueError(
+                f"an adaptive solver walks between finite times, got {self.start} and {self.stop}; stop at a finite one"
+            )
+        if self.max_attempts < 1:
+            raise ValueError(f"a sample needs at least one attempt, got {self.max_attempts}; ask for 10000")
+
+    @property
+    def span(self) -> float:
+        """The way to go, > 0."""
+        return abs(self.stop - self.start)
+
+    def target(self, pair: Pair, t: Tensor, step: Tensor) -> Tensor:
+        """Where steps from t end, (B,): the rest of the way is divided evenly where it holds but a few."""
+        rest = (self.stop - t).abs()
+        steps = (rest / step.clamp(max=self.span / LONGEST_SHARE) - 1e-9).ceil().clamp(min=1)
+        s = pair.land(t + (self.stop - t) / steps)
+        return torch.where((steps == 1) | ((s - self.stop) * (self.stop - self.start) > 0), self.stop, s)
+
+
+def walk(pair: Pair, x: Tensor, road: Road) -> Solution:
+    """Carry x, (B, *E), along the road.
+
+    Raises:
+        ArithmeticError: the field is not finite at the start, or a step fell below what can be resolved.
+        RuntimeError: a sample has not arrived after the attempts that the road gives it.
+    """
+    if road.start == road.stop or not x.numel():
+        none = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
+        return Solution(x, none, none, none, none.double())
+    controller = Controller(pair.exponent)
+    walkers, arrived = _depart(pair, controller, x, road), []
+    for _ in range(road.max_attempts):
+        walkers = _stride(pair, controller, walkers, road)
+        there = walkers.t == road.stop
+        if there.any():
+            arrived.append(walkers.keep(there))
+            walkers, pair = walkers.keep(~there), pair.keep(~there)
+            if not walkers.row.numel():
+                return _gather(arrived)
+    raise RuntimeError(
+        f"{_whereabouts(walkers, 0)} after {road.max_attempts} attempts, on the way from {road.start:g} to "
+        f"{road.stop:g}, and {len(walkers.row) - 1} more; loosen the tolerances, take a clock in which the equation is "
+        "less stiff, or raise max_attempts"
+    )
+
+
+def _depart(pair: Pair, controller: Controller, x: Tensor, road: Road) -> Walkers:
+    t = torch.full((x.shape[0],), road.start, dtype=torch.float64, device=x.device)
+    first = pair.field(x, t)
+    if not torch.isfinite(first).all():
+        raise ArithmeticError(
+            f"the field is NaN or infinite at the start, t = {road.start:g}; look at the equation there, or start later"
+        )
+    return Walkers.depart(x, t, first, controller.first(road.tolerance, x, first, road.span))
+
+
+def _stride(pair: Pair, controller: Controller, walkers: Walkers, road: Road) -> Walkers:
+    """One attempt of every sample."""
+    s = road.target(pair, walkers.t, walkers.step)
+    if (s == walkers.t).any():
+        where = _whereabouts(walkers, int((s == walkers.t).nonzero()[0]))
+        raise ArithmeticError(f"{where} and the next step cannot be resolved: {pair.resolution}")
+    attempt = pair.attempt(walkers.x, walkers.t, s, walkers.first)
+    error = root_mean_square(attempt.error)
+    quotient = road.tolerance.quotient(error, root_mean_square(walkers.x), root_mean_square(attempt.x))
+    good = quotient <= 1
+    mask = good.reshape(-1, *(1,) * (walkers.x.ndim - 1))
+    moved = walkers._replace(
+        x=torch.where(mask, attempt.x, walkers.x),
+        t=torch.where(good, s, walkers.t),
+        step=controller.next((s - walkers.t).abs(), quotient, walkers.quotient, walkers.hindered),
+        quotient=torch.where(good, quotient, walkers.quotient),
+        hindered=~good,
+        evaluations=walkers.evaluations + pair.evaluations,
+        accepted=walkers.accepted + good,
+        rejected=walkers.rejected + ~good,
+        error=walkers.error + torch.where(good, error, 0.0),
+    )
+    if attempt.last is not None:
+        return moved._replace(first=torch.where(mask, attempt.last, walkers.first))
+    return _look(pair, moved, good & (s != road.stop))
+
+
+def _look(pair: Pair, walkers: Walkers, moved: Tensor) -> Walkers:
+    """The field where samples have moved: one evaluation, paid by them alone."""
+    if not moved.any():
+        return walkers
+    fresh = pair.field(walkers.x[moved], walkers.t[moved])
+    first = walkers.first.index_put((moved.nonzero()[:, 0],), fresh)
+    return walkers._replace(first=first, evaluations=walkers.evaluations + moved)
+
+
+def _gather(arrived: list[Walkers]) -> Solution:
+    """The samples in their first order."""
+    row, x, _, _, _, _, _, *spent = (torch.cat(values) for values in zip(*arrived, strict=True))
+    order = row.argsort()
+    return Solution(x[order], *(value[order] for value in spent))
+
+
+def _whereabouts(walkers: Walkers, place: int) -> str:
+    row, t, step = (value[place].item() for value in (walkers.row, walkers.t, walkers.step))
+    return f"sample {row} stands at t = {t:g} with a step of {step:.1e}"

@@ -1,0 +1,146 @@
+"""Everything on disk is found, can be built by its name, and every reversal samples with every method that fits it."""
+
+from __future__ import annotations
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+import sde_diffusion
+from sde_diffusion.cli import build, catalogue
+from sde_diffusion.cli.counting import Counting
+from sde_diffusion.cli.parts import part
+from sde_diffusion.cli.samplers import NAMED, assembled, sampler, spacings
+from sde_diffusion.exact import ExactDenoiser, problems
+from sde_diffusion.sampling import sample
+from sde_diffusion.sde import VE, VP
+from solvers import FixedGrid, KeyedIncrements
+
+ROOM = Path(sde_diffusion.__file__).parent
+
+
+def returning(folder: str, word: str) -> set[str]:
+    """The public functions in the files of a folder whose return annotation is `word`."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOM / folder).glob("*.py")]
+    functions = [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {f.name for f in functions if f.returns and ast.unparse(f.returns) == word and not f.name.startswith("_")}
+
+
+def test_every_reversal_on_disk_is_found_and_no_helper_is():
+    helpers = {"on_sde_time", "in_data_chart", "change_of_variables"}  # they take an equation, which has no name
+    assert set(catalogue.reversals()) == returning("reversal", "Reversal") - helpers
+    assert not set(catalogue.reversals()) & helpers
+    assert set(catalogue.reversals()) >= {"reverse_sde", "probability_flow", "data_form", "predictor_corrector"}
+
+
+def test_the_well_known_names_are_there():
+    assert set(catalogue.processes()) >= {"vp", "sub_vp", "ve", "brownian", "cosine", "edm", "rectified", "ddpm"}
+    assert set(catalogue.parameterizations()) >= {"noise", "data", "score", "velocity", "edm"}
+    assert set(catalogue.networks()) >= {"mlp", "unet"}
+    assert set(catalogue.data_sets()) >= {"digits", "ring", "two_gaussians", "moons", "patches", "mnist", "image_folder"}
+    assert set(catalogue.methods()) >= {"euler", "heun", "rk4", "euler_maruyama", "exponential_adams"}
+    assert set(catalogue.weightings()) >= {"simple", "likelihood", "edm_weighting", "min_snr"}
+    assert set(catalogue.time_distributions()) >= {"uniform_time", "uniform_log_snr", "log_normal_level"}
+    assert set(catalogue.laws()) >= {"two", "ring8", "mixture64", "digits_empirical"}
+    assert len(NAMED) >= 4
+
+
+@pytest.mark.parametrize("kind", catalogue.KINDS)
+def test_everything_says_what_it_is(kind):
+    for name, thing in catalogue.KINDS[kind]().items():
+        assert len(catalogue.summary(thing)) >= 8, name
+
+
+@pytest.mark.parametrize("name", catalogue.processes())
+def test_every_process_is_built_by_its_name(name):
+    sde = build.process(part(name))
+    assert sde.horizon > sde.t_min
+
+
+@pytest.mark.parametrize("name", catalogue.networks())
+def test_every_network_is_built_by_its_name_and_its_weights_follow_the_seed(name):
+    state = torch.get_rng_state()
+    one, same, other = (build.network(part(name), (1, 8, 8), seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_what_is_measured_on_the_data_reaches_the_objective_unless_it_is_given():
+    told = part("denoising_score_matching", weighting="edm_weighting")
+    assert build.objective(told, 0.75).weighting.data_std == 0.75
+    given = part("denoising_score_matching", weighting=part("edm_weighting", data_std=0.5))
+    assert build.objective(given, 0.75).weighting.data_std == 0.5
+    assert build.parameterization(part("edm"), 0.75).data_std == 0.75
+
+
+LAW = problems.two()
+ODES = ("probability_flow", "noise_form", "data_form")
+
+
+@pytest.mark.parametrize("name", [*NAMED, "probability_flow/heun/60/power", "noise_form", "data_form(eta=1)/80", "ddim/40"])
+def test_a_named_sampler_lands_on_the_law(name):
+    """The share of the heavier mode of `two`, 0.7: within five standard errors of 400 samples."""
+    recipe = sampler(name)
+    reversal, solver = assembled(recipe, VP(), ExactDenoiser(LAW))
+    x = sample(reversal, solver, (400, 2), seed=1, dtype=torch.float64, chunk=400)
+    heavy = (LAW.classify(x) == 1).double().mean().item()
+    assert abs(heavy - 0.7) < 5 * (0.7 * 0.3 / 400) ** 0.5
+    assert (x - LAW.centres[LAW.classify(x)]).norm(dim=1).quantile(0.9) < 0.2 * 2.15 * 1.3  # Rayleigh's quantile: 2.15
+
+
+def test_every_reversal_goes_with_every_method_that_declares_its_equation():
+    """No pair that the catalogue offers is refused, and each takes the evaluations that its method declares."""
+    sde, tried = VP(), 0
+    for reversal in catalogue.reversals():
+        if reversal == "predictor_corrector":
+            continue
+        for method in ready_methods():
+            recipe = sampler(f"{reversal}/{method}/8")
+            counted = Counting(ExactDenoiser(LAW))
+            try:
+                found, solver = assembled(recipe, sde, counted)
+            except ValueError as error:
+                assert "does not integrate" in str(error)
+                continue
+            sample(found.raw(), solver, (4, 2), noise=KeyedIncrements, chunk=4, dtype=torch.float64)
+            tried += 1
+            assert counted.calls >= 8, (reversal, method)
+    assert tried >= 12
+
+
+def ready_methods() -> list[str]:
+    return [name for name, cls in catalogue.methods().items() if catalogue.is_plain(cls, set())]
+
+
+def test_predictor_corrector_is_named_by_its_parts():
+    text = "predictor_corrector(reversal=reverse_sde)/predictor_corrector(predictor=euler_maruyama, snr=0.1)/40"
+    reversal, solver = assembled(sampler(text), VP(), ExactDenoiser(LAW))
+    assert isinstance(solver, FixedGrid)
+    x = sample(reversal, solver, (64, 2), chunk=64, dtype=torch.float64)
+    assert torch.isfinite(x).all()
+
+
+@pytest.mark.parametrize("spacing", spacings())
+@pytest.mark.parametrize("sde", [VP(), VE()], ids=["vp", "ve"])
+def test_a_spacing_is_what_its_name_says(spacing, sde):
+    """Read in the variable that the name speaks of, the steps are equal."""
+    reversal, solver = assembled(sampler(f"data_form/exponential_euler/9/{spacing}"), sde, ExactDenoiser(LAW))
+    grid = solver.spacing(reversal.start, reversal.stop, solver.steps).tolist()
+    assert (grid[0], grid[-1]) == (reversal.start, reversal.stop)
+    times = [reversal.clock.time(reading) for reading in grid]
+    variable = {
+        "uniform": lambda t: reversal.clock.read(t),
+        "time": lambda t: t,
+        "in_log_snr": sde.log_snr,
+        "cosine": lambda t: math.atan(sde.sigma(t) / sde.alpha(t)),
+        "quadratic_in_vp_time": lambda t: VP().time(sde.log_snr(t)) ** 0.5,
+        "power": lambda t: t**0.5,
+        "level": lambda t: (sde.sigma(t) / sde.alpha(t)) ** (1 / 7),
+    }[spacing]
+    values = torch.tensor([variable(t) for t in times], dtype=torch.float64)
+    steps = values.diff()
+    torch.testing.assert_close(steps, steps.mean().expand(9), rtol=1e-6, atol=1e-9)

@@ -1,0 +1,175 @@
+"""Every command from end to end on tiny settings; what a run leaves behind, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from sde_diffusion.cli.device import device_of
+from sde_diffusion.cli.drawing import draw
+from sde_diffusion.cli.main import main
+from sde_diffusion.cli.model import load_model
+from sde_diffusion.cli.samplers import sampler
+from sde_diffusion.data import by_name
+from sde_diffusion.training import metrics_file
+from tests.cli.conftest import TINY
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    newest = max((run / "checkpoints").iterdir())
+    return {**load_file(newest / "model.safetensors"), **load_file(newest / "ema.safetensors")}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_says_how_it_was_made(trained):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["training"]["seed"] == 0
+    assert config["network"] == {"name": "mlp", "width": 16, "depth": 1}
+    assert config["sde"] == {"name": "vp"}
+    made_with = json.loads((trained / "versions.json").read_text())[0]
+    assert made_with["packages"]["torch"] == torch.__version__
+    assert [record["step"] for record in metrics_file.read(trained / "metrics.jsonl")] == [2, 4, 6, 8, 10, 12]
+    facts = json.loads((trained / "data.json").read_text())
+    x, _ = by_name("digits", held_out=24).tensors("train")
+    assert facts["event_shape"] == [1, 8, 8]
+    assert facts["mean"] == pytest.approx(x.mean().item(), rel=1e-5)
+    assert facts["std"] == pytest.approx(x.std().item(), rel=1e-5)
+
+
+def test_a_finished_run_is_finished_at_once(copied):
+    before = weights(copied)
+    stamps = {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")}
+    assert main(["train", *TINY, "--output", str(copied)]) == 0
+    assert same(weights(copied), before)
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")} == stamps
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch, capsys):
+    """Stopped by Ctrl-C after 6 of 12 steps, then asked for again."""
+    from sde_diffusion.training import loop
+
+    reports = loop._Loop._to_next_report
+
+    def stop_at_six(self):
+        if self.state.step == 6:
+            raise KeyboardInterrupt
+        yield from reports(self)
+
+    wanted, run = ["train", *TINY, "--output", str(tmp_path / "run")], tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Loop, "_to_next_report", stop_at_six)
+        assert main(wanted) == 130
+    assert capsys.readouterr().err == "sde-diffusion: interrupted\n"
+    assert max((run / "checkpoints").iterdir()).name == "step-000006"
+    assert not same(weights(run), weights(trained))
+    assert main(wanted) == 0
+    assert same(weights(run), weights(trained))
+
+
+def test_another_seed_gives_another_model(trained, tmp_path):
+    assert main(["train", *TINY, "--training.seed", "1", "--output", str(tmp_path / "run")]) == 0
+    assert not same(weights(tmp_path / "run"), weights(trained))
+
+
+def test_runs_go_below_the_working_directory_and_nowhere_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TINY, "--name", "mine", "--training.steps", "2"]) == 0
+    assert "runs/mine" in capsys.readouterr().out
+    assert main(["sample", "mine", "--count", "2", "--chunk", "2", "--sampler", "data_adams", "--steps", "2"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mine"]
+    assert (tmp_path / "runs" / "mine" / "samples").is_dir()
+
+
+def test_samples_are_those_of_the_averaged_model(copied, tmp_path):
+    asked = ["--sampler", "data_adams", "--count", "5", "--chunk", "4", "--seed", "3", "--output", str(tmp_path / "out")]
+    assert main(["sample", str(copied), *asked, "--device", "cpu"]) == 0
+    model = load_model(copied, device_of("cpu"))
+    average = load_file(max((copied / "checkpoints").iterdir()) / "ema.safetensors")
+    assert same({name: value.clone() for name, value in model.denoiser.state_dict().items()}, average)
+    drawn = draw(sampler("data_adams"), model, 5, 3, chunk=4)
+    assert torch.equal(load_file(tmp_path / "out" / "samples.safetensors")["x"], drawn.x)
+    facts = json.loads((tmp_path / "out" / "samples.json").read_text())
+    assert facts["evaluations"] == drawn.evaluations == 17  # 16 steps and the denoising at the end
+    assert facts["seed"] == 3
+    assert Image.open(tmp_path / "out" / "samples.png").size == (3 * 40 + 2 * 5, 2 * 40 + 5)
+
+
+def test_sample_i_does_not_depend_on_the_count(trained):
+    model, recipe = load_model(trained, device_of("cpu")), sampler("reverse_sde/euler_maruyama/5")
+    few, many = (draw(recipe, model, count, 0, chunk=4).x for count in (3, 9))
+    assert torch.equal(few, many[:3])
+
+
+def test_a_model_of_the_labels_draws_a_class(tmp_path, monkeypatch):
+    """The label reaches the network: another class, another sample from the same noise."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TINY, "--network.classes", "10", "--output", "run", "--training.steps", "60"]) == 0
+    for label in ("0", "1"):
+        assert main(["sample", "run", "--label", label, "--count", "4", "--chunk", "4", "--output", label]) == 0
+    zero, one = (load_file(tmp_path / label / "samples.safetensors")["x"] for label in ("0", "1"))
+    assert not torch.equal(zero, one)
+
+
+def test_a_run_on_the_plane(tmp_path, monkeypatch):
+    """Points instead of pictures: train, sample, compare and animate."""
+    monkeypatch.chdir(tmp_path)
+    tiny = ["--network.width", "16", "--training.steps", "4", "--training.batch_size", "32", "--data.count", "80"]
+    assert main(["train", "--data", "two_gaussians", *tiny, "--sde", "ve", "--output", "run"]) == 0
+    assert main(["sample", "run", "--count", "9", "--chunk", "9", "--steps", "3"]) == 0
+    assert main(["compare", "run", "--samplers", "[data_adams]", "--budgets", "[2]"]) == 0
+    assert main(["animate", "run", "--frames", "4", "--points", "9"]) == 0
+    found = json.loads((tmp_path / "run" / "compare" / "comparison.json").read_text())
+    assert [score["name"] for score in found["trials"][0]["scores"]] == ["sliced W2"]
+
+
+def test_animate_a_law(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["animate", "--frames", "5", "--points", "30"]) == 0
+    folder = tmp_path / "runs" / "animate-two"
+    assert str(Path("runs/animate-two/diffusion.gif")) in capsys.readouterr().out
+    film = Image.open(folder / "diffusion.gif")
+    assert film.n_frames == 12  # 0 .. 5 there, 5 .. 0 and t_min back, without 0
+    assert Image.open(folder / "diffusion.png").size[0] > 1000
+
+
+def test_info_prints_tables(capsys):
+    assert main(["info"]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("vp", "unet", "exponential_adams", "digits", "ring8", "torch", "threads"))
+
+
+DEMO = [*TINY, "--samplers", "[data_adams, ancestral/3, reverse_sde/3, langevin]", "--budgets", "[2, 4]"]
+
+
+def test_demo_makes_a_report_and_is_done_when_asked_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wanted = ["demo", *DEMO, "--frames", "4", "--training.steps", "4"]
+    assert main(wanted) == 0
+    run = tmp_path / "runs" / "demo"
+    assert "real training data" in capsys.readouterr().out
+    expected = {"report.html", "report.md", "results.json", "comparison.json", "comparison.png", "config.json"}
+    assert expected <= {path.name for path in run.iterdir()}
+    pictures = {"samples", "cost", "classes", "neighbours", "training", "film"}
+    assert {path.stem for path in (run / "figures").iterdir()} == pictures
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img ") == 6
+    assert "http://" not in page
+    assert "https://" not in page
+    results = json.loads((run / "results.json").read_text())
+    assert len(results["samplers"]) == 4
+    assert all(sum(shares) == pytest.approx(1) for shares in results["class_shares"].values())
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.suffix in (".html", ".png", ".json")}
+    assert main(wanted) == 0
+    unchanged = {path for path in before if path.name != "data.json"}
+    assert {path: path.stat().st_mtime_ns for path in unchanged} == {path: before[path] for path in unchanged}
+    assert main([*wanted, "--training.seed", "1"]) == 2
+    assert "another run" in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""What is written in YAML, on the command line and in a recipe is what is read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sde_diffusion.cli import parts, yaml_text
+from sde_diffusion.cli.config import RunConfig
+from sde_diffusion.cli.options import filled
+from sde_diffusion.cli.samplers import Sampler, sampler
+
+NUMBERS = {"1e-4": 1e-4, "1E5": 1e5, "-2.5e+3": -2500.0, "1.": 1.0, ".5": 0.5, "3": 3, "-0.0": -0.0, "1e400": float("inf")}
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_numbers_are_those_of_yaml_1_2(text):
+    value = yaml_text.load(f"x: {text}")["x"]
+    assert value == NUMBERS[text]
+    assert type(value) is type(NUMBERS[text])
+
+
+def test_an_infinity_is_read_and_a_date_or_a_version_stays_text():
+    assert yaml_text.load("[.inf, -.inf]") == [float("inf"), float("-inf")]
+    assert yaml_text.load("[2026-11-22, 1.2.3, 1e, e4, ., on-top]") == ["2026-11-22", "1.2.3", "1e", "e4", ".", "on-top"]
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1, max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(plain)
+def test_json_and_plain_yaml_are_read_as_they_were_written(value):
+    assert yaml_text.load(json.dumps(value)) == value
+    assert yaml_text.load(yaml.dump(value, Dumper=_NoAliases)) == value
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
+names = st.sampled_from(["vp", "sub_vp", "heun", "exponential_adams"])
+values = st.integers(-9, 9) | st.floats(-5, 5) | st.booleans() | st.text("abc", max_size=3) | st.lists(st.integers(0, 9))
+arguments = st.dictionaries(st.sampled_from(["k", "eta", "beta_max"]), values, max_size=3)
+some_part = st.builds(lambda name, more: {**more, "name": name}, names, arguments)
+
+
+@given(some_part, some_part)
+def test_a_part_survives_being_written(outer, inner):
+    whole = {**outer, "predictor": inner}
+    assert parts.parsed(parts.written(whole)) == whole
+
+
+@given(some_part, some_part | st.none(), st.integers(1, 10**6), st.sampled_from([None, {"name": "power", "rho": 3.0}]))
+def test_a_recipe_survives_being_written(reversal, method, steps, spacing):
+    reversal["name"] = "reverse_sde"
+    if method is not None:
+        method["name"] = "heun"
+    read = sampler(str(Sampler("x", reversal, method, steps, spacing)))
+    assert (read.reversal, read.method, read.steps, read.spacing) == (reversal, method, steps, spacing)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (["--sde", "ve"], {"name": "ve"}),
+        (["--sde=ve"], {"name": "ve"}),
+        (["--sde", "sub-vp"], {"name": "sub_vp"}),
+        (["--sde", "vp(beta_max=7)"], {"name": "vp", "beta_max": 7}),
+        (["--sde", "{name: vp, beta_max: 1e1}"], {"name": "vp", "beta_max": 10.0}),
+        (["--sde", "ve", "--sde.sigma_max", "3"], {"name": "ve", "sigma_max": 3}),
+        (["--sde.beta_max", "7"], {"name": "vp", "beta_max": 7}),
+        (["--sde.name", "ve"], {"name": "ve"}),
+    ],
+)
+def test_ways_to_name_a_part(given, wanted):
+    assert config_of(given).part("sde") == wanted
+
+
+def config_of(words: list[str]) -> RunConfig:
+    from sde_diffusion.cli import options
+
+    parser = options.parser()
+    options.add_config_option(parser)
+    options.add_options(parser, RunConfig)
+    return filled(RunConfig, parser.parse_args(parts.spelled_out(words)))
+
+
+def test_a_file_gives_way_to_what_follows_it(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("sde: ve\nnetwork: {name: mlp, width: 8}\ntraining: {learning_rate: 1e-4, steps: 7}\n")
+    config = config_of(["--config", str(path), "--network.depth", "2", "--training.steps", "9"])
+    assert config.part("sde") == {"name": "ve"}
+    assert config.part("network") == {"name": "mlp", "width": 8, "depth": 2}
+    assert (config.training.learning_rate, config.training.steps) == (1e-4, 9)
+    assert config.part("data") == {"name": "digits"}
+
+
+def test_a_configuration_comes_back_from_its_file(tmp_path):
+    config = config_of(["--sde", "ve", "--network.width", "8", "--training.clip", ".inf", "--training.seed", "5"])
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config.as_dict()).replace("Infinity", "1e999"))
+    again = config_of(["--config", str(path)])
+    assert again == config
+    assert RunConfig.of(config.as_dict(), "here") == config

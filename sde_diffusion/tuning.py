@@ -32,7 +32,6 @@ from sde_diffusion.sampling import initial_state
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.tuned import Tuned
 from solvers.equations import ODE
-from solvers.integrate import FixedGrid
 from solvers.wiener import PathSpec
 
 _MEMORY = 5

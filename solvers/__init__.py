@@ -4,7 +4,18 @@ This package knows nothing of scores, denoisers or networks: it would serve a ph
 diffusion models. Everyday names are re-exported here; every method also lives in a file of its own.
 """
 
-from solvers.equations import ODE, Density, DiagonalSDE, Equation, ItoSDE, MarkovChain, RenoisedODE, SemilinearODE, SemilinearSDE, TargetFamily
+from solvers.equations import (
+    ODE,
+    Density,
+    DiagonalSDE,
+    Equation,
+    ItoSDE,
+    MarkovChain,
+    RenoisedODE,
+    SemilinearODE,
+    SemilinearSDE,
+    TargetFamily,
+)
 from solvers.grids import fixed, geometric, power, through, uniform
 from solvers.integrate import FixedGrid, Solver, integrate
 from solvers.method import Method, Order

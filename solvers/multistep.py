@@ -106,9 +106,7 @@ def moulton_table(grid: Sequence[float], order: int, rate: float = 0.0) -> list[
     return _table(finite, order, lambda windows: windows[:, ::-1], rate)
 
 
-def _table(
-    grid: Sequence[float], order: int, nodes: Callable[[np.ndarray], np.ndarray], rate: float
-) -> list[Row]:
+def _table(grid: Sequence[float], order: int, nodes: Callable[[np.ndarray], np.ndarray], rate: float) -> list[Row]:
     """Formulas that grow as the history fills: the first window of k times and an end, then all of the full order.
 
     All windows of one length are computed at once.

@@ -76,7 +76,9 @@ class Picard(Solver):
         check_state(x)
         times = check_grid(self.spacing(start, stop, self.steps))
         if self.method.init(equation, x, times) is not None:
-            raise TypeError(f"{self.method!r} remembers earlier steps; Picard iteration takes one-step methods, such as Heun")
+            raise TypeError(
+                f"{self.method!r} remembers earlier steps; Picard iteration takes one-step methods, such as Heun"
+            )
         done, sweeps, guess = 0, 0, x[None].expand(min(self.window, self.steps) + 1, *x.shape)
         while done < self.steps:
             last = min(done + self.window, self.steps)

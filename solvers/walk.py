@@ -58,7 +58,7 @@ class Pair(ABC):
 
     Attributes:
         exponent: the power of the step that the estimate follows.
-        evaluations: calls of the field in one attempt, beyond the field at its start.
+        evaluations: calls of the field in a step, the one at its start included unless the step before leaves it.
         resolution: what limits the shortest step, in words, with what to do about it.
     """
 
@@ -199,7 +199,7 @@ def _stride(pair: Pair, controller: Controller, walkers: Walkers, road: Road) ->
         step=controller.next((s - walkers.t).abs(), quotient, walkers.quotient, walkers.hindered),
         quotient=torch.where(good, quotient, walkers.quotient),
         hindered=~good,
-        evaluations=walkers.evaluations + pair.evaluations,
+        evaluations=walkers.evaluations + (pair.evaluations - (attempt.last is None)),
         accepted=walkers.accepted + good,
         rejected=walkers.rejected + ~good,
         error=walkers.error + torch.where(good, error, 0.0),

@@ -40,6 +40,7 @@ FLOORS = {
     "sde_diffusion.training": 5,
     "sde_diffusion.sampling": 5,
     "sde_diffusion.default_solver": 5,
+    "sde_diffusion.tuned": 5,
     "sde_diffusion.tuning": 5,
     "sde_diffusion.likelihood": 5,
     "sde_diffusion.bridges": 5,
@@ -49,7 +50,12 @@ FLOORS = {
     "sde_diffusion": 7,  # the facade knows all rooms, no room knows the facade
 }
 HELPERS = {"sde_diffusion.discovery", "sde_diffusion.elementary", "sde_diffusion.kernel"}  # open to their own floor
-SIDEWAYS = {("sde_diffusion.cli", "sde_diffusion.report")}  # the one door between neighbours
+SIDEWAYS = {  # the doors between neighbours
+    ("sde_diffusion.cli", "sde_diffusion.report"),
+    ("sde_diffusion.tuning", "sde_diffusion.default_solver"),
+    ("sde_diffusion.tuning", "sde_diffusion.sampling"),
+    ("sde_diffusion.tuning", "sde_diffusion.tuned"),
+}
 
 HEAVY = ("torchvision", "sklearn", "matplotlib", "scipy.stats")  # seconds to import: only where they are needed
 HEAVY_FOR_HELP = ("torch", *HEAVY)  # what `sde-diffusion --help` leaves alone

@@ -42,7 +42,11 @@ def test_levels_may_differ_within_a_batch(cls, data_std):
     p = cls(data_std=data_std)
     kernel = Kernel(torch.tensor([0.9, 0.3], dtype=torch.float64), torch.tensor([0.2, 4.0], dtype=torch.float64))
     x0, noise = torch.tensor([[[0.3, -1.0], [0.5, 2.0]], [[1.0, 0.1], [-0.7, 0.2]]], dtype=torch.float64)
-    for function in (lambda k, a, b: p.target(a, b, k), lambda k, a, b: p.decode(a, b, k), lambda k, a, b: p.encode(b, k)):
+    for function in (
+        lambda k, a, b: p.target(a, b, k),
+        lambda k, a, b: p.decode(a, b, k),
+        lambda k, a, b: p.encode(b, k),
+    ):
         whole = function(kernel, x0, noise)
         for i in range(2):
             one = Kernel(kernel.alpha[i].item(), kernel.sigma[i].item())

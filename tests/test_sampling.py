@@ -9,7 +9,14 @@ from sde_diffusion.denoiser import Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.parameterization import EDM
-from sde_diffusion.reversal import ancestral, annealed_langevin, data_form, predictor_corrector, probability_flow, reverse_sde
+from sde_diffusion.reversal import (
+    ancestral,
+    annealed_langevin,
+    data_form,
+    predictor_corrector,
+    probability_flow,
+    reverse_sde,
+)
 from sde_diffusion.sampling import initial_state, sample, sample_chunks
 from sde_diffusion.sde import VP, Brownian
 from solvers import (

@@ -15,7 +15,9 @@ from solvers.method import Method
 
 
 def _instances() -> list[Method]:
-    return [m for info in pkgutil.iter_modules(__path__, __name__ + ".") for m in _of(importlib.import_module(info.name))]
+    return [
+        m for info in pkgutil.iter_modules(__path__, __name__ + ".") for m in _of(importlib.import_module(info.name))
+    ]
 
 
 def _of(module: ModuleType) -> list[Method]:

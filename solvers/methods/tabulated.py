@@ -25,12 +25,16 @@ class Tabulated(Method):
         """Row i holds the weights of step i, at most i + 1 of them."""
         self.table = tuple(tuple(float(w) for w in row) for row in table)
         if not self.table or any(not 1 <= len(row) <= i + 1 for i, row in enumerate(self.table)):
-            raise ValueError("step i of a table takes 1 to i + 1 weights, one for each field known by then; mend the table")
+            raise ValueError(
+                "step i of a table takes 1 to i + 1 weights, one for each field known by then; mend the table"
+            )
 
     def init(self, equation, x, grid):
         """Refuses a grid of another length. Raises ValueError."""
         if len(grid) - 1 != len(self.table):
-            raise ValueError(f"the table is for {len(self.table)} steps, got a grid of {len(grid) - 1}; use its own grid")
+            raise ValueError(
+                f"the table is for {len(self.table)} steps, got a grid of {len(grid) - 1}; use its own grid"
+            )
         width = max(map(len, self.table))
         return History([(1.0, row + (0.0,) * (min(i + 1, width) - len(row))) for i, row in enumerate(self.table)])
 

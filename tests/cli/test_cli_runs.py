@@ -100,7 +100,8 @@ def test_samples_are_those_of_the_averaged_model(copied, tmp_path):
     facts = json.loads((tmp_path / "out" / "samples.json").read_text())
     assert facts["evaluations"] == drawn.evaluations == 17  # 16 steps and the denoising at the end
     assert facts["seed"] == 3
-    assert Image.open(tmp_path / "out" / "samples.png").size == (3 * 40 + 2 * 5, 2 * 40 + 5)
+    with Image.open(tmp_path / "out" / "samples.png") as grid:
+        assert grid.size == (3 * 40 + 2 * 5, 2 * 40 + 5)
 
 
 def test_sample_i_does_not_depend_on_the_count(trained):
@@ -136,9 +137,10 @@ def test_animate_a_law(tmp_path, monkeypatch, capsys):
     assert main(["animate", "--frames", "5", "--points", "30"]) == 0
     folder = tmp_path / "runs" / "animate-two"
     assert str(Path("runs/animate-two/diffusion.gif")) in capsys.readouterr().out
-    film = Image.open(folder / "diffusion.gif")
-    assert film.n_frames == 12  # 0 .. 5 there, 5 .. 0 and t_min back, without 0
-    assert Image.open(folder / "diffusion.png").size[0] > 1000
+    with Image.open(folder / "diffusion.gif") as film:
+        assert film.n_frames == 12  # six moments there, and six back: the last is t_min instead of 0
+    with Image.open(folder / "diffusion.png") as strip:
+        assert strip.width > 1000
 
 
 def test_info_prints_tables(capsys):

@@ -62,7 +62,9 @@ def assert_lands(x, target, allowance: float = 0.0):
 
 
 CASES = [
-    pytest.param(name, sde, id=f"{name}-{type(sde).__name__}", marks=[pytest.mark.slow] * (name[0] == "a" and sde != VP()))
+    pytest.param(
+        name, sde, id=f"{name}-{type(sde).__name__}", marks=[pytest.mark.slow] * (name[0] == "a" and sde != VP())
+    )
     for name in SAMPLERS
     for sde in PROCESSES
 ]

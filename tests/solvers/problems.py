@@ -122,7 +122,10 @@ class FineWalk(AreaPath):
     def __init__(self, samples: int, start: float, stop: float, cells: int, seed: int):
         self.grid = torch.linspace(start, stop, cells + 1, dtype=torch.float64)
         generator = torch.Generator().manual_seed(seed)
-        dw = torch.randn(cells, samples, 1, generator=generator, dtype=torch.float64) * abs((stop - start) / cells) ** 0.5
+        dw = (
+            torch.randn(cells, samples, 1, generator=generator, dtype=torch.float64)
+            * abs((stop - start) / cells) ** 0.5
+        )
         self.walk = torch.cat([torch.zeros_like(dw[:1]), dw.cumsum(0)])
 
     def _at(self, t: float) -> int:

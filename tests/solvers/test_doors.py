@@ -132,7 +132,9 @@ def test_a_method_keeps_no_state():
     method, grid = ExponentialAdams(2), uniform(0.0, 1.0, 6)
     equation = SemilinearODE(-1.0, lambda y, t: torch.sin(y + t))
     alone = [list(integrate(method, equation, x, grid))[-1][1] for x in (X, 2 * X)]
-    together = list(zip(integrate(method, equation, X, grid), integrate(method, equation, 2 * X, grid), strict=True))[-1]
+    together = list(zip(integrate(method, equation, X, grid), integrate(method, equation, 2 * X, grid), strict=True))[
+        -1
+    ]
     for (_, got), expected in zip(together, alone, strict=True):
         assert torch.equal(got, expected)
 

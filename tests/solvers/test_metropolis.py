@@ -55,7 +55,9 @@ def test_hamiltonian_leaps_nearly_conserve_energy():
     """The leapfrog error of the energy is of order h, the square of the leap."""
     x = LAW.sample(200, torch.Generator().manual_seed(2))
     z = torch.randn(x.shape, generator=torch.Generator().manual_seed(3), dtype=x.dtype)
-    errors = [Hamiltonian(leaps).propose(EQUATION, x, h, z)[1].abs().mean().item() for h, leaps in ((1e-4, 4), (2.5e-5, 8))]
+    errors = [
+        Hamiltonian(leaps).propose(EQUATION, x, h, z)[1].abs().mean().item() for h, leaps in ((1e-4, 4), (2.5e-5, 8))
+    ]
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.2)
 
 

@@ -15,7 +15,12 @@ from solvers.parallel import Picard
 SDE, DENOISER = VP(), ExactDenoiser(two())
 X = torch.randn(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 SPACING = in_log_snr(SDE)
-CASES = [(probability_flow, Euler()), (probability_flow, Heun()), (reverse_sde, EulerMaruyama()), (reverse_sde, StochasticHeun())]
+CASES = [
+    (probability_flow, Euler()),
+    (probability_flow, Heun()),
+    (reverse_sde, EulerMaruyama()),
+    (reverse_sde, StochasticHeun()),
+]
 
 
 @pytest.mark.parametrize(("make", "method"), CASES, ids=lambda v: getattr(v, "__name__", repr(v)))
@@ -32,7 +37,9 @@ def test_the_sequential_solution_in_fewer_sweeps(make, method, window):
 def test_the_error_follows_the_tolerance():
     reversal = probability_flow(SDE, DENOISER)
     end = FixedGrid(Euler(), 80, SPACING)(reversal.equation, X, SDE.horizon, SDE.t_min)
-    results = [Picard(Euler(), 80, SPACING, tol).solve(reversal.equation, X, SDE.horizon, SDE.t_min) for tol in (1e-2, 1e-5)]
+    results = [
+        Picard(Euler(), 80, SPACING, tol).solve(reversal.equation, X, SDE.horizon, SDE.t_min) for tol in (1e-2, 1e-5)
+    ]
     errors = [(r.x - end).abs().max().item() for r in results]
     assert errors[1] < 1e-3 * max(errors[0], 1e-3) or errors[1] < 1e-4
     assert results[0].sweeps < results[1].sweeps

@@ -310,6 +310,32 @@ def test_moments_are_laid_out_anew(run, same, tmp_path):
     assert same(*ends)
 
 
+# Durability: what a power cut would find, which no kill of a process shows.
+
+
+def test_all_is_on_the_disk_before_it_gets_its_name(three, monkeypatch):
+    """Every file is synchronised, the manifest after all others, then their folder; then the name, then its folder."""
+    events, fsync, rename = [], os.fsync, os.rename
+
+    def watched_fsync(handle):
+        events.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def watched_rename(draft, final):
+        names = {path.stat().st_ino: path.name for path in draft.iterdir()} | {draft.stat().st_ino: "draft"}
+        assert not final.exists()
+        assert sorted(names.values()) == sorted([*FILES, "draft"])
+        events[:] = [names[inode] for inode in events]
+        events.append("rename")
+        rename(draft, final)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "rename", watched_rename)
+    save(three, small(4))
+    assert sorted(events[:4]) == sorted(set(FILES) - {"manifest.json"})
+    assert events[4:] == ["manifest.json", "draft", "rename", three.stat().st_ino]
+
+
 # The folder as a run uses it.
 
 

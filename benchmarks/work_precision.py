@@ -128,15 +128,16 @@ def measure(given: Cell, run: Run, nfe: int) -> float:
 
 
 def entry(key: tuple[str, str], seed: int) -> dict[str, Any]:
-    """One problem in one range: every setting's error at every NFE."""
+    """One problem in one range: every setting's error at every NFE, None where it has none."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     began = time.perf_counter()
     given = cell(*key, seed)
-    errors: dict[str, dict[int, float]] = {}
+    errors: dict[str, dict[int, float | None]] = {}
     for nfe in NFE:
         for name, run in settings(nfe):
-            errors.setdefault(name, {})[nfe] = measure(given, run, nfe)
+            error = measure(given, run, nfe)
+            errors.setdefault(name, {})[nfe] = error if math.isfinite(error) else None
     return {"points": len(given.x), "metric": given.problem.error.__name__, "errors": errors, "seed": seed,
             "seconds": round(time.perf_counter() - began)}  # fmt: skip
 

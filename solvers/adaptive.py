@@ -11,7 +11,7 @@ from solvers.equations import ODE, Equation
 from solvers.integrate import Solver, check, check_state
 from solvers.method import Attempt, Embedded
 from solvers.slope import as_ode
-from solvers.step_control import Tolerance
+from solvers.step_control import Controller, Tolerance
 from solvers.walk import Pair, Road, Solution, walk
 from solvers.wiener import WienerPath
 
@@ -85,7 +85,7 @@ class _Deterministic(Pair):
 
     def __init__(self, method: Embedded, equation: ODE) -> None:
         self.method, self.equation = method, equation
-        self.exponent, self.evaluations = method.estimate, method.evaluations
+        self.controller, self.evaluations = Controller(method.estimate), method.evaluations
 
     def field(self, x: Tensor, t: Tensor) -> Tensor:
         return self.equation.drift(x, t)

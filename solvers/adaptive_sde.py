@@ -39,7 +39,7 @@ from solvers.elementwise import axpy
 from solvers.equations import Equation, ItoSDE
 from solvers.integrate import Solver, check_path, check_state
 from solvers.method import Attempt
-from solvers.step_control import Tolerance
+from solvers.step_control import Controller, Tolerance
 from solvers.walk import Pair, Road, Solution, walk
 from solvers.wiener import WienerPath
 from solvers.wiener_tree import WienerTree
@@ -99,8 +99,9 @@ class AdaptiveSDE(Solver):
 class EulerHeun(Pair):
     """Equation (1) on the paths of some samples."""
 
-    exponent = 1.5
+    controller = Controller(exponent=1.5, memory=0.3)
     evaluations = 2
+    adds_up = 2.0
     resolution = (
         "the tree knows its path exactly only at steps of about 1/(2 max_steps) of the distance to the nearer end; "
         "loosen the tolerances, or construct the WienerTree with more max_steps"

@@ -27,10 +27,10 @@ class Solution:
         x: the states at the end, (B, *E).
         evaluations: calls of the field, int64, (B,).
         accepted, rejected: steps and vain attempts, int64, (B,).
-        error: the sum of the root-mean-square local errors estimated on the way, in units of the state, float64, (B,).
-            It bounds what the steps have added where the flow brings neighbours together. It belongs to the less
-            accurate formula of the pair, so the truth is usually smaller; a flow that tears neighbours apart (at the
-            border between two modes) makes it larger.
+        error: the root-mean-square local errors estimated on the way, added up, in units of the state, float64, (B,).
+            For an ODE their sum, which bounds what the steps have added where the flow brings neighbours together; for
+            an SDE the root of the sum of their squares. They belong to the less accurate formula of the pair, so the
+            truth is usually smaller; a flow that tears neighbours apart (at the border of two modes) makes it larger.
     """
 
     x: Tensor
@@ -57,13 +57,16 @@ class Pair(ABC):
     """What the loop asks of a method on an equation: the field, and a step that estimates its own error.
 
     Attributes:
-        exponent: the power of the step that the estimate follows.
+        controller: what chooses the steps.
         evaluations: calls of the field in a step, the one at its start included unless the step before leaves it.
+        adds_up: p, where the errors e of many steps make (sum e^p)^(1/p): 1 in the worst case, 2 if they are
+            uncorrelated.
         resolution: what limits the shortest step, in words, with what to do about it.
     """
 
-    exponent: float
+    controller: Controller
     evaluations: int
+    adds_up: float = 1.0
     resolution: str = (
         "its error does not fall with the step: the field is not finite or not continuous there, or the dtype is too "
         "coarse; stop short of a singular time, or loosen the tolerances"
@@ -155,16 +158,15 @@ def walk(pair: Pair, x: Tensor, road: Road) -> Solution:
     if road.start == road.stop or not x.numel():
         none = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
         return Solution(x, none, none, none, none.double())
-    controller = Controller(pair.exponent)
-    walkers, arrived = _depart(pair, controller, x, road), []
+    walkers, arrived = _depart(pair, x, road), []
     for _ in range(road.max_attempts):
-        walkers = _stride(pair, controller, walkers, road)
+        walkers = _stride(pair, walkers, road)
         there = walkers.t == road.stop
         if there.any():
             arrived.append(walkers.keep(there))
             walkers, pair = walkers.keep(~there), pair.keep(~there)
             if not walkers.row.numel():
-                return _gather(arrived)
+                return _gather(arrived, pair.adds_up)
     raise RuntimeError(
         f"{_whereabouts(walkers, 0)} after {road.max_attempts} attempts, on the way from {road.start:g} to "
         f"{road.stop:g}, and {len(walkers.row) - 1} more; loosen the tolerances, take a clock in which the equation is "
@@ -172,17 +174,17 @@ def walk(pair: Pair, x: Tensor, road: Road) -> Solution:
     )
 
 
-def _depart(pair: Pair, controller: Controller, x: Tensor, road: Road) -> Walkers:
+def _depart(pair: Pair, x: Tensor, road: Road) -> Walkers:
     t = torch.full((x.shape[0],), road.start, dtype=torch.float64, device=x.device)
     first = pair.field(x, t)
     if not torch.isfinite(first).all():
         raise ArithmeticError(
             f"the field is NaN or infinite at the start, t = {road.start:g}; look at the equation there, or start later"
         )
-    return Walkers.depart(x, t, first, controller.first(road.tolerance, x, first, road.span))
+    return Walkers.depart(x, t, first, pair.controller.first(road.tolerance, x, first, road.span))
 
 
-def _stride(pair: Pair, controller: Controller, walkers: Walkers, road: Road) -> Walkers:
+def _stride(pair: Pair, walkers: Walkers, road: Road) -> Walkers:
     """One attempt of every sample."""
     s = road.target(pair, walkers.t, walkers.step)
     if (s == walkers.t).any():
@@ -196,13 +198,13 @@ def _stride(pair: Pair, controller: Controller, walkers: Walkers, road: Road) ->
     moved = walkers._replace(
         x=torch.where(mask, attempt.x, walkers.x),
         t=torch.where(good, s, walkers.t),
-        step=controller.next((s - walkers.t).abs(), quotient, walkers.quotient, walkers.hindered),
+        step=pair.controller.next((s - walkers.t).abs(), quotient, walkers.quotient, walkers.hindered),
         quotient=torch.where(good, quotient, walkers.quotient),
         hindered=~good,
         evaluations=walkers.evaluations + (pair.evaluations - (attempt.last is None)),
         accepted=walkers.accepted + good,
         rejected=walkers.rejected + ~good,
-        error=walkers.error + torch.where(good, error, 0.0),
+        error=walkers.error + torch.where(good, error**pair.adds_up, 0.0),
     )
     if attempt.last is not None:
         return moved._replace(first=torch.where(mask, attempt.last, walkers.first))
@@ -218,11 +220,11 @@ def _look(pair: Pair, walkers: Walkers, moved: Tensor) -> Walkers:
     return walkers._replace(first=first, evaluations=walkers.evaluations + moved)
 
 
-def _gather(arrived: list[Walkers]) -> Solution:
+def _gather(arrived: list[Walkers], adds_up: float) -> Solution:
     """The samples in their first order."""
-    row, x, _, _, _, _, _, *spent = (torch.cat(values) for values in zip(*arrived, strict=True))
-    order = row.argsort()
-    return Solution(x[order], *(value[order] for value in spent))
+    all_of_them = Walkers(*map(torch.cat, zip(*arrived, strict=True)))
+    found = all_of_them.keep(all_of_them.row.argsort())
+    return Solution(found.x, found.evaluations, found.accepted, found.rejected, found.error ** (1 / adds_up))
 
 
 def _whereabouts(walkers: Walkers, place: int) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sde_diffusion.cli.comparison import Comparison, Trial
 from sde_diffusion.cli.drawing import Drawn, draw
-from sde_diffusion.cli.judge import Judge
 from sde_diffusion.cli.model import Model
 from sde_diffusion.cli.samplers import Sampler
+from sde_diffusion.report.comparison import Comparison, Trial
+from sde_diffusion.report.judge import Judge
+
+CHUNK = 512
+"""The most samples that the network sees at once."""
 
 
 def at_budgets(recipes: Sequence[Sampler], budgets: Sequence[int]) -> Iterator[Sampler]:
@@ -20,7 +23,7 @@ def at_budgets(recipes: Sequence[Sampler], budgets: Sequence[int]) -> Iterator[S
 
 def tried(recipe: Sampler, model: Model, judge: Judge, seed: int) -> tuple[Trial, Drawn]:
     """As many samples as the judge holds events, judged."""
-    drawn = draw(recipe, model, judge.count, seed, chunk=min(judge.count, 512))
+    drawn = draw(recipe, model, judge.count, seed, chunk=min(judge.count, CHUNK))
     return judged(recipe, drawn, judge), drawn
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.samplers import Sampler, assembled
+from sde_diffusion.cli.samplers import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +32,12 @@ def draw(recipe: Sampler, model: Model, count: int, seed: int, chunk: int = 256,
     import torch
     from tqdm import tqdm
 
-    from sde_diffusion.cli.counting import Counting
+    from sde_diffusion.report.counting import Counting
     from sde_diffusion.sampling import sample_chunks
     from solvers import KeyedIncrements
 
     counted = Counting(model.denoiser, **({} if label is None else {"label": label}))
-    reversal, solver = assembled(recipe, model.sde, counted)
+    reversal, solver = recipe.assembled(model.sde, counted)
     reversal, shape = reversal.starting_from(model.prior), (count, *model.facts.event_shape)
     start = time.perf_counter()
     chunks = sample_chunks(reversal, solver, shape, seed, noise=KeyedIncrements, chunk=chunk, device=model.device)

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
 from tqdm import tqdm
 
-from sde_diffusion.cli.compare_run import at_budgets, comparison, judged, tried
-from sde_diffusion.cli.comparison import Comparison, Trial
+from sde_diffusion.cli.compare_run import CHUNK, at_budgets, comparison, judged, tried
 from sde_diffusion.cli.drawing import Drawn, draw
-from sde_diffusion.cli.judge import Copying, Judge
 from sde_diffusion.cli.model import Model
 from sde_diffusion.cli.samplers import Sampler
 from sde_diffusion.data import DataSource
 from sde_diffusion.metrics import class_shares
+from sde_diffusion.report.comparison import Comparison, Trial
+from sde_diffusion.report.judge import Copying, Judge
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SETS = 2
+"""How many sets of samples, each as large as the held-out set, the distances of a report are a mean over."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,10 @@ def worst_ratio(trial: Trial) -> float:
 def evaluate(
     subject: str, model: Model, source: DataSource, recipes: Sequence[Sampler], budgets: Sequence[int], seed: int
 ) -> Evaluation:
-    """As many samples of each recipe as there are held-out events, at its own cost and at the budgets, all judged."""
-    judge, chunk = Judge(source, seed), 512
+    """Samples of each recipe, `SETS` times as many as held-out events, and at the budgets once as many, all judged."""
+    judge = Judge(source, seed)
     drawn = {
-        recipe.label: draw(recipe, model, judge.count, seed, chunk=min(judge.count, chunk))
+        recipe.label: draw(recipe, model, SETS * judge.count, seed, chunk=min(judge.count, CHUNK))
         for recipe in tqdm(recipes, "samplers", disable=None, leave=False)
     }
     trials = [judged(recipe, drawn[recipe.label], judge) for recipe in recipes]

@@ -9,16 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sde_diffusion.cli.evaluation import Evaluation, worst_ratio
-from sde_diffusion.cli.judge import Copying
+from sde_diffusion.cli.evaluation import SETS, Evaluation, worst_ratio
 from sde_diffusion.cli.model import Model
 from sde_diffusion.metrics import total_variation
 from sde_diffusion.report.class_shares import class_shares
 from sde_diffusion.report.clouds import clouds
 from sde_diffusion.report.cost_plot import cost_plot
 from sde_diffusion.report.gallery import gallery
+from sde_diffusion.report.judge import Copying
 from sde_diffusion.report.neighbours import neighbours
 from sde_diffusion.report.page import Block, Grid, Heading, Listing, Paragraph, Picture, write_page
 from sde_diffusion.report.table import Table
@@ -74,8 +72,11 @@ def metrics_table(found: Evaluation) -> Table:
     names = list(found.judge.floor)
     heads = ["sampler", "steps", "NFE", "seconds", *(head for name in names for head in (f"{name} [95%]", "ratio"))]
     rows = [[*trial.cost(), *(cell for score in trial.scores for cell in _interval(score))] for trial in found.trials]
+    title = f"{SETS} sets of {found.judge.count} samples each"
     real = [cell for estimate in found.judge.floor.values() for cell in (_spread(estimate), "1.00")]
-    return Table(heads, [*rows, ["real training data", "-", "-", "-", *real]], f"{found.judge.count} samples each")
+    return Table(
+        heads, [*rows, ["real training data", "-", "-", "-", *real]], f"{SETS} sets of {found.judge.count} samples each"
+    )
 
 
 def _interval(score) -> tuple[str, str]:
@@ -118,8 +119,9 @@ def _distances(found: Evaluation, figures: Path) -> list[Block]:
         Heading("Distances"),
         Grid(metrics_table(found)),
         Paragraph(
-            "Intervals are 95% by the bootstrap over samples and held-out events; the row of real data is the mean "
-            "over disjoint sets of training events. Seconds are those of all samples on this machine."
+            f"A distance is the mean over {SETS} sets of samples, that of real data the mean over disjoint sets of "
+            "training events. Intervals are 95% by the bootstrap over samples and held-out events. Seconds are those "
+            "of all samples on this machine."
         ),
         Grid(recipes),
         Picture(path, "Distance against evaluations of the network for each sample; the grey band is real data's."),
@@ -180,6 +182,8 @@ def _training(run: RunFolder, figures: Path) -> list[Block]:
 
 
 def _made(run: RunFolder, model: Model) -> list[Block]:
+    import torch
+
     count = sum(parameter.numel() for parameter in model.denoiser.parameters())
     machine = f"{model.device.type}, {torch.get_num_threads()} threads, {count:,} parameters"
     made = {"config": run.config(), "versions": run.versions()}

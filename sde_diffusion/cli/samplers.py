@@ -64,6 +64,18 @@ class Sampler:
         """How often a step calls the network."""
         return 1 if self.method is None else build.method(self.method).evaluations
 
+    def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, FixedGrid]:
+        """The reversal and the solver; ValueError when the method does not integrate the reversal's equation."""
+        from solvers import FixedGrid
+
+        reversal = build.reversal(self.reversal, sde, denoiser)
+        method = build.method(self.method or _fitting(reversal))
+        if type(reversal.equation) not in method.orders:
+            kind = type(reversal.equation).__name__
+            fitting = " or ".join(_all_fitting(reversal)) or "one whose `orders` names it"
+            raise ValueError(f"{self}: this method does not integrate {kind}; choose {fitting}")
+        return reversal, FixedGrid(method, self.steps, _spacing(self.spacing, sde, reversal))
+
     def __str__(self) -> str:
         words = [written(self.reversal), *([written(self.method)] if self.method else []), str(self.steps)]
         return "/".join([*words, *([written(self.spacing)] if self.spacing else [])])
@@ -92,19 +104,6 @@ def _steps(word: str) -> int:
     if len(word) > 7 or int(word) < 1:
         raise ValueError(f"a number of steps lies between 1 and 9999999, got {word[:20]}")
     return int(word)
-
-
-def assembled(recipe: Sampler, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, FixedGrid]:
-    """The reversal and the solver; ValueError when the method does not integrate the reversal's equation."""
-    from solvers import FixedGrid
-
-    reversal = build.reversal(recipe.reversal, sde, denoiser)
-    method = build.method(recipe.method or _fitting(reversal))
-    if type(reversal.equation) not in method.orders:
-        kind = type(reversal.equation).__name__
-        fitting = " or ".join(_all_fitting(reversal)) or "one whose `orders` names it"
-        raise ValueError(f"{recipe}: this method does not integrate {kind}; choose {fitting}")
-    return reversal, FixedGrid(method, recipe.steps, _spacing(recipe.spacing, sde, reversal))
 
 
 def _fitting(reversal: Reversal) -> Part:

@@ -9,6 +9,9 @@ from html import escape
 from itertools import repeat
 from typing import Literal
 
+_MARKUP = re.compile(r"[\\`*\[\]|#~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What Markdown may read as more than a letter: an underscore only at the edge of a word."""
+
 WIDTH = 140
 """Columns of text where there is no terminal to ask."""
 
@@ -66,6 +69,4 @@ def _cell(text: str, side: str, tag: str) -> str:
 def plain(text: str) -> str:
     """Text that Markdown shows as it stands: in one line, no tags, no markup, no links."""
     shown = " ".join(escape(text, quote=False).split())
-    for mark in "\\`*_[]|#~":
-        shown = shown.replace(mark, f"&#{ord(mark)};")
-    return shown
+    return _MARKUP.sub(lambda mark: f"&#{ord(mark[0])};", shown)

@@ -182,10 +182,14 @@ class LinearSDE(SDE):
     def _check_pair(self, t: Coefficient, s: Coefficient) -> None:
         self.check_time(t)
         self.check_time(s)
-        late = bool((torch.as_tensor(s) < torch.as_tensor(t)).all()) if not _on_device(t, s) else True
+        late = _on_device(t, s) or bool((_double(s) < _double(t)).all())
         if not late:
             raise ValueError(f"a transition runs from s to a later t, got s = {s}, t = {t}; exchange them")
 
 
 def _on_device(*times: Coefficient) -> bool:
     return any(isinstance(t, Tensor) and t.device.type != "cpu" for t in times)
+
+
+def _double(t: Coefficient) -> Tensor:
+    return torch.as_tensor(t, dtype=torch.float64)

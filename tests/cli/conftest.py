@@ -13,6 +13,15 @@ TINY = ["--network.width", "16", "--network.depth", "1", "--training.steps", "12
 TINY += ["--training.checkpoint_every", "4", "--training.log_every", "2", "--data.held_out", "24", "--device", "cpu"]
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Intervals cost most of a comparison's time, and no test here asks how exact they are."""
+    from sde_diffusion.report import judge, law_trial
+
+    monkeypatch.setattr(judge, "RESAMPLES", 6)
+    monkeypatch.setattr(law_trial, "RESAMPLES", 6)
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
     """A run of 12 steps on the digits; copy it before changing it."""

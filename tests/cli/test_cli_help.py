@@ -6,7 +6,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,12 @@ from sde_diffusion.cli.main import found, main
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "scipy.stats", "sklearn", "matplotlib")
 COMMANDS = ("animate", "compare", "demo", "info", "sample", "train")
-HELP = "import sys; from sde_diffusion.cli.main import main\ntry: main({0})\nexcept SystemExit as end: assert not end.code\n"
+HELP = """
+import sys
+from sde_diffusion.cli.main import main
+try: main({0})
+except SystemExit as end: assert not end.code
+"""
 
 
 def apart(code: str) -> subprocess.CompletedProcess[str]:
@@ -59,5 +63,3 @@ def test_every_option_has_words(command, capsys):
     assert not end.value.code
     shown = " ".join(capsys.readouterr().out.split())
     assert all(name in shown for name in get_type_hints(settings))
-
-

@@ -35,7 +35,7 @@ def test_a_run_says_how_it_was_made(trained):
     assert config["network"] == {"name": "mlp", "width": 16, "depth": 1}
     assert config["sde"] == {"name": "vp"}
     made_with = json.loads((trained / "versions.json").read_text())[0]
-    assert made_with["packages"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(made_with["packages"]["torch"])
     assert [record["step"] for record in metrics_file.read(trained / "metrics.jsonl")] == [2, 4, 6, 8, 10, 12]
     facts = json.loads((trained / "data.json").read_text())
     x, _ = by_name("digits", held_out=24).tensors("train")
@@ -54,18 +54,16 @@ def test_a_finished_run_is_finished_at_once(copied):
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch, capsys):
     """Stopped by Ctrl-C after 6 of 12 steps, then asked for again."""
-    from sde_diffusion.training import loop
+    append = metrics_file.append
 
-    reports = loop._Loop._to_next_report
-
-    def stop_at_six(self):
-        if self.state.step == 6:
+    def stop_at_six(path, record):
+        if record["step"] == 6:
             raise KeyboardInterrupt
-        yield from reports(self)
+        append(path, record)
 
     wanted, run = ["train", *TINY, "--output", str(tmp_path / "run")], tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Loop, "_to_next_report", stop_at_six)
+        patch.setattr(metrics_file, "append", stop_at_six)
         assert main(wanted) == 130
     assert capsys.readouterr().err == "sde-diffusion: interrupted\n"
     assert max((run / "checkpoints").iterdir()).name == "step-000006"
@@ -90,8 +88,8 @@ def test_runs_go_below_the_working_directory_and_nowhere_else(tmp_path, monkeypa
 
 
 def test_samples_are_those_of_the_averaged_model(copied, tmp_path):
-    asked = ["--sampler", "data_adams", "--count", "5", "--chunk", "4", "--seed", "3", "--output", str(tmp_path / "out")]
-    assert main(["sample", str(copied), *asked, "--device", "cpu"]) == 0
+    asked = ["--count", "5", "--chunk", "4", "--seed", "3", "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["sample", str(copied), "--sampler", "data_adams", *asked]) == 0
     model = load_model(copied, device_of("cpu"))
     average = load_file(max((copied / "checkpoints").iterdir()) / "ema.safetensors")
     assert same({name: value.clone() for name, value in model.denoiser.state_dict().items()}, average)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-WIENER = "tests/solvers/test_wiener.py"
+WIENER, TREE = "tests/solvers/test_wiener.py", "tests/solvers/test_wiener_tree.py"
 
 FAULTS = [
     Fault(
@@ -31,7 +31,7 @@ FAULTS = [
         "2 * root(w * (1 - w))",
         "2 * w * (1 - w)",
         "The variance of the Brownian bridge for its deviation: the path is too smooth between the nodes of the tree.",
-        WIENER,
+        TREE,
         "tree_covariance or tree_has_the_exact_law",
     ),
     Fault(

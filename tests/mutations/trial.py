@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ def try_nothing(tests: str, only: list[str], original: Path, seconds: float) -> 
 def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "-x") -> tuple[int | None, str]:
     """pytest's exit code (None after `seconds`) and its output for the tests of a copy that `only` selects."""
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    log = folder / "pytest.log"
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".log", delete=False) as file:
+        log = Path(file.name)  # its own, for the project without a fault serves several runs at once
     command = [tests, stop, *ALWAYS, *(["-k", only] if only else [])]
     process = context.Process(target=_pytest, args=(str(folder), command, str(log), seconds), daemon=True)
     process.start()
@@ -99,7 +101,7 @@ def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "
         process.kill()
         process.join()
         return None, f"no end after {seconds:.0f} s"
-    return process.exitcode, log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return process.exitcode, log.read_text(encoding="utf-8", errors="replace")
 
 
 def _pytest(folder: str, command: list[str], log: str, seconds: float) -> None:

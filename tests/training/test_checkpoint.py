@@ -233,7 +233,6 @@ def test_a_state_that_is_no_json_object_is_refused(three, is_sentence, content):
 LISTS = {
     "deep": b"[" * 100_000,
     "a list": b"[1]\n",
-    "huge": b" " * (2**20 + 1),
     "another format": {"format": "other", "version": 1, "step": 3},
     "a later version": {"format": manifest.FORMAT, "version": 2, "step": 3},
     "no step": {"format": manifest.FORMAT, "version": 1, "step": "3"},
@@ -249,6 +248,19 @@ def test_a_foreign_manifest_is_refused(three, is_sentence, kind):
         content = to_json(body | {"sha256": manifest._digest(body)})
     (three / "step-000003/manifest.json").write_bytes(content)
     assert_falls_back(three, is_sentence)
+
+
+@pytest.mark.parametrize(("padding", "fine"), [(2**19, True), (2**20, False)])
+def test_a_huge_manifest_is_not_parsed(three, padding, fine):
+    path = three / "step-000003/manifest.json"
+    body = {name: value for name, value in json.loads(path.read_bytes()).items() if name != "sha256"}
+    body["note"] = "x" * padding
+    path.write_bytes(to_json(body | {"sha256": manifest._digest(body)}))
+    if fine:
+        verify(three / "step-000003")
+        return
+    with pytest.raises(CheckpointError, match="damaged or foreign"):
+        verify(three / "step-000003")
 
 
 @pytest.mark.parametrize("kind", ["shape", "dtype", "name"])
@@ -345,6 +357,19 @@ def test_the_newest_are_kept(three):
     assert list(checkpoints(three)) == [2, 3, 10]  # what lies beyond the step is not counted
     prune(three, keep=1, step=10)
     assert list(checkpoints(three)) == [10]
+
+
+def test_a_removal_that_is_cut_short_leaves_no_half_checkpoint(three, monkeypatch):
+    def killed(folder, *args, **kwargs):
+        next(iter(folder.iterdir())).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prune(three, keep=1, step=3)
+    assert list(checkpoints(three)) == [2, 3]
+    for path in checkpoints(three).values():
+        verify(path)
 
 
 def test_a_million_steps_are_in_order(tmp_path):

@@ -11,7 +11,7 @@ from sde_diffusion.cli.parts import Part, checked, parsed, part
 from sde_diffusion.cli.places import folder_of, new_folder, run_folder
 
 if TYPE_CHECKING:
-    from sde_diffusion.cli.journeys import Film
+    from sde_diffusion.report.journeys import Film
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def run(settings: Settings) -> None:
 
 def _of_law(settings: Settings) -> tuple[Path, Film]:
     from sde_diffusion.cli import build
-    from sde_diffusion.cli.journeys import of_law
     from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.report.journeys import of_law
 
     named, sde = parsed(settings.law or "two"), build.process(checked(settings.sde, "sde"))
     law = build.law(named)
@@ -72,13 +72,15 @@ def _of_law(settings: Settings) -> tuple[Path, Film]:
 def _of_run(settings: Settings) -> tuple[Path, Film]:
     from sde_diffusion.cli import build
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.journeys import of_model
     from sde_diffusion.cli.model import load_model
     from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.report.journeys import of_model
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
     folder = source / "animation" if settings.output is None else folder_of(settings.output)
     claim(folder, "animate", {**asdict(settings), "run": str(source)})
     x0, _ = build.data(model.config.part("data")).tensors("held_out")
-    return folder, of_model(model, x0, settings.points, settings.frames, settings.seed)
+    return folder, of_model(
+        model.sde, model.denoiser, x0.to(model.device), settings.points, settings.frames, settings.seed
+    )

@@ -12,8 +12,8 @@ from sde_diffusion.cli.parts import NAMES, Part, checked, parsed, part, written
 from sde_diffusion.cli.places import folder_of, new_folder, run_folder
 
 if TYPE_CHECKING:
-    from sde_diffusion.cli.comparison import Comparison
     from sde_diffusion.cli.samplers import Sampler
+    from sde_diffusion.report.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def _on_law(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Compa
     from tqdm import tqdm
 
     from sde_diffusion.cli import build
-    from sde_diffusion.cli.compare_law import LawTrial
     from sde_diffusion.cli.compare_run import at_budgets
     from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.report.law_trial import LawTrial
 
     named, sde = parsed(str(settings.law)), build.process(checked(settings.sde, "sde"))
     law = build.law(named)
@@ -88,9 +88,9 @@ def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Compa
     from sde_diffusion.cli import build
     from sde_diffusion.cli.compare_run import at_budgets, comparison, tried
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.judge import Judge
     from sde_diffusion.cli.model import load_model
     from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.report.judge import Judge
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))

@@ -91,8 +91,9 @@ def _evaluate(settings: Settings, folder: Path, model: Model, source: DataSource
 def _film(settings: Settings, folder: Path, model: Model, source: DataSource) -> list[Path]:
     if settings.frames == 0:
         return []
-    from sde_diffusion.cli.journeys import of_model
+    from sde_diffusion.report.journeys import of_model
     from sde_diffusion.report.scenes import film
 
-    shown = of_model(model, source.tensors("held_out")[0], None, settings.frames, settings.seed)
+    x0 = source.tensors("held_out")[0].to(model.device)
+    shown = of_model(model.sde, model.denoiser, x0, None, settings.frames, settings.seed)
     return list(film(shown.scenes, shown.script, folder / "figures" / "film.gif", folder / "figures" / "film.png"))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.cli.model import Model
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.exact import ExactDenoiser, Law, Mixture
 from sde_diffusion.report.journey import back, moments, there
@@ -51,17 +50,18 @@ def of_law(law: Law, sde: LinearSDE, count: int | None, frames: int, seed: int) 
     return _clouds(forth, home, _groups(law), reach, lambda t, x: Heat(density[t], reach), "exact density")
 
 
-def of_model(model: Model, x0: Tensor, count: int | None, frames: int, seed: int) -> Film:
-    """Held-out events (N, *E) made noisy and brought back by a trained model, beside what it guesses of the data."""
-    x0 = x0[: _number(model.facts.event_shape, count)].to(model.device)
-    forth, home = _walks(model.sde, model.denoiser, x0, frames, seed)
-    if model.facts.event_shape != (2,):
-        return _pictures(model.sde, model.denoiser, forth, home, "A trained model")
+def of_model(sde: LinearSDE, denoiser: Denoiser, x0: Tensor, count: int | None, frames: int, seed: int) -> Film:
+    """Events (N, *E) made noisy and brought back by a trained model, beside what it guesses of the data."""
+    shape = tuple(x0.shape[1:])
+    x0 = x0[: _number(shape, count)]
+    forth, home = _walks(sde, denoiser, x0, frames, seed)
+    if shape != (2,):
+        return _pictures(sde, denoiser, forth, home, "A trained model")
     reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forth)
     ones = torch.zeros(len(x0), dtype=torch.int64)
 
     def guess(t: float, x: Tensor) -> Panel:
-        return Cloud(_guess(model.sde, model.denoiser, t, x), ones, reach)
+        return Cloud(_guess(sde, denoiser, t, x), ones, reach)
 
     return _clouds(forth, home, lambda x: ones, reach, guess, "the model's guess of the data")
 

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sde_diffusion.cli.comparison import Comparison, Score, Trial
-from sde_diffusion.cli.counting import Counting
-from sde_diffusion.cli.samplers import Sampler, assembled
 from sde_diffusion.exact import ExactDenoiser, Law, flow_end_point
 from sde_diffusion.metrics import bootstrap, sliced_wasserstein
+from sde_diffusion.report.comparison import Comparison, Score, Trial
+from sde_diffusion.report.counting import Counting
+from sde_diffusion.report.recipe import Recipe
 from sde_diffusion.reversal import Reversal, probability_flow
 from sde_diffusion.sampling import initial_state, sample
 from sde_diffusion.sde import GaussianPrior, LinearSDE
@@ -68,10 +68,10 @@ class LawTrial:
             self.ends = flow_end_point(self.law, self.sde.kernel, start, flow.start, flow.stop, tol=FLOW_TOLERANCE)
         return self.ends
 
-    def trial(self, recipe: Sampler) -> Trial:
+    def trial(self, recipe: Recipe) -> Trial:
         """The sampler's cost and scores."""
         denoiser = Counting(ExactDenoiser(self.law))
-        reversal, solver = assembled(recipe, self.sde, denoiser)
+        reversal, solver = recipe.assembled(self.sde, denoiser)
         start = time.perf_counter()
         x = sample(
             reversal.raw().starting_from(self.prior), solver, (self.count, *self.law.event_shape), self.seed,

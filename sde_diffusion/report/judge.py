@@ -15,7 +15,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sde_diffusion.cli.comparison import Score
 from sde_diffusion.data import DataSource
 from sde_diffusion.metrics import (
     Classifier,
@@ -28,11 +27,15 @@ from sde_diffusion.metrics import (
     sliced_wasserstein,
     train_classifier,
 )
+from sde_diffusion.report.comparison import Score
 
 MOST = 1000
 """The most held-out events that are compared with."""
 
-RESAMPLES = 60
+FLOOR_SETS = 4
+"""The most sets of real training events that the floor is a mean over."""
+
+RESAMPLES = 40
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,6 @@ class Yardstick:
     name: str
     rows: Callable[[Tensor], Tensor]
     distance: Callable[[Tensor, Tensor], float]
-
-    def between(self, x: Tensor, y: Tensor) -> float:
-        """The distance of events x (N, *E) and y (M, *E)."""
-        return self.distance(self.rows(x), self.rows(y))
 
 
 class Judge:
@@ -86,26 +85,32 @@ class Judge:
         return {yardstick.name: self._floor(yardstick) for yardstick in self.yardsticks}
 
     def scores(self, x: Tensor) -> list[Score]:
-        """The distances of samples x (count, *E), with the intervals that resampling x and the held-out events gives.
+        """The distances of samples x (k count, *E), each the mean over k sets of `count`, with their intervals.
 
-        ValueError for another number of samples than `count`, which the floor could not be held against.
+        The intervals come from drawing x and the held-out events again. ValueError for any other number of samples: the
+        floor could not be held against their distance.
         """
-        if len(x) != self.count:
-            raise ValueError(f"the floor is that of {self.count} events, got {len(x)} samples; draw {self.count}")
+        if len(x) == 0 or len(x) % self.count:
+            raise ValueError(f"the floor is that of {self.count} events, got {len(x)} samples; draw a multiple")
         return [self._score(yardstick, x) for yardstick in self.yardsticks]
 
     def _score(self, yardstick: Yardstick, x: Tensor) -> Score:
-        rows = yardstick.rows(x), yardstick.rows(self.held_out)
-        estimate = bootstrap(yardstick.distance, *rows, resamples=RESAMPLES, seed=self.seed)
-        return Score(yardstick.name, estimate.value, estimate.low, estimate.high, self.floor[yardstick.name].value)
+        found = self._distance(yardstick, x)
+        return Score(yardstick.name, found.value, found.low, found.high, self.floor[yardstick.name].value)
 
     def _floor(self, yardstick: Yardstick) -> Estimate:
-        sets = [part for part in self.train.split(self.count) if len(part) == self.count][:4]
-        rows, truth = [yardstick.rows(part) for part in sets], yardstick.rows(self.held_out)
-        one = bootstrap(yardstick.distance, rows[0], truth, resamples=RESAMPLES, seed=self.seed)
-        mean = sum(yardstick.distance(part, truth) for part in rows) / len(rows)
-        shift = mean - one.value
-        return Estimate(mean, one.low + shift, one.high + shift, self.count, self.seed)
+        whole = min(len(self.train) // self.count, FLOOR_SETS) * self.count
+        return self._distance(yardstick, self.train[:whole])
+
+    def _distance(self, yardstick: Yardstick, x: Tensor) -> Estimate:
+        """The mean distance of sets of `count` of the events x to the held-out ones."""
+
+        def mean(rows: Tensor, truth: Tensor) -> float:
+            sets = rows.split(self.count)
+            return sum(yardstick.distance(part, truth) for part in sets) / len(sets)
+
+        rows = yardstick.rows(x), yardstick.rows(self.held_out)
+        return bootstrap(mean, *rows, resamples=RESAMPLES, seed=self.seed)
 
     def shares(self, x: Tensor) -> Tensor | None:
         """The share of each class among samples, as the classifier sees them; None without one."""

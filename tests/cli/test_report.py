@@ -1,0 +1,179 @@
+"""Pages are inert whatever they are told to say, and pictures show what they are given."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sde_diffusion.exact import ExactDenoiser, problems
+from sde_diffusion.report.cost_plot import Line, Panel, cost_plot
+from sde_diffusion.report.film import spread, write_gif
+from sde_diffusion.report.image_grid import image_grid
+from sde_diffusion.report.journey import back, moments, there
+from sde_diffusion.report.page import Grid, Heading, Listing, Paragraph, Picture, write_page
+from sde_diffusion.report.pixels import tiled, to_pixels
+from sde_diffusion.report.style import figure, save
+from sde_diffusion.report.table import Table
+from sde_diffusion.report.training_curve import running_mean
+from sde_diffusion.sde import VE, VP
+
+EVIL = [
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(1)>",
+    '" onload="alert(1)',
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "[x](javascript:alert(1)) ![y](https://evil.example/z.png)",
+    "line\u2028separator</style></title>",
+    "&lt;b&gt; & | `code` *bold* <!-- comment -->",
+    "# heading\n\n<iframe src='https://evil.example'>",
+]
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    return image_grid(torch.zeros(4, 1, 2, 2), tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_a_page_says_evil_words_and_does_nothing(tmp_path, picture, evil):
+    table = Grid(Table((evil, "b"), [(evil, "1"), ("a", evil)]))
+    blocks = [Heading(evil), Paragraph(evil), Listing(evil), table, Picture(picture, evil)]
+    markdown, html = write_page(tmp_path, evil, blocks)
+    read = Reader()
+    read.feed(html.read_text(encoding="utf-8"))
+    ours = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre", "figure", "img", "figcaption"}
+    ours |= {"div", "table", "thead", "tbody", "tr", "th", "td"}
+    assert {tag for tag, _ in read.tags} == ours
+    assert not any(name.startswith("on") or name == "href" for _, attributes in read.tags for name in attributes)
+    sources = [attributes["src"] for _, attributes in read.tags if "src" in attributes]
+    assert len(sources) == 1
+    assert sources[0].startswith("data:image/png;base64,")
+    assert "".join(read.words).count(evil) == 9  # title and h1, h2, p, pre, three cells, the caption
+    quoted = "\n".join(line for line in markdown.read_text(encoding="utf-8").splitlines() if line[:4] != "    ")
+    assert "<script" not in quoted
+    assert "<i" not in quoted
+    assert "](java" not in quoted
+    assert quoted.count("![") == 1
+
+
+def test_the_page_forbids_itself_everything_but_its_own_pictures(tmp_path):
+    _, html = write_page(tmp_path, "t", [])
+    assert "default-src 'none'; img-src data:;" in html.read_text(encoding="utf-8")
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="2 cells"):
+        Table(("a", "b"), [("1",)])
+
+
+def test_pixels_are_the_numbers():
+    x = torch.tensor([-1.0, 0.0, 1.0, 7.0]).reshape(1, 1, 2, 2)
+    assert to_pixels(x)[0, ..., 0].tolist() == [[0, 128], [255, 255]]
+    with pytest.raises(ValueError, match="pictures have shape"):
+        to_pixels(torch.zeros(3, 2))
+
+
+def test_tiles_stand_where_they_should():
+    """Five pictures, each of one grey, in rows of three: every pixel of every tile."""
+    x = torch.linspace(-1, 1, 5).reshape(5, 1, 1, 1).expand(5, 1, 4, 3)
+    canvas = tiled(x, columns=3, zoom=2)
+    assert canvas.shape == (2 * 8 + 2, 3 * 6 + 2 * 2, 3)
+    for index, grey in enumerate((0, 64, 128, 191, 255)):
+        row, column = divmod(index, 3)
+        assert (canvas[row * 10 : row * 10 + 8, column * 8 : column * 8 + 6] == grey).all()
+    assert (canvas[8:10] == 255).all()
+
+
+def test_the_running_mean_is_a_mean():
+    values = np.random.default_rng(0).normal(size=50)
+    expected = [values[max(0, i - 6) : i + 1].mean() for i in range(50)]
+    np.testing.assert_allclose(running_mean(values, 7), expected, rtol=1e-12)
+
+
+def test_a_film_keeps_its_frames_and_its_pace(tmp_path):
+    frames = [np.full((5, 6, 3), grey, dtype=np.uint8) for grey in (0, 100, 200)]
+    with Image.open(write_gif(frames, tmp_path / "x.gif", [0.5, 0.1, 0.2])) as film:
+        shown = []
+        for index in range(film.n_frames):
+            film.seek(index)
+            shown.append((film.convert("RGB").getpixel((2, 2))[0], film.info["duration"]))
+    assert shown == [(0, 500), (100, 100), (200, 200)]
+    with pytest.raises(ValueError, match="at least one frame"):
+        write_gif([], tmp_path / "y.gif")
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(1, 5), (3, 5), (11, 3), (100, 7)])
+def test_stills_are_spread_from_end_to_end(count, wanted):
+    found = spread(count, wanted)
+    assert len(found) == min(count, wanted)
+    assert (found[0], found[-1]) == (0, count - 1)
+    assert len({b - a for a, b in pairwise(found)}) <= 2
+
+
+def test_what_diverges_does_not_flatten_the_others(tmp_path):
+    """The error axis ends at most 1e4 times above the smallest error; a floor belongs to it."""
+    from sde_diffusion.report import cost_plot as module
+
+    lines = [Line("a", [1, 2], [1.0, 0.1]), Line("b", [1, 2], [1e30, 0.2])]
+    low, high = module._range(Panel("t", "y", lines))
+    assert low < 0.1
+    assert 1.0 < high < 1e4
+    assert cost_plot([Panel("t", "y", lines, (0.05, 0.3, "floor"))], tmp_path / "x.png").stat().st_size > 5000
+    assert module._range(Panel("t", "y", lines, (0.05, 0.3, "floor")))[0] < 0.05
+
+
+def test_a_figure_leaves_the_global_settings_alone(tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    with figure(2, 2) as drawing:
+        drawing.subplots().plot([1, 2])
+        save(drawing, tmp_path / "deep" / "x.png")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("sde", [VP(), VE()], ids=["vp", "ve"])
+def test_moments_share_the_noise_evenly(sde):
+    times = moments(sde, 8)
+    share = torch.tensor([sde.sigma(t) / (sde.alpha(t) + sde.sigma(t)) for t in times], dtype=torch.float64)
+    assert (times[0], times[-1]) == (0.0, sde.horizon)
+    torch.testing.assert_close(share.diff(), share.diff().mean().expand(8), rtol=1e-6, atol=1e-9)
+
+
+def test_a_journey_goes_there_and_back():
+    """The forward end has the law at the horizon, the way back ends on the data: moments within 5 standard errors."""
+    law, sde, count = problems.two(), VP(), 2000
+    x0 = law.sample(count, torch.Generator().manual_seed(0))
+    times = moments(sde, 10)
+    forth = list(there(sde, x0, times, seed=0, substeps=20))
+    home = list(back(sde, ExactDenoiser(law), forth[-1][1], times, seed=1, substeps=20))
+    assert [t for t, _ in forth] == times
+    assert [t for t, _ in home] == [*reversed(times[1:]), sde.t_min]
+    end = law.through(sde.kernel(sde.horizon))
+    for x, wanted in ((forth[-1][1], end), (home[-1][1], law)):
+        error = (wanted.variance / count).sqrt()
+        assert ((x.mean(0) - wanted.mean).abs() < 5 * error).all()
+        torch.testing.assert_close(x.var(0), wanted.variance, rtol=0.15, atol=0)
+    moved = (law.classify(home[-1][1]) != law.classify(x0)).double().mean().item()
+    assert abs(moved - 2 * 0.3 * 0.7) < 5 * (0.42 * 0.58 / count) ** 0.5  # the destination forgets the origin

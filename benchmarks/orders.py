@@ -1,6 +1,6 @@
 """Declared and observed orders of every method, as a table: writes docs/orders.md.
 
-    python -m benchmarks.orders
+python -m benchmarks.orders
 """
 
 from __future__ import annotations

@@ -70,7 +70,12 @@ def table(found: dict[str, Any]) -> str:
     cells = found["cells"]
     lines = ["# Work-precision: distance to the exact flow end point", "", *summary(cells), ""]
     for key, cell in cells.items():
-        lines += [f"## {key.replace(' | ', ', ')}: {cell['metric']}, {cell['points']} points, seed {cell['seed']}", "", *rows(cell), ""]
+        lines += [
+            f"## {key.replace(' | ', ', ')}: {cell['metric']}, {cell['points']} points, seed {cell['seed']}",
+            "",
+            *rows(cell),
+            "",
+        ]
     lines += [f"Versions: {', '.join(f'{k} {v}' for k, v in found['versions'].items() if v)}.", ""]
     return "\n".join(lines)
 
@@ -136,7 +141,13 @@ def panel(axis: Any, key: str, cell: dict[str, Any]) -> None:
     for (label, name), color in zip(POPULAR.items(), ("tab:green", "tab:orange"), strict=True):
         _curve(axis, errors.get(name, {}), budgets, color=color, marker=".", lw=1, label=label)
     _curve(axis, errors[OURS], budgets, color="tab:red", marker="s", ms=4, label="our default rule")
-    axis.set(xscale="log", yscale="log", title=key.replace(" | ", ", "), xlabel="denoiser calls", ylabel=cell["metric"].replace("_", " "))
+    axis.set(
+        xscale="log",
+        yscale="log",
+        title=key.replace(" | ", ", "),
+        xlabel="denoiser calls",
+        ylabel=cell["metric"].replace("_", " "),
+    )
     low = min(min(filter(None, errors[OURS].values()), default=1), min(filter(None, envelope.values()), default=1))
     axis.set_ylim(low / 2, 3)
     axis.set_xticks([5, 10, 20, 50, 100], ["5", "10", "20", "50", "100"])

@@ -44,9 +44,7 @@ class Shape:
     weight: float
 
 
-def default_solver(
-    sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: float = 1.0
-) -> tuple[Reversal, FixedGrid]:
+def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: float = 1.0) -> tuple[Reversal, FixedGrid]:
     """(reversal, solver) of the probability flow that costs exactly `nfe` denoiser calls; hand both to `sample`.
 
     Args:

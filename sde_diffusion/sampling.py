@@ -81,9 +81,7 @@ def sample_chunks(
 
 
 @torch.no_grad()
-def _solve(
-    reversal: Reversal, solver: Solver, spec: PathSpec, noise: Callable[[PathSpec], WienerPath]
-) -> Tensor:
+def _solve(reversal: Reversal, solver: Solver, spec: PathSpec, noise: Callable[[PathSpec], WienerPath]) -> Tensor:
     path = noise(spec) if reversal.equation.stochastic else None
     y = reversal.encode(initial_state(reversal, spec), reversal.start)
     y = solver(reversal.equation, y, reversal.start, reversal.stop, path)

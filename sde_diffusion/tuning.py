@@ -122,7 +122,14 @@ def _problem(denoiser, sde, nfe, event_shape, settings, deviation, dtype, device
     y, end = sets[1]
     with torch.no_grad():
         untuned = _distance(form.decode(solver(form.equation, y, form.start, form.stop), form.stop), end)
-    return _Problem(form, weight, solver.spacing(form.start, form.stop, nfe), *sets, untuned.square().mean().sqrt().item())
+    return _Problem(
+        form,
+        weight,
+        solver.spacing(form.start, form.stop, nfe),
+        sets[0],
+        sets[1],
+        untuned.square().mean().sqrt().item(),
+    )
 
 
 def _fine(sde, denoiser, calls: int, deviation: float) -> Callable[[Tensor], Tensor]:

@@ -100,9 +100,10 @@ class FixedGrid(Solver):
         self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
     ) -> Tensor:
         """The last state of `trajectory`."""
-        for _, x in self.trajectory(equation, x, start, stop, noise):  # noqa: B007
+        end = x
+        for _, end in self.trajectory(equation, x, start, stop, noise):  # noqa: B007
             pass
-        return x
+        return end
 
     def trajectory(
         self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None

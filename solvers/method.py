@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -45,7 +45,7 @@ class Method(ABC):
     """
 
     orders: Mapping[type[Equation], Order]
-    evaluations: ClassVar[int] = 1
+    evaluations: int = 1
 
     def __repr__(self) -> str:
         """The class and what it was given."""

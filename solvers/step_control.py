@@ -64,10 +64,10 @@ class Tolerance:
     atol: float
 
     def __post_init__(self) -> None:
-        if not (0 <= self.rtol < 1 and 0 <= self.atol < math.inf and self.rtol + self.atol > 0):
+        if not (0 <= self.rtol <= 0.1 and 0 <= self.atol < math.inf and self.rtol + self.atol > 0):
             raise ValueError(
-                f"tolerances need 0 <= rtol < 1 and atol >= 0, not both 0, got rtol={self.rtol}, atol={self.atol}; "
-                "begin with 1e-3 for both"
+                f"tolerances need 0 <= rtol <= 0.1 and atol >= 0, not both 0, got rtol={self.rtol}, atol={self.atol}; "
+                "begin with 1e-3 for both: beyond a tenth of the state an estimate says nothing of the error"
             )
 
     def at(self, size: Tensor) -> Tensor:

@@ -140,6 +140,11 @@ class Road:
         """The way to go, > 0."""
         return abs(self.stop - self.start)
 
+    @property
+    def shortest(self) -> float:
+        """The shortest step that float64 times still tell from no step."""
+        return 1e-14 * max(abs(self.start), abs(self.stop))
+
     def target(self, pair: Pair, t: Tensor, step: Tensor) -> Tensor:
         """Where steps from t end, (B,): the rest of the way is divided evenly where it holds but a few."""
         rest = (self.stop - t).abs()
@@ -187,9 +192,10 @@ def _depart(pair: Pair, x: Tensor, road: Road) -> Walkers:
 def _stride(pair: Pair, walkers: Walkers, road: Road) -> Walkers:
     """One attempt of every sample."""
     s = road.target(pair, walkers.t, walkers.step)
-    if (s == walkers.t).any():
-        where = _whereabouts(walkers, int((s == walkers.t).nonzero()[0]))
-        raise ArithmeticError(f"{where} and the next step cannot be resolved: {pair.resolution}")
+    stuck = ((s - walkers.t).abs() < road.shortest) & (s != road.stop)
+    if stuck.any():
+        where = _whereabouts(walkers, int(stuck.nonzero()[0]))
+        raise ArithmeticError(f"{where}, too short to be resolved: {pair.resolution}")
     attempt = pair.attempt(walkers.x, walkers.t, s, walkers.first)
     error = root_mean_square(attempt.error)
     quotient = road.tolerance.quotient(error, root_mean_square(walkers.x), root_mean_square(attempt.x))

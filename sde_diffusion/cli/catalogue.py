@@ -1,7 +1,8 @@
 """What there is to choose from, found by walking the packages: classes by their base, functions by what they take.
 
 A weighting is whatever takes (sde, t), a distribution of times whatever takes (sde, u), an objective whatever takes
-(denoiser, sde, x0, ...), a reversal a function that returns a `Reversal`: a new file is found without being listed.
+(denoiser, sde, x0, ...), a reversal a function that returns a `Reversal`: a new file is found without being listed. The
+packages are walked once, when something in them is first asked for.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from sde_diffusion.discovery import implementations, name_of
 
-Choices = dict[str, Callable[..., Any]]
+Choices = Mapping[str, Callable[..., Any]]
 
 
+@cache
 def processes() -> Choices:
     """The linear processes, which have the closed-form kernels that training and the samplers need."""
     from sde_diffusion.sde import LinearSDE
@@ -25,6 +28,7 @@ def processes() -> Choices:
     return dict(implementations("sde_diffusion.sde", LinearSDE))
 
 
+@cache
 def parameterizations() -> Choices:
     """What a network's output may mean."""
     from sde_diffusion.parameterization import Parameterization
@@ -32,6 +36,7 @@ def parameterizations() -> Choices:
     return dict(implementations("sde_diffusion.parameterization", Parameterization))
 
 
+@cache
 def networks() -> Choices:
     """The backbones."""
     from sde_diffusion.networks import Backbone
@@ -39,6 +44,7 @@ def networks() -> Choices:
     return dict(implementations("sde_diffusion.networks", Backbone))
 
 
+@cache
 def data_sets() -> Choices:
     """The data sources."""
     from sde_diffusion.data import DataSource
@@ -46,6 +52,7 @@ def data_sets() -> Choices:
     return dict(implementations("sde_diffusion.data", DataSource))
 
 
+@cache
 def methods() -> Choices:
     """The solvers' methods that can be built from a name and plain arguments."""
     from solvers import Method
@@ -54,6 +61,7 @@ def methods() -> Choices:
     return {name: cls for name, cls in known.items() if is_plain(cls, {"Method"})}
 
 
+@cache
 def reversals() -> Choices:
     """The functions that turn a process and a denoiser into a `Reversal`."""
     found = {
@@ -63,6 +71,7 @@ def reversals() -> Choices:
     return {name: f for name, f in sorted(found.items()) if is_plain(f, given)}
 
 
+@cache
 def spacings() -> Choices:
     """The functions of `reversal` that lay out a grid for a process and a clock."""
     found = {
@@ -71,21 +80,25 @@ def spacings() -> Choices:
     return {name: f for name, f in sorted(found.items()) if _needs(f) == ["sde"] and "clock" in f.__annotations__}
 
 
+@cache
 def objectives() -> Choices:
     """The losses."""
     return dict(_taking("sde_diffusion.objectives", ("denoiser", "sde", "x0")))
 
 
+@cache
 def weightings() -> Choices:
     """The weights of a loss as a function of time."""
     return dict(_taking("sde_diffusion.objectives", ("sde", "t"), whole=True))
 
 
+@cache
 def time_distributions() -> Choices:
     """Where the times of a loss are drawn."""
     return dict(_taking("sde_diffusion.objectives", ("sde", "u"), whole=True))
 
 
+@cache
 def laws() -> Choices:
     """The exactly known laws: the functions of `exact.problems` that can be called without arguments."""
     from sde_diffusion.exact import problems

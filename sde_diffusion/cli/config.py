@@ -35,7 +35,7 @@ class RunConfig:
     network: Part | str = field(default_factory=partial(part, "mlp"))
     data: Part | str = field(default_factory=partial(part, "digits"))
     objective: Part | str = field(default_factory=_objective)
-    training: TrainSettings = field(default_factory=partial(TrainSettings, steps=5000, learning_rate=2e-3))
+    training: TrainSettings = field(default_factory=partial(TrainSettings, steps=6000, learning_rate=2e-3))
 
     def __post_init__(self) -> None:
         for name in NAMES:

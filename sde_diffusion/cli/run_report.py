@@ -6,14 +6,16 @@ Imported only when a report is written.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.cli.evaluation import SETS, Evaluation, worst_ratio
 from sde_diffusion.cli.model import Model
-from sde_diffusion.metrics import total_variation
+from sde_diffusion.metrics import Estimate, total_variation
 from sde_diffusion.report.class_shares import class_shares
 from sde_diffusion.report.clouds import clouds
+from sde_diffusion.report.comparison import Score, times
 from sde_diffusion.report.cost_plot import cost_plot
 from sde_diffusion.report.gallery import gallery
 from sde_diffusion.report.judge import Copying
@@ -72,18 +74,17 @@ def metrics_table(found: Evaluation) -> Table:
     names = list(found.judge.floor)
     heads = ["sampler", "steps", "NFE", "seconds", *(head for name in names for head in (f"{name} [95%]", "ratio"))]
     rows = [[*trial.cost(), *(cell for score in trial.scores for cell in _interval(score))] for trial in found.trials]
-    title = f"{SETS} sets of {found.judge.count} samples each"
     real = [cell for estimate in found.judge.floor.values() for cell in (_spread(estimate), "1.00")]
     return Table(
         heads, [*rows, ["real training data", "-", "-", "-", *real]], f"{SETS} sets of {found.judge.count} samples each"
     )
 
 
-def _interval(score) -> tuple[str, str]:
-    return _spread(score), f"{score.ratio:.2f}"
+def _interval(score: Score) -> tuple[str, str]:
+    return _spread(score), times(score.ratio or math.nan)
 
 
-def _spread(estimate) -> str:
+def _spread(estimate: Score | Estimate) -> str:
     return f"{estimate.value:.3g} [{max(estimate.low, 0.0):.3g}, {estimate.high:.3g}]"
 
 

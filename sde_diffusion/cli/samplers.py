@@ -11,8 +11,7 @@ equation's own clock; `time` (equal steps) and `power(rho=2)` in the process's t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def spacings() -> list[str]:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A recipe; `label` is how people call it."""
+    """A recipe; `label` is its name, or its parts without the number of steps."""
 
     label: str
     reversal: Part
@@ -97,7 +96,18 @@ def sampler(text: str) -> Sampler:
         else:
             catalogue.choose("method", named["name"])
             method = named
-    return Sampler(text if text in NAMED else first, reversal, method, steps, spacing)
+    parts = [written(part) for part in (reversal, method, spacing) if part is not None]
+    return Sampler(text if text in NAMED else "/".join(parts), reversal, method, steps, spacing)
+
+
+def samplers(texts: Sequence[str]) -> list[Sampler]:
+    """The samplers of several texts; ValueError when there are none, or two differ in nothing but their steps."""
+    found = [sampler(text) for text in texts]
+    labels = [recipe.label for recipe in found]
+    repeated = [label for label in labels if labels.count(label) > 1]
+    if repeated or not found:
+        raise ValueError(f"samplers are named once each, and at least one, got {repeated or 'none'}; correct the list")
+    return found
 
 
 def _steps(word: str) -> int:
@@ -124,9 +134,10 @@ def _all_fitting(reversal: Reversal) -> list[str]:
 
 def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Spacing:
     """The spacing in the reversal's clock."""
+    from sde_diffusion.reversal.sigma_form import sigma_clock
     from solvers import power, through, uniform
 
-    named, clock = named or part("uniform"), reversal.clock
+    named, clock, level = named or part("uniform"), reversal.clock, sigma_clock(sde)
     rho = _exponent(named)
     if named["name"] in (published := catalogue.spacings()):
         return published[named["name"]](sde, clock)
@@ -134,14 +145,9 @@ def _spacing(named: Part | None, sde: LinearSDE, reversal: Reversal) -> Spacing:
         "uniform": uniform,
         "time": clock.spacing(uniform),
         "power": clock.spacing(power(rho)),
-        "level": clock.spacing(through(*_level(sde), power(rho))),
+        "level": clock.spacing(through(level.read, level.time, power(rho))),
     }
     return own[named["name"]]
-
-
-def _level(sde: LinearSDE) -> tuple[Callable[[float], float], Callable[[float], float]]:
-    """The noise level sigma/alpha of a time, and the time of a level."""
-    return lambda t: float(sde.sigma(t) / sde.alpha(t)), lambda kappa: float(sde.time(-2 * math.log(kappa)))
 
 
 def _exponent(named: Part) -> float:

@@ -112,9 +112,7 @@ class _Resize(nn.Module):
         return self.change(x)
 
 
-def _descent(
-    widths: list[int], blocks: int, attention: Sequence[int], vector: int
-) -> tuple[nn.ModuleList, list[int]]:
+def _descent(widths: list[int], blocks: int, attention: Sequence[int], vector: int) -> tuple[nn.ModuleList, list[int]]:
     """The parts of the way down, and the number of channels that `enter` and each part hand across."""
     parts, kept = nn.ModuleList(), [widths[0]]
     for level, width in enumerate(widths):
@@ -127,9 +125,7 @@ def _descent(
     return parts, kept
 
 
-def _ascent(
-    widths: list[int], kept: list[int], blocks: int, attention: Sequence[int], vector: int
-) -> nn.ModuleList:
+def _ascent(widths: list[int], kept: list[int], blocks: int, attention: Sequence[int], vector: int) -> nn.ModuleList:
     """The parts of the way up: one stage for each picture handed across, a doubling between levels."""
     parts, kept, channels = nn.ModuleList(), list(kept), widths[-1]
     for level, width in reversed(list(enumerate(widths))):

@@ -137,4 +137,9 @@ def _cells(score: Score | None, width: int) -> list[str]:
     if score is None:
         return ["-"] * width
     text = f"{score.value:.3g} ± {(score.high - score.low) / 2:.1g}"
-    return [text] if width == 1 else [text, "-" if score.ratio is None else f"{score.ratio:.2f}"]
+    return [text] if width == 1 else [text, "-" if score.ratio is None else times(score.ratio)]
+
+
+def times(ratio: float) -> str:
+    """A ratio as text: two decimals, or three digits of a large one."""
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:.3g}"

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from sde_diffusion.report.style import colour, figure, marker, save
 
-REACH = 1e4
-"""How many times the smallest error the largest one drawn is: what diverges leaves the axes."""
+REACH = 100
+"""How many times the median error the largest one drawn is: what diverges leaves the axes."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def _range(panel: Panel) -> tuple[float, float]:
     """The ends of the error axis: all errors and the floor, but no sampler that diverges may flatten the others."""
     errors = [error for line in panel.lines for error in line.error if 0 < error < math.inf]
     errors += [end for end in (panel.floor or ())[:2] if isinstance(end, float) and end > 0]
-    low = min(errors, default=1.0)
-    return low / 1.6, min(max(errors, default=1.0), REACH * low) * 1.6
+    errors = errors or [1.0]
+    return min(errors) / 1.6, min(max(errors), REACH * median(errors)) * 1.6
 
 
 def _ticks(axis, costs: Sequence[float]) -> None:

@@ -43,9 +43,7 @@ def ddim(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
     """Equation (3), with 0 <= eta <= 1."""
     if not 0 <= eta <= 1:
         raise ValueError(f"DDIM takes eta in [0, 1], got {eta}; for more noise take data_form(sde, denoiser, eta)")
-    chain = MarkovChain(
-        _mean(sde, denoiser, eta), lambda t, s: eta * sde.sigma(s) * sqrt(_forgotten(sde, t, s))
-    )
+    chain = MarkovChain(_mean(sde, denoiser, eta), lambda t, s: eta * sde.sigma(s) * sqrt(_forgotten(sde, t, s)))
     return on_sde_time(sde, chain, denoise_at(sde, denoiser))
 
 

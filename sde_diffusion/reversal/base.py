@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -30,8 +31,8 @@ def keep(x: Tensor, reading: float) -> Tensor:
 class Clock:
     """A monotone reading of the SDE's time: `read` takes t to the reading, `time` takes it back."""
 
-    read: Callable[[float], float]
-    time: Callable[[float], float]
+    read: Callable[[float], Any]
+    time: Callable[[float], Any]
 
     def spacing(self, in_time: Spacing) -> Spacing:
         """A grid laid out in the SDE's time t, as a grid of this clock."""
@@ -114,4 +115,4 @@ def change_of_variables(
 
 def end_of(sde, model: Model) -> Callable[[Tensor, float], Tensor]:
     """How sampling ends: with the denoised mean where the process has kernels, with x itself where it has none."""
-    return denoise_at(sde, model) if isinstance(sde, LinearSDE) else keep
+    return denoise_at(sde, cast(Denoiser, model)) if isinstance(sde, LinearSDE) else keep

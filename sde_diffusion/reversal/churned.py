@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.elementary import sqrt
@@ -15,13 +16,13 @@ from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.sigma_form import sigma_form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementwise import Coefficient
-from solvers.equations import RenoisedODE
+from solvers.equations import ODE, RenoisedODE
 
 
 def churned(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """dy/dkappa = eps_hat on y = x/alpha; from kappa up to kappa' the noise to add has variance kappa'^2 - kappa^2."""
     form = sigma_form(sde, denoiser)
-    return replace(form, equation=RenoisedODE(form.equation.drift, _spread))
+    return replace(form, equation=RenoisedODE(cast(ODE, form.equation).drift, _spread))
 
 
 def _spread(kappa: Coefficient, up: Coefficient) -> Coefficient:

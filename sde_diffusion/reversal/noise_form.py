@@ -24,6 +24,7 @@ from solvers.equations import SemilinearODE
 
 def noise_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """The probability flow as a semilinear ODE of y = x/sigma."""
+
     def forcing(y: Tensor, reading: Coefficient) -> Tensor:
         kernel = Kernel(exp(-reading), 1.0)
         return kernel.noise(y, denoiser(y, kernel))

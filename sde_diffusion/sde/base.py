@@ -138,9 +138,7 @@ class LinearSDE(SDE):
         self._check_pair(t, s)
         return Kernel(self.alpha(t) / self.alpha(s), self.sigma(t) * sqrt(self._forgotten(t, s)))
 
-    def posterior(
-        self, x_t: Tensor, x0: Tensor, t: Coefficient, s: Coefficient
-    ) -> tuple[Tensor, Coefficient]:
+    def posterior(self, x_t: Tensor, x0: Tensor, t: Coefficient, s: Coefficient) -> tuple[Tensor, Coefficient]:
         """(mean, std) of x_s | x_t, x_0 for s < t, equation (4): mean (B, *E), std of t's kind."""
         self._check_pair(t, s)
         forgotten, sigma_s = self._forgotten(t, s), self.sigma(s)

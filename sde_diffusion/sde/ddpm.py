@@ -59,9 +59,11 @@ class DDPM(LinearSDE):
         """
         times = [sde.horizon * i / steps for i in range(steps + 1)]
         if any(abs(sde.alpha(t) ** 2 + sde.sigma(t) ** 2 - 1) > 1e-9 for t in times):
-            raise ValueError(f"{type(sde).__name__} does not preserve variance; a DDPM chain needs alpha^2 + sigma^2 = 1")
+            raise ValueError(
+                f"{type(sde).__name__} does not preserve variance; a DDPM chain needs alpha^2 + sigma^2 = 1"
+            )
         ratios = [(sde.alpha(t) / sde.alpha(s)) ** 2 for s, t in zip(times, times[1:], strict=False)]
-        return cls(tuple(1 - r for r in ratios), horizon=sde.horizon)
+        return cls(tuple(float(1 - r) for r in ratios), horizon=sde.horizon)
 
     @property
     def steps(self) -> int:
@@ -100,7 +102,7 @@ class DDPM(LinearSDE):
         if not isinstance(t, Tensor):
             i = min(max(math.ceil(u) - 1, 0), self.steps - 1)
             return i, u - i, self._integral
-        i = (u.detach().ceil().long() - 1).clamp(0, self.steps - 1)
+        i = (torch.as_tensor(u).detach().ceil().long() - 1).clamp(0, self.steps - 1)
         return i, u - i, torch.tensor(self._integral, dtype=torch.float64, device=t.device)
 
     def beta(self, t: Coefficient) -> Coefficient:

@@ -25,7 +25,9 @@ class EDM(LinearSDE):
     def __post_init__(self):
         """Raises ValueError unless 0 < t_min < horizon."""
         if not 0 < self.t_min < self.horizon:
-            raise ValueError(f"EDM needs 0 < t_min < horizon, got {self.t_min:g} and {self.horizon:g}; correct the order")
+            raise ValueError(
+                f"EDM needs 0 < t_min < horizon, got {self.t_min:g} and {self.horizon:g}; correct the order"
+            )
 
     def f(self, t: Coefficient) -> Coefficient:
         """Zero."""

@@ -79,7 +79,9 @@ class Torchdiffeq(Solver):
         check_path(equation, noise)
         check_state(x)
         if not (math.isfinite(start) and math.isfinite(stop)):
-            raise ValueError(f"torchdiffeq integrates between finite times, got {start} and {stop}; stop at a finite one")
+            raise ValueError(
+                f"torchdiffeq integrates between finite times, got {start} and {stop}; stop at a finite one"
+            )
         odeint = _engine().odeint
         if start == stop or not x.numel():
             return Solution(x, 0)
@@ -103,7 +105,7 @@ class _Counted:
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         self.calls += 1
-        return self.equation.drift(x, float(t))
+        return self.equation.drift(x, t.detach().item())
 
 
 def _engine() -> Any:

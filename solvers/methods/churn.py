@@ -29,7 +29,7 @@ class Churn(Method):
             raise ValueError(f"the churn must be at least 0, got {amount}; 0 is the flow itself")
         self.amount, self.inner = amount, Heun() if inner is None else inner
         self.orders = {RenoisedODE: Order(strong=None, weak=self.inner.orders[ODE].weak)}
-        self.evaluations = self.inner.evaluations  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.evaluations = self.inner.evaluations
 
     def init(self, equation, x, grid):
         """gamma of this grid."""

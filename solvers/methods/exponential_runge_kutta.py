@@ -45,7 +45,7 @@ class ExponentialRungeKutta(OneStep):
             raise ValueError(f"exponential Runge-Kutta has orders 1, 2 and 3, got {order}; choose 2 or 3")
         self.order = order
         self.orders = {SemilinearODE: Order.of(order)}
-        self.evaluations = order  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.evaluations = order
 
     def onward(self, equation, x, t, s, first):
         """All stages but the first. A last step to infinity goes by the first field alone."""

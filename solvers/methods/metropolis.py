@@ -40,7 +40,8 @@ class Metropolis(Method):
 
     def step(self, equation, x, t, s, path, state):
         """Propose, and keep what is accepted; a proposal without a density is not."""
-        h = abs(s - t)
+        assert path is not None
+        h = float(abs(s - t))
         proposal, log_ratio = self.propose(equation, x, h, noise(path, t, s) / h**0.5)
         first = noise(path.channel(1), t, s).flatten(1)[:, 0] / h**0.5
         accept = torch.log(torch.special.ndtr(first)) < log_ratio
@@ -64,7 +65,7 @@ class Hamiltonian(Metropolis):
         if leaps < 1:
             raise ValueError(f"Hamiltonian Monte Carlo takes at least one leap, got {leaps}; choose about 10")
         self.leaps = leaps
-        self.evaluations = leaps + 1  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.evaluations = leaps + 1
 
     def propose(self, equation, x, h, z):
         """The leapfrog scheme preserves volume and is reversible: the ratio is that of the energies."""

@@ -41,6 +41,7 @@ class PredictorCorrector(Method):
     def step(self, equation, x, t, s, path, state):
         """The predictor's evaluations and one a correction."""
         size = 2 * (self.snr * equation.scale(s)) ** 2
+        assert path is not None
         own = path if equation.transport.stochastic else None
         x, state = self.predictor.step(equation.transport, x, t, s, own, state)
         for k in range(self.corrections):

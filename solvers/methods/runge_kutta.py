@@ -35,7 +35,7 @@ class RungeKutta(OneStep):
         """Declare the tableau's order."""
         self.tableau = tableau
         self.orders: Mapping[type[Equation], Order] = {ODE: Order.of(tableau.order)}
-        self.evaluations = len(tableau.b)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.evaluations = len(tableau.b)
 
     def onward(self, equation, x, t, s, first):
         """All stages but the first."""
@@ -52,7 +52,7 @@ class EmbeddedRungeKutta(RungeKutta, Embedded):
         """The weights of the error are b - b*, with b* the other method's."""
         super().__init__(tableau)
         self.error, self.estimate = error, tableau.order
-        self.evaluations = len(tableau.b) - 1  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.evaluations = len(tableau.b) - 1
 
     def onward(self, equation, x, t, s, first):
         """The result needs no stage of weight zero."""

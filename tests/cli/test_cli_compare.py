@@ -37,7 +37,7 @@ def written(tmp_path_factory) -> dict:
     wanted = ["--samplers", "[data_form/exponential_euler, ancestral/ancestral/9/uniform]", "--budgets", "[8]"]
     assert main(["compare", "--law", "two", *wanted, "--count", "300", "--output", str(folder)]) == 0
     assert (folder / "comparison.png").stat().st_size > 10_000
-    assert "| data_form | 8 | 8 |" in (folder / "comparison.md").read_text()
+    assert "| data_form/exponential_euler | 8 | 8 |" in (folder / "comparison.md").read_text()
     return json.loads((folder / "comparison.json").read_text())
 
 

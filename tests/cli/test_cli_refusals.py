@@ -85,6 +85,7 @@ OUT_OF_RANGE = [
     ["animate", "--law", "mixture64"],
     ["demo", "--samplers", "[]"],
     ["demo", "--samplers", "[ancestral, ancestral]"],
+    ["compare", "--law", "two", "--samplers", "[ddim/3, ddim/4]"],
 ]
 
 

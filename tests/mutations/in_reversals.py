@@ -119,7 +119,7 @@ REVERSALS = [
     Fault(
         "noise-on-the-last-step",
         "sde_diffusion/reversal/base.py",
-        "return denoise_at(sde, model) if isinstance(sde, LinearSDE) else keep",
+        "return denoise_at(sde, cast(Denoiser, model)) if isinstance(sde, LinearSDE) else keep",
         "return keep",
         "Samplers end on x and not on its mean: the noise of t_min stays in the picture.",
         LANDING,

@@ -47,7 +47,7 @@ def test_flow_map(make, sde, method):
     n = {1: 200, 2: 100, 3: 100, 4: 120, 5: 120}[round(order)]
     errors = [flow_error(reversal, sde, method, steps) for steps in (n, 2 * n)]
     assert errors[1] < {1: 0.05, 2: 5e-3}.get(round(order), 5e-4)
-    assert errors[1] < 1e-7 or observed_order(errors) > order - 0.25
+    assert errors[1] < 1e-7 or observed_order(errors) > order - 0.35
 
 
 @pytest.mark.parametrize("sde", PROCESSES, ids=lambda s: type(s).__name__)

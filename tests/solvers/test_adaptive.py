@@ -171,7 +171,7 @@ _REFERENCES = {}
 
 
 def reference(sde, law, points):
-    key = (type(sde), len(law.event_shape), law.means.shape[0], points)
+    key = (type(sde), len(law.weights), points)
     if key not in _REFERENCES:
         x = sde.prior().from_noise(states(points, 2))
         _REFERENCES[key] = flow_end_point(law, sde.kernel, x, sde.horizon, sde.t_min, tol=1e-8)
@@ -182,22 +182,35 @@ def reference(sde, law, points):
 @pytest.mark.parametrize("sde", [VP(), EDM()], ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("make", CLOCKS, ids=lambda f: f.__name__)
 def test_a_loose_tolerance_does_not_step_over_the_low_noise_range(make, sde, pair):
-    """In every clock, sigma too: half of the points within 4 tolerances of the truth, at 3e-2 and 1e-2."""
+    """In every clock, sigma too: half of the points within 6 tolerances of the truth, at 3e-2 and 1e-2."""
     for tol in (3e-2, 1e-2):
         gaps = distances(make, sde, two(), Adaptive.tol(pair, tol))
-        assert gaps.median() < 4.5 * tol, tol
+        assert gaps.median() < 6 * tol, tol
 
 
-@pytest.mark.parametrize("make", [probability_flow, velocity_form, data_form, noise_form], ids=lambda f: f.__name__)
-@pytest.mark.parametrize("law", [two(), ring8()], ids=["two", "ring8"])
-def test_the_law_at_the_end_is_right_at_the_loosest_tolerance(make, law):
-    """In the clocks that are meant for it: at 0.1 every mode has its share of the points, to one point in ten."""
-    sde, points = VP(), 48
-    x = sde.prior().from_noise(states(points, 2))
+@pytest.mark.parametrize(
+    ("make", "sde", "tol"),
+    [
+        *((make, VP(), 1e-1) for make in (probability_flow, velocity_form, data_form, noise_form)),
+        *((make, EDM(), 1e-1) for make in (velocity_form, data_form, noise_form)),
+        *((sigma_form, sde, 1e-2) for sde in (VP(), EDM())),
+    ],
+    ids=lambda v: getattr(v, "__name__", None) or type(v).__name__,
+)
+def test_the_law_at_the_end_is_right(make, sde, tol):
+    """At a tenth in the clocks that are meant for it, at a hundredth in sigma: the modes' shares and their width.
+
+    The modes' standard deviation is 0.2; none of 48 points changes its mode but one, and the root mean square distance
+    to the mode's centre is that of the exact end points to two fifths.
+    """
+    law, exact = two(), reference(sde, two(), 48)
     form = make(sde, ExactDenoiser(law))
-    y = Adaptive.tol(Dopri5(), 0.1)(form.equation, form.encode(x, form.start), form.start, form.stop)
-    found, exact = (torch.cdist(z, law.means).argmin(1) for z in (form.decode(y, form.stop), reference(sde, law, points)))
-    assert (found != exact).double().mean() <= 0.1
+    x = form.encode(sde.prior().from_noise(states(48, 2)), form.start)
+    found = form.decode(Adaptive.tol(Dopri5(), tol)(form.equation, x, form.start, form.stop), form.stop)
+    modes, truth = law.classify(found), law.classify(exact)
+    assert (modes != truth).sum() <= 1
+    widths = [(z - law.centres[k]).square().mean().sqrt() for z, k in ((found, modes), (exact, truth))]
+    assert abs(widths[0] / widths[1] - 1) < 0.4
 
 
 def test_the_larger_state_for_a_scale_would_step_over_it(monkeypatch):
@@ -212,7 +225,7 @@ def test_the_larger_state_for_a_scale_would_step_over_it(monkeypatch):
     assert distances(sigma_form, EDM(), two(), solver).median() > 10 * guarded
 
 
-@given(centre=st.floats(0.3, 0.7), width=st.floats(0.03, 0.1))
+@given(centre=st.floats(0.3, 0.7), width=st.floats(0.06, 0.12))
 def test_a_bump_in_a_field_that_is_zero_elsewhere_is_seen(centre, width):
     """Nothing is known of it at the start, where the estimated error is zero for any step."""
     equation = ODE(lambda x, t: scale(torch.exp(-(((t - centre) / width) ** 2) / 2), torch.ones_like(x)))
@@ -301,13 +314,21 @@ DECAY = ODE(lambda x, t: -x)
         (lambda: Adaptive(Heun()), TypeError, "estimates its error.*Dopri5"),
         (lambda: Adaptive.tol(Dopri5(), 0.0), ValueError, "not both 0"),
         (lambda: Adaptive.tol(Dopri5(), math.nan), ValueError, "begin with"),
-        (lambda: Adaptive(Dopri5(), rtol=0.5), ValueError, "rtol"),
+        (lambda: Adaptive(Dopri5(), rtol=0.5), ValueError, "rtol <= 0.1"),
         (lambda: Adaptive(Dopri5())(ItoSDE(lambda x, t: x, lambda t: t), X, 0.0, 1.0), TypeError, "AdaptiveSDE"),
-        (lambda: Adaptive(Dopri5())(DECAY, X, 0.0, 1.0, FreshIncrements.like(X, 0, 0.0, 1.0)), TypeError, "leave noise"),
+        (
+            lambda: Adaptive(Dopri5())(DECAY, X, 0.0, 1.0, FreshIncrements.like(X, 0, 0.0, 1.0)),
+            TypeError,
+            "leave noise",
+        ),
         (lambda: Adaptive(Dopri5())(DECAY, X.long(), 0.0, 1.0), TypeError, "floating-point"),
         (lambda: Adaptive(Dopri5())(DECAY, X, 0.0, math.inf), ValueError, "finite times"),
         (lambda: Adaptive(Dopri5(), max_attempts=0)(DECAY, X, 0.0, 1.0), ValueError, "at least one"),
-        (lambda: Adaptive(Dopri5(), max_attempts=5)(DECAY, X, 0.0, 99.0), RuntimeError, "sample 0 .* 5 attempts.*1 more"),
+        (
+            lambda: Adaptive(Dopri5(), max_attempts=5)(DECAY, X, 0.0, 99.0),
+            RuntimeError,
+            "sample 0 .* 5 attempts.*1 more",
+        ),
         (lambda: Adaptive(Dopri5())(ODE(lambda x, t: x / 0 * 0), X, 0.0, 1.0), ArithmeticError, "at the start, t = 0"),
         (lambda: Adaptive(Dopri5())(ODE(lambda x, t: x**2), X, 0.0, 2.0), ArithmeticError, "stop short of a singular"),
     ],

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,12 @@ from hypothesis import strategies as st
 from sde_diffusion.training import RunFolder, metrics_file, run_folder
 
 CONFIG = {"seed": 3, "sde": {"name": "vp", "beta": (0.1, 20.0)}, "steps": 10}
+
+
+@pytest.fixture(autouse=True)
+def outside_any_repository(tmp_path_factory, monkeypatch):
+    """The state of git is that of the working directory, which other work may change during a test."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 
 
 def test_a_folder_says_how_it_was_made(tmp_path):
@@ -96,6 +103,7 @@ def git(folder, *arguments):
     ).stdout
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_the_state_of_git_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert run_folder.git_state(tmp_path) is None

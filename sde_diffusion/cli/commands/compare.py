@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.parts import NAMES, Part, checked, parsed, part, written
 from sde_diffusion.cli.places import folder_of, new_folder, run_folder
+from sde_diffusion.cli.samplers import NAMED, Sampler, samplers
 
 if TYPE_CHECKING:
-    from sde_diffusion.cli.samplers import Sampler
     from sde_diffusion.report.comparison import Comparison
 
 
@@ -24,7 +24,7 @@ class Settings:
         run: the run's name or folder; leave it out to compare on a law.
         law: an exact law, such as two, ring8 or mixture64; its denoiser is known, so that only samplers err.
         sde: the process of a law's noise; a run has its own.
-        samplers: the samplers, named or as reversal/method/steps/spacing.
+        samplers: a list, each named or as reversal/method/steps/spacing, in quotes where it holds a comma.
         budgets: evaluations of the network for each sample; each sampler takes the steps that they pay for.
         count: samples of a law's trial; on a run there are as many as held-out events.
         seed: from which all samples are made.
@@ -54,9 +54,7 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Compare, print the table, and write comparison.json, comparison.md and comparison.png."""
-    from sde_diffusion.cli.samplers import NAMED, sampler
-
-    recipes = [sampler(text) for text in settings.samplers or NAMED]
+    recipes = samplers(list(NAMED) if settings.samplers is None else settings.samplers)
     folder, found = _on_law(settings, recipes) if settings.law is not None else _on_run(settings, recipes)
     found.table().print()
     for path in found.write(folder):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.places import new_folder
-from sde_diffusion.cli.samplers import NAMED
+from sde_diffusion.cli.samplers import NAMED, Sampler, samplers
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
@@ -24,7 +24,7 @@ class Settings(RunConfig):
     Attributes:
         name: the run's name; its folder is runs/NAME.
         output: another folder for the run.
-        samplers: the samplers, named or as reversal/method/steps/spacing.
+        samplers: a list, each named or as reversal/method/steps/spacing, in quotes where it holds a comma.
         budgets: evaluations for each sample at which they are compared, besides their own.
         frames: moments of the film each way; 0 for no film.
         seed: from which all samples are made.
@@ -46,20 +46,17 @@ class Settings(RunConfig):
 
 def run(settings: Settings) -> None:
     """Do what is not yet done, print the comparison, and say where everything is."""
-    from sde_diffusion.cli.samplers import sampler
-
     start, folder = time.perf_counter(), new_folder(settings.name, settings.output)
-    recipes = [sampler(text) for text in settings.samplers]
-    if len({recipe.label for recipe in recipes}) < len(recipes) or not recipes:
-        raise ValueError("samplers are named once each, and there is at least one; remove the repeated ones")
+    recipes = samplers(settings.samplers)
     from sde_diffusion.cli import build
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import train_model
 
     source = build.data(settings.part("data"))
+    print(f"training {settings.training.steps} steps on {settings.part('data')['name']}, in {folder}/", flush=True)
     model = train_model(folder, settings, device_of(settings.device))
     if not _done(folder, settings):
-        _evaluate(settings, folder, model, source)
+        _evaluate(settings, recipes, folder, model, source)
     print(f"{time.perf_counter() - start:.0f} s; the report, the pictures and the model are in {folder}/")
     print(f"open {folder / 'report.html'}")
 
@@ -75,12 +72,11 @@ def _done(folder: Path, settings: Settings) -> bool:
         return False
 
 
-def _evaluate(settings: Settings, folder: Path, model: Model, source: DataSource) -> None:
+def _evaluate(settings: Settings, recipes: list[Sampler], folder: Path, model: Model, source: DataSource) -> None:
     from sde_diffusion.cli.evaluation import evaluate
     from sde_diffusion.cli.run_report import metrics_table, write_report
-    from sde_diffusion.cli.samplers import sampler
 
-    recipes = [sampler(text) for text in settings.samplers]
+    print(f"sampling with {len(recipes)} samplers, comparing, drawing", flush=True)
     found = evaluate(f"run {folder.name}", model, source, recipes, settings.budgets, settings.seed)
     found.sweep.write(folder)
     films = _film(settings, folder, model, source)

@@ -4,7 +4,18 @@ from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.empirical import Empirical, SmoothedEmpirical
 from sde_diffusion.exact.gaussian import Gaussian
 from sde_diffusion.exact.law import Law
+from sde_diffusion.exact.mismatch import Mismatch, prior_mismatch
 from sde_diffusion.exact.mixture import Mixture
 from sde_diffusion.exact.reference_flow import flow_end_point
 
-__all__ = ["Empirical", "ExactDenoiser", "Gaussian", "Law", "Mixture", "SmoothedEmpirical", "flow_end_point"]
+__all__ = [
+    "Empirical",
+    "ExactDenoiser",
+    "Gaussian",
+    "Law",
+    "Mismatch",
+    "Mixture",
+    "SmoothedEmpirical",
+    "flow_end_point",
+    "prior_mismatch",
+]

@@ -171,16 +171,16 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     path = RESULTS / "adaptive.json"
-    found = json.loads(path.read_text())["flows"] if path.exists() else {}
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.processor()}
+    record = {"command": "python -m benchmarks.adaptive", "seed": chosen.seed, "points": POINTS, "machine": machine}
+    found = json.loads(path.read_text(encoding="utf-8"))["flows"] if path.exists() else {}
     for problem, span, form in product(chosen.problem or PROBLEMS, RANGES, FORMS):
         if span == "EDM" and form == "VP time":
             continue
-        found[f"{problem} | {span} | {form}"] = measured(problem, span, form, chosen.seed)
+        found[f"{problem} | {span} | {form}"] = _rounded(measured(problem, span, form, chosen.seed))
+        path.write_text(json.dumps({**record, "flows": found}, indent=1), encoding="utf-8")
         print(f"{problem}, {span}, {form}: done", flush=True)
-    machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.processor()}
-    record = {"command": "python -m benchmarks.adaptive", "seed": chosen.seed, "points": POINTS, "machine": machine}
-    RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**record, "flows": _rounded(found)}, indent=1), encoding="utf-8")
     print(write_report(path))
 
 

@@ -48,6 +48,10 @@ def exact(sde, law, x) -> torch.Tensor:
     return flow_end_point(law, sde.kernel, x, sde.horizon, sde.t_min, tol=1e-9)
 
 
+def rms_error(x, y) -> float:
+    return (x - y).square().mean().sqrt().item()
+
+
 def median_error(x, y) -> float:
     return (x - y).square().mean(-1).sqrt().median().item()
 
@@ -59,29 +63,34 @@ def test_the_cost_is_the_budget(nfe):
     assert denoiser.calls == nfe
 
 
-@pytest.mark.parametrize("sde", RANGES, ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("law", [two(), ring8()], ids=["two", "ring8"])
-def test_it_beats_the_published_rules_at_the_same_cost(law, sde):
-    """At 20 calls: velocity Adams-Bashforth 4, quadratic in VP time, by 1.2; Heun on a geometric grid by 20."""
-    denoiser, x = ExactDenoiser(law), start_points(sde, law)
+def test_it_beats_the_published_rules_at_the_same_cost():
+    """At 20 calls, geometric mean over two laws and two ranges: velocity Adams-Bashforth 4, quadratic in VP time, by 1.25;
+    Heun on a geometric grid by 10."""
+    ratios = torch.tensor([_over_the_published(law, sde) for law in (two(), ring8()) for sde in RANGES])
+    adams, heun = ratios.log().mean(0).exp().tolist()
+    assert adams < 0.8
+    assert heun < 0.1
+
+
+def _over_the_published(law, sde) -> tuple[float, float]:
+    denoiser, x = ExactDenoiser(law), start_points(sde, law, 1024)
     end = exact(sde, law, x)
-    ours = median_error(end_point(*default_solver(sde, denoiser, 20), x), end)
+    ours = rms_error(end_point(*default_solver(sde, denoiser, 20), x), end)
     velocity, sigma = velocity_form(sde, denoiser).raw(), sigma_form(sde, denoiser).raw()
     adams = FixedGrid(AdamsBashforth(4), 20, quadratic_in_vp_time(sde, velocity.clock))
     heun = FixedGrid(Heun(), 10, in_log_snr(sde, sigma.clock))
-    assert 1.2 * ours < median_error(end_point(velocity, adams, x), end)
-    assert 20 * ours < median_error(end_point(sigma, heun, x), end)
+    return ours / rms_error(end_point(velocity, adams, x), end), ours / rms_error(end_point(sigma, heun, x), end)
 
 
 @pytest.mark.parametrize("sde", [*RANGES, Rectified()], ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.04), (10, 0.01), (20, 3e-4), (40, 3e-5)])
+@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.08), (10, 0.012), (20, 3e-4), (40, 3e-6)])
 def test_a_gaussian_lands_on_its_flow(sde, nfe, bound):
     """A correlated Gaussian, whose flow is linear: root mean square error over 64 points."""
     law = Gaussian([0.4, -0.8], [[1.0, 0.6], [0.6, 0.8]])
     x = start_points(sde, law)
     end = law.flow(x, sde.kernel(sde.horizon), sde.kernel(sde.t_min))
     found = end_point(*default_solver(sde, ExactDenoiser(law), nfe), x)
-    assert (found - end).square().mean().sqrt().item() < bound
+    assert rms_error(found, end) < bound
 
 
 def test_the_order_shows_with_more_calls():

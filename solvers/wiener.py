@@ -5,9 +5,11 @@ r"""Noise is a path: W(s) - W(t) is what a method asks for, and what is kept of 
 | `FreshIncrements` | seed, order of the questions    | forgets  | no                  | a fixed grid, each step once  |
 | `KeyedIncrements` | seed, sample, both ends (t, s)  | no       | yes                 | a fixed grid, at will         |
 | `WienerTree`      | seed, sample, time              | yes      | yes                 | any times, in any order       |
+| `AreaTree`        | seed, sample, time              | yes      | yes                 | the same, with Levy areas     |
 
-All three are constructed from one record, `PathSpec`, and may stand for one another. On a fixed grid walked once all
-three have exactly the law of a Wiener process; they differ in what may be asked a second time.
+All are constructed from one record, `PathSpec`, and may stand for one another; all but `WienerTree` know their Levy
+area. On a fixed grid walked once all have exactly the law of a Wiener process; they differ in what may be asked a second
+time.
 
 Shapes: B samples, event shape *E of any rank; a time is a float (one time for all samples: the fast path) or a float64
 tensor (B,) (one for each sample). Units: time is in the equation's clock; W has variance |s - t|. The increment is
@@ -40,7 +42,7 @@ import torch
 from torch import Tensor
 
 from solvers.elementwise import along
-from solvers.random import Word, check_keys, counters, digest, gaussians, mix, words
+from solvers.random import Word, check_keys, counters, digest, fold, folded_words, gaussians, mix, words
 
 Time = float | Tensor
 """A float, or a float64 tensor of shape (B,): one time for each sample."""
@@ -240,7 +242,7 @@ class KeyedIncrements(SeededPath, AreaPath):
 
     def __init__(self, spec: PathSpec) -> None:
         super().__init__(spec)
-        self._keys = spec.keys()[:, None]
+        self._keys = fold(spec.keys()[:, None])
         self._counters = counters(spec.size, spec.device)
 
     def increment(self, t: Time, s: Time) -> Tensor:
@@ -260,7 +262,7 @@ class KeyedIncrements(SeededPath, AreaPath):
     def _normals(self, interval: Word, scale: Time) -> Tensor:
         """Normal numbers for every sample under the key of an interval (one, or one for each sample), times `scale`."""
         salt = interval[:, None] if isinstance(interval, Tensor) else interval
-        scrambled = words(self._keys, words(self._counters, salt))
+        scrambled = folded_words(self._keys, fold(words(self._counters, salt)))
         spread = scale[:, None] if isinstance(scale, Tensor) else scale
         return gaussians(scrambled, self.spec.size, spread).to(self.spec.dtype).reshape(self.spec.shape)
 

@@ -204,7 +204,7 @@ class _Variables:
         self._levels = torch.arange(-1, DEEPEST + 1, device=spec.device)[:, None, None]
         self._places = torch.arange(self.count, device=spec.device)[:, None]
         scales = math.sqrt(span) * torch.tensor(deviations, dtype=torch.float64)
-        self._scales = scales.to(spec.device)[..., None, None]
+        self._scales = scales.to(spec.device, non_blocking=True)[..., None, None]
 
     def fresh(self, leaf: Leaf, first: int, last: int) -> Iterator[Values]:
         """The variables of the rows from `first` to `last`. Rows below a sample's leaf mean nothing."""

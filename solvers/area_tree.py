@@ -56,7 +56,8 @@ class AreaTree(DyadicTree, AreaPath):
     def increment(self, t: Time, s: Time) -> Tensor:
         """W(s) - W(t), shape (B, *E). Raises ValueError for a time outside the span."""
         t, s = self.spec.times(t, s)
-        return self._shaped(self.at(s)[0] - self.at(t)[0])
+        before, after = self.at(t)[0], self.at(s)[0]
+        return self._shaped(after - before)
 
     def increment_and_area(self, t: Time, s: Time) -> tuple[Tensor, Tensor]:
         """W(s) - W(t), and H(t, s) of (5), which is 0 where t = s; each (B, *E). Raises ValueError as `increment`."""

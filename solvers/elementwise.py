@@ -45,6 +45,13 @@ def axpy(x: Tensor, c: Coefficient, d: Tensor) -> Tensor:
     return torch.add(x, d, alpha=c)
 
 
+def axpy_(x: Tensor, c: Coefficient, d: Tensor) -> Tensor:
+    """x + c d written into x, a tensor that nobody else holds."""
+    if isinstance(c, Tensor):
+        return x.addcmul_(d, torch.as_tensor(along(c, d)))
+    return x.add_(d, alpha=c)
+
+
 def combine(a: Coefficient, x: Tensor, b: Coefficient, y: Tensor) -> Tensor:
     """a x + b y."""
     return axpy(scale(a, x), b, y)

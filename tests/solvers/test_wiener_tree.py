@@ -14,6 +14,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from solvers.area_tree import AreaTree
 from solvers.dyadic_tree import locate, locate_each
 from solvers.wiener_tree import WienerTree
 from tests.solvers.paths import SEEDED, deviates, spec, state, times, values
@@ -159,9 +160,10 @@ def test_leaves_are_located_alike_for_floats_and_tensors(u, resolution):
 # WienerTree: its cost
 
 
-def test_a_walk_draws_few_variables(monkeypatch):
+@pytest.mark.parametrize("kind", [WienerTree, AreaTree])
+def test_a_walk_draws_few_variables(monkeypatch, kind):
     """R - log2 N + 5 rows for each step, and none for a second look."""
-    path, rows = WienerTree(spec(2, (1,), span=(1.0, 0.0))), 0
+    path, rows = kind(spec(2, (1,), span=(1.0, 0.0))), 0
     draw = path._variables._draw
 
     def counted(leaf, block):
@@ -173,7 +175,7 @@ def test_a_walk_draws_few_variables(monkeypatch):
     grid = torch.linspace(1, 0, 1001, dtype=torch.float64).tolist()
     for t, s in pairwise(grid):
         path.increment(t, s)
-    assert rows / 1000 < 12 - math.log2(1000) + 5.1
+    assert rows / 1000 < math.log2(path.max_steps) - math.log2(1000) + 5.1
     before = rows
     path.increment(grid[-2], grid[-1])
     path.increment(grid[-1], grid[-2])

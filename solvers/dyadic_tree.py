@@ -53,7 +53,7 @@ import torch
 from torch import Tensor
 
 from solvers.random import counters, fold, folded_words, gaussians, words
-from solvers.wiener import PathSpec, SeededPath, Time
+from solvers.wiener import KeyedPath, PathSpec, Time
 
 DEEPEST = 42
 """The last level: 2^-42 T is still 2000 units in the last place of a float64 time."""
@@ -75,7 +75,7 @@ class Leaf(NamedTuple, Generic[Integer]):
     level: Integer
 
 
-class DyadicTree(SeededPath):
+class DyadicTree(KeyedPath):
     """A path that is a function of (seed, sample index, time), whatever was asked before.
 
     Times outside the span are refused. Times that are floats share one way down, and what it has in common with the
@@ -102,7 +102,12 @@ class DyadicTree(SeededPath):
         self.max_steps = max_steps
         self._resolution = (max_steps - 1).bit_length()
         self._low, self._span = min(spec.start, spec.stop), abs(spec.stop - spec.start)
-        self._variables = _Variables(spec, self._span, self.precision(spec.dtype), self._deviations())
+        self._variables = _Variables(self._keys, spec, self._span, self.precision(spec.dtype), self._deviations())
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the last way down and the last answers, its channels' too."""
+        super().forget()
         self._stack = _Stack(self)
         self._recent: list[tuple[Time, Values]] = []
 
@@ -197,9 +202,11 @@ class _Variables:
     Row 0 is the whole span's; row l + 1 belongs to the interval of level l, whose number is q >> (level of the leaf - l).
     """
 
-    def __init__(self, spec: PathSpec, span: float, dtype: torch.dtype, deviations: list[tuple[float, ...]]) -> None:
+    def __init__(
+        self, keys: Tensor, spec: PathSpec, span: float, dtype: torch.dtype, deviations: list[tuple[float, ...]]
+    ) -> None:
         self.shape, self.dtype, self.count = (spec.shape[0], spec.size), dtype, len(deviations[0])
-        self._keys = fold(spec.keys()[:, None])
+        self._keys = keys
         self._counters = counters(spec.size, spec.device)
         self._levels = torch.arange(-1, DEEPEST + 1, device=spec.device)[:, None, None]
         self._places = torch.arange(self.count, device=spec.device)[:, None]

@@ -231,7 +231,39 @@ class FreshIncrements(SeededPath, AreaPath):
         return z.mul_(along(root(variance), z))
 
 
-class KeyedIncrements(SeededPath, AreaPath):
+class KeyedPath(SeededPath):
+    """A path that draws nothing: all it knows of its samples are their keys, int64 (B, 1), kept folded."""
+
+    def __init__(self, spec: PathSpec) -> None:
+        super().__init__(spec)
+        self._keys = fold(spec.keys()[:, None])
+
+    def renumber(self, indices: Tensor) -> None:
+        """Make it, in place, the path of other samples, int64 (B,), and its channels with it. No memory is moved, so
+        that a recorded graph of what was asked answers for them.
+
+        Raises:
+            TypeError, ValueError: the indices are not int64 of shape (B,) on the path's device.
+        """
+        check_keys(indices)
+        if indices.shape != self.spec.indices.shape or indices.device != self.spec.device:
+            raise ValueError(
+                f"a path of {self.spec.shape[0]} samples on {self.spec.device} takes as many numbers there, got "
+                f"{tuple(indices.shape)} on {indices.device}; construct another path"
+            )
+        self.spec = replace(self.spec, indices=indices)
+        self._keys.copy_(fold(self.spec.keys()[:, None]))
+        self.forget()
+        for channel in self._channels.values():
+            channel.renumber(indices)
+
+    def forget(self) -> None:
+        """Drop what is remembered of earlier questions, its channels' too; the answers stay the same."""
+        for channel in self._channels.values():
+            channel.forget()
+
+
+class KeyedIncrements(KeyedPath, AreaPath):
     """Increments keyed by (seed, sample index, both ends of the interval): NOT additive between different intervals.
 
     The same interval asked again, in any order, batch, or direction, gives the same increment bit for bit (W(t) - W(s)
@@ -242,7 +274,6 @@ class KeyedIncrements(SeededPath, AreaPath):
 
     def __init__(self, spec: PathSpec) -> None:
         super().__init__(spec)
-        self._keys = fold(spec.keys()[:, None])
         self._counters = counters(spec.size, spec.device)
 
     def increment(self, t: Time, s: Time) -> Tensor:

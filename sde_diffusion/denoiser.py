@@ -8,7 +8,6 @@ any other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-
 from typing import Any
 
 import torch

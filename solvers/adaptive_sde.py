@@ -141,7 +141,6 @@ class EulerHeun(Pair):
         return torch.where(near, start + distance * (stop - start), stop - distance * (stop - start))
 
 
-
 def _additive_on_tree(equation: Equation, noise: WienerPath | None) -> EulerHeun:
     if not isinstance(equation, ItoSDE):
         raise TypeError(

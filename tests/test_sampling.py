@@ -125,7 +125,7 @@ def test_a_method_that_needs_areas_sees_one_path_too():
 
 def test_a_path_without_areas_is_refused_at_the_door():
     reversal = reverse_sde(SDE, ExactDenoiser(LINEAR))
-    with pytest.raises(TypeError, match="SRA1 needs the Levy area .* WienerTree does not .* noise=AreaTree"):
+    with pytest.raises(TypeError, match=r"SRA1 needs the Levy area .* WienerTree does not .* noise=AreaTree"):
         sample(reversal, FixedGrid(SRA1(), 4), (8, 2))
 
 

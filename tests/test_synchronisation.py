@@ -77,7 +77,9 @@ def on_device() -> Iterator[tuple[FakeTensorMode, torch.device]]:
 def walk_without_waiting(method: Method, equation, noise, event=(3,), model=None) -> Tensor:
     """The last state of a loop over the grid under the watch; the path is made before."""
     with on_device() as (fake, device):
-        own = device if noise is not FreshIncrements else torch.device("cpu")  # a generator needs a device that is there
+        own = (
+            device if noise is not FreshIncrements else torch.device("cpu")
+        )  # a generator needs a device that is there
         x = torch.zeros(5, *event, device=own)
         equation = equation if model is None else equation(model._apply(lambda p: torch.empty_like(p, device=own)))
         path = shallow(noise, PathSpec.like(x, 0, GRID[0], GRID[-1])) if equation.stochastic else None

@@ -31,7 +31,7 @@ def test_a_renumbered_path_is_the_path_of_those_samples(kind):
 
 @pytest.mark.parametrize("wrong", [torch.arange(4), torch.zeros(3)])
 def test_other_numbers_are_refused(wrong):
-    with pytest.raises((TypeError, ValueError), match="numbers there|int64"):
+    with pytest.raises((TypeError, ValueError), match=r"numbers there|int64"):
         KeyedIncrements(spec(3)).renumber(wrong)
 
 

@@ -191,7 +191,9 @@ def test_a_tree_remembers_no_more_than_one_way_down():
     for t, s in pairwise([k * 0.618 % 1 for k in range(200)] + [2.0**-k for k in range(60)]):
         path.increment(t, s)
         assert len(path._stack._rows) <= 44
-        states = {value.untyped_storage().data_ptr(): value for row in path._stack._rows for half in row for value in half}
+        states = {
+            value.untyped_storage().data_ptr(): value for row in path._stack._rows for half in row for value in half
+        }
         assert sum(value.untyped_storage().nbytes() for value in states.values()) <= 45 * 2 * 8
         assert len(path._recent) <= 2
 

@@ -76,7 +76,7 @@ class AreaTree(DyadicTree, AreaPath):
         """W(lo) = A(lo) = 0, and the law (1) of D and H."""
         return torch.zeros_like(z[0]), torch.zeros_like(z[0]), *z
 
-    def halves(self, state: Values, z: Values, length: float) -> tuple[Values, Values]:
+    def halves(self, state: Values, z: Values, length: Time) -> tuple[Values, Values]:
         """(2) and (3) at x = 1/2, in both halves."""
         w, a, d, h = state
         half, bend = 0.5 * d, (1.5 * h).add_(z[0])

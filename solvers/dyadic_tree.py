@@ -121,7 +121,7 @@ class DyadicTree(KeyedPath):
         """The state of the span from its variables."""
 
     @abstractmethod
-    def halves(self, state: Values, z: Values, length: float) -> tuple[Values, Values]:
+    def halves(self, state: Values, z: Values, length: Time) -> tuple[Values, Values]:
         """The states of the lower and the upper half of an interval of a length, from its state and variables."""
 
     @abstractmethod

@@ -44,7 +44,7 @@ class WienerTree(DyadicTree):
         """W at both ends, by (1)."""
         return torch.zeros_like(z[0]), z[0]
 
-    def halves(self, state: Values, z: Values, length: float) -> tuple[Values, Values]:
+    def halves(self, state: Values, z: Values, length: Time) -> tuple[Values, Values]:
         """(2) at w = 1/2. Halving is exact: fused or not, each sum is rounded once, to the same bits."""
         left, right = state
         middle = torch.add(z[0], left, alpha=0.5).add_(right, alpha=0.5)

@@ -27,6 +27,7 @@ class SRA1(Method):
     def step(self, equation, x, t, s, path, state):
         """Two evaluations, one increment and one area."""
         h = s - t
+        assert isinstance(path, AreaPath)
         dw, area = path.increment_and_area(t, s)
         mean = axpy(area, 0.5, dw)
         before, after = equation.diffusion(t), equation.diffusion(s)

@@ -7,7 +7,7 @@ All samplers take turns in every round of one run, the bare model among them. A 
 
     (time of a whole sampling) / calls - (time of a bare model call),
 
-set-up (grids, tables, paths) included, from the fastest turn of each over the rounds: what other programs do to the
+set-up (grids, paths) included but for multistep tables, which the warm-up leaves behind for their grid, from the fastest turn of each over the rounds: what other programs do to the
 machine only adds. The medians stand beside it. On the CPU the clock is the thread's own processor time, on an
 accelerator the wall clock between synchronisations.
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sde_diffusion.default_solver import default_solver
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal import data_form, ddim, probability_flow, reverse_sde
 from sde_diffusion.sde import VP
@@ -30,6 +31,7 @@ from solvers import (
     KeyedIncrements,
     WienerTree,
 )
+from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 
 EULER, HEUN, MULTISTEP, NOISE, PATH = "Euler", "Heun", "multistep", "fresh noise", "noise as a path"
 LOW, HIGH = 0.002, 80.0
@@ -71,7 +73,14 @@ def ours(model: Half, steps: int) -> Iterator[Run]:
     yield run("data_form, ExponentialEuler", EULER, data, ExponentialEuler())
     yield run("probability_flow, Heun", HEUN, flow, Heun())
     yield run("data_form, ExponentialAdams(2)", MULTISTEP, data, ExponentialAdams(2))
+    yield run("data_form, ExponentialAdams(4)", MULTISTEP, data, ExponentialAdams(4))
+    yield run("data_form, PredictEvaluateCorrect(2)", MULTISTEP, data, PredictEvaluateCorrect(2))
     yield run("probability_flow, AdamsBashforth(4)", MULTISTEP, flow, AdamsBashforth(4))
+    yield run("probability_flow, AdamsBashforth(5)", MULTISTEP, flow, AdamsBashforth(5))
+    chosen, solver = default_solver(sde, model, steps)
+    yield Run(
+        "ours", "default_solver", MULTISTEP, lambda x: solver(chosen.equation, x, chosen.start, chosen.stop, None)
+    )
     yield run("reverse_sde, EulerMaruyama, FreshIncrements", NOISE, noisy, EulerMaruyama(), FreshIncrements)
     yield run("ddim(eta=1), Ancestral, FreshIncrements", NOISE, ddim(sde, model, 1.0), Ancestral(), FreshIncrements)
     yield run("reverse_sde, EulerMaruyama, KeyedIncrements", PATH, noisy, EulerMaruyama(), KeyedIncrements)

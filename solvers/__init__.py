@@ -4,6 +4,7 @@ This package knows nothing of scores, denoisers or networks: it would serve a ph
 diffusion models. Everyday names are re-exported here; every method also lives in a file of its own.
 """
 
+from solvers.area_tree import AreaTree
 from solvers.equations import (
     ODE,
     Density,
@@ -36,6 +37,7 @@ __all__ = [
     "RK4",
     "AdamsBashforth",
     "Ancestral",
+    "AreaTree",
     "Density",
     "DiagonalSDE",
     "Equation",

@@ -35,6 +35,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from solvers.dyadic_tree import DEEPEST, DyadicTree
 from solvers.elementwise import axpy
 from solvers.equations import Equation, ItoSDE
 from solvers.integrate import Solver, check_path, check_state
@@ -42,7 +43,6 @@ from solvers.method import Attempt
 from solvers.step_control import Controller, Tolerance
 from solvers.walk import Pair, Road, Solution, walk
 from solvers.wiener import WienerPath
-from solvers.wiener_tree import WienerTree
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class EulerHeun(Pair):
         "loosen the tolerances, or construct the WienerTree with more max_steps"
     )
 
-    def __init__(self, equation: ItoSDE, tree: WienerTree) -> None:
+    def __init__(self, equation: ItoSDE, tree: DyadicTree) -> None:
         """The tree's samples are those of the states."""
         self.equation, self.tree = equation, tree
 
@@ -141,10 +141,6 @@ class EulerHeun(Pair):
         return torch.where(near, start + distance * (stop - start), stop - distance * (stop - start))
 
 
-DEEPEST = 42
-"""The tree's last level."""
-
-
 def _additive_on_tree(equation: Equation, noise: WienerPath | None) -> EulerHeun:
     if not isinstance(equation, ItoSDE):
         raise TypeError(
@@ -152,7 +148,7 @@ def _additive_on_tree(equation: Equation, noise: WienerPath | None) -> EulerHeun
             "take Adaptive for a deterministic equation, FixedGrid for any other"
         )
     check_path(equation, noise)
-    if not isinstance(noise, WienerTree):
+    if not isinstance(noise, DyadicTree):
         raise TypeError(
             f"a rejected step asks the same path at a nearer time, and {type(noise).__name__} would answer with other "
             "noise, which biases the law; pass a WienerTree"

@@ -26,6 +26,13 @@ def along(c: Coefficient, x: Tensor) -> Coefficient:
     return c.to(x).reshape(-1, *(1,) * (x.ndim - 1))
 
 
+def constant(c: Coefficient, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A coefficient as a tensor. A float is written by the device itself: a copy from the host would wait for it."""
+    if isinstance(c, Tensor):
+        return c.to(device, dtype)
+    return torch.full((), c, dtype=dtype, device=device)
+
+
 def scale(c: Coefficient, x: Tensor) -> Tensor:
     """c x."""
     return x * along(c, x)
@@ -36,6 +43,13 @@ def axpy(x: Tensor, c: Coefficient, d: Tensor) -> Tensor:
     if isinstance(c, Tensor):
         return torch.addcmul(x, d, torch.as_tensor(along(c, d)))
     return torch.add(x, d, alpha=c)
+
+
+def axpy_(x: Tensor, c: Coefficient, d: Tensor) -> Tensor:
+    """x + c d written into x, a tensor that nobody else holds."""
+    if isinstance(c, Tensor):
+        return x.addcmul_(d, torch.as_tensor(along(c, d)))
+    return x.add_(d, alpha=c)
 
 
 def combine(a: Coefficient, x: Tensor, b: Coefficient, y: Tensor) -> Tensor:

@@ -55,6 +55,11 @@ def check(method: Method, equation: Equation, path: WienerPath | None) -> None:
             "choose a method whose `orders` names this equation, or another equation"
         )
     check_path(equation, path)
+    if path is not None and not isinstance(path, method.needs):
+        raise TypeError(
+            f"{type(method).__name__} needs the Levy area of each step and {type(path).__name__} does not know it; pass "
+            "noise=AreaTree (one path at any step count), KeyedIncrements or FreshIncrements"
+        )
 
 
 def check_path(equation: Equation, path: WienerPath | None) -> None:

@@ -42,10 +42,12 @@ class Method(ABC):
 
     `orders` maps every kind of equation that the method integrates to its declared order.
     `evaluations` is the number of calls of the equation's field in one step (after start-up).
+    `needs` is the least that a path must know for the method's noise.
     """
 
     orders: Mapping[type[Equation], Order]
     evaluations: int = 1
+    needs: type[WienerPath] = WienerPath
 
     def __repr__(self) -> str:
         """The class and what it was given."""

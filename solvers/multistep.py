@@ -9,8 +9,9 @@ Replacing F by the polynomial through some of its values gives y_s = e^{a h} y_t
     w_j = integral_t^s e^{a (s - tau)} L_j(tau) dtau,   L_j the Lagrange polynomials of the nodes.               (2)
 
 Nodes at t and before make an explicit formula (a = 0: Adams-Bashforth), a node at s as well an implicit one (a = 0:
-Adams-Moulton). The integrals are Gauss-Legendre sums of 48 nodes, exact to rounding for |a h| <= 30; the coefficients
-of the whole grid are computed once, in float64, and reach the update as Python floats. A last step to
+Adams-Moulton). The integrals are Gauss-Legendre sums, exact to rounding: of 4 nodes for a = 0 (polynomials of degree
+7), of 12 for |a h| <= 3, of 48 for |a h| <= 30. The coefficients of the whole grid are computed once, in float64, and
+reach the update as Python floats, one fused operation for each field. A last step to
 a (s - t) = -infinity has w_0 = -1/a: the linear part forgets everything.
 
 References:
@@ -21,19 +22,20 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from solvers.elementwise import axpy, scale
+from solvers.elementwise import axpy, axpy_, scale
 from solvers.equations import Equation
 from solvers.method import Method, OneStep, Order, field
 
-_NODES = 48
+_TABLES = 64  # tables kept: those of one grid serve every chunk of samples
+_NOWHERE = 10.0 ** np.arange(200, 206)
 
 Row = tuple[float, tuple[float, ...]]
 """The factor e^{a h} of a step and its weights (2), newest field first."""
@@ -90,34 +92,51 @@ def rate(equation: Any) -> float:
     return getattr(equation, "rate", 0.0)
 
 
-def adams_table(grid: Sequence[float], order: int, rate: float = 0.0) -> list[Row]:
+def adams_table(grid: Sequence[float], order: int, rate: float = 0.0) -> Sequence[Row]:
     """The explicit formulas, one row for every step of the grid; the i-th step uses min(i + 1, order) fields."""
+    return _adams(tuple(grid), order, rate)
+
+
+def moulton_table(grid: Sequence[float], order: int, rate: float = 0.0) -> Sequence[Row]:
+    """The implicit formulas: the i-th step uses min(i + 1, order) fields up to t_i and the one at its end."""
+    return _moulton(tuple(grid), order, rate)
+
+
+@lru_cache(_TABLES)
+def _adams(grid: tuple[float, ...], order: int, rate: float) -> tuple[Row, ...]:
     endless = math.isinf(grid[-1])
     finite = grid[:-1] if endless else grid
-    table = _table(finite, order, lambda windows: windows[:, -2::-1], rate)
+    table = _table(_windows(finite, order), slice(-2, None, -1), rate)
     if endless:
         table.append(_row_to_infinity(rate * (grid[-1] - grid[-2]), rate, min(order, len(finite))))
-    return table
+    return tuple(table)
 
 
-def moulton_table(grid: Sequence[float], order: int, rate: float = 0.0) -> list[Row]:
-    """The implicit formulas: the i-th step uses min(i + 1, order) fields up to t_i and the one at its end."""
+@lru_cache(_TABLES)
+def _moulton(grid: tuple[float, ...], order: int, rate: float) -> tuple[Row, ...]:
     finite = grid[:-1] if math.isinf(grid[-1]) else grid
-    return _table(finite, order, lambda windows: windows[:, ::-1], rate)
+    return tuple(_table(_windows(finite, order), slice(None, None, -1), rate))
 
 
-def _table(grid: Sequence[float], order: int, nodes: Callable[[np.ndarray], np.ndarray], rate: float) -> list[Row]:
-    """Formulas that grow as the history fills: the first window of k times and an end, then all of the full order.
+def _windows(grid: Sequence[float], order: int) -> np.ndarray:
+    """For every step up to `order` times up to its beginning, and its end: (steps, order + 1).
 
-    All windows of one length are computed at once.
+    Where the history is shorter, the times before stand at 10^200 and beyond: a Lagrange polynomial does not see them,
+    for (tau - node)/(t - node) = 1 there, to the last bit.
     """
     times = np.asarray(grid, dtype=np.float64)
-    table: list[Row] = []
-    for k in range(1, min(order, len(times) - 1) + 1):
-        windows = sliding_window_view(times, k + 1)
-        chosen = windows if k == order else windows[:1]
-        table += rows(nodes(chosen), chosen[:, -2], chosen[:, -1], rate)
-    return table
+    width = max(1, min(order, len(times) - 1))
+    if len(times) == 1:
+        return np.empty((0, 2))
+    return sliding_window_view(np.concatenate([_NOWHERE[: width - 1], times]), width + 1)
+
+
+def _table(windows: np.ndarray, nodes: slice, rate: float) -> list[Row]:
+    """The rows of all steps at once, without the weights of nodes that are nowhere."""
+    chosen = windows[:, nodes]
+    known = (np.abs(chosen) < _NOWHERE[0]).sum(-1).tolist()
+    table = rows(chosen, windows[:, -2], windows[:, -1], rate)
+    return [(factor, weights[:count]) for (factor, weights), count in zip(table, known, strict=True)]
 
 
 def rows(nodes: np.ndarray, t: np.ndarray, s: np.ndarray, rate: float) -> list[Row]:
@@ -134,35 +153,38 @@ def _row_to_infinity(decay: float, rate: float, count: int) -> Row:
 
 def exponential_weights(nodes: np.ndarray, t: np.ndarray, s: np.ndarray, rate: float) -> np.ndarray:
     """The weights (2) of the values at nodes (..., k) for the steps from t (...) to s (...), shape (..., k)."""
-    u, w = _gauss_legendre()
+    u, w = _gauss_legendre(_enough(float(np.abs(rate * (s - t)).max(initial=0.0))))
     h, end = (s - t)[..., None], s[..., None]
     tau = t[..., None] + h * u
     kernel = h * w * np.exp(rate * (end - tau))
-    return np.stack([np.sum(kernel * _lagrange(nodes, j, tau), -1) for j in range(nodes.shape[-1])], -1)
+    return np.sum(kernel[..., None, :] * _lagrange(nodes, tau), -1)
 
 
-def _lagrange(nodes: np.ndarray, j: int, tau: np.ndarray) -> np.ndarray:
-    """The polynomial that is 1 at node j and 0 at the others, at the points tau (..., Q)."""
-    value = np.ones_like(tau)
-    for i in range(nodes.shape[-1]):
-        if i != j:
-            node = nodes[..., i, None]
-            value *= (tau - node) / (nodes[..., j, None] - node)
-    return value
+def _lagrange(nodes: np.ndarray, tau: np.ndarray) -> np.ndarray:
+    """The polynomials that are 1 at one of the nodes (..., k) and 0 at the others, at tau (..., Q): (..., k, Q)."""
+    own = np.eye(nodes.shape[-1], dtype=bool)
+    gaps = np.where(own, 1.0, nodes[..., :, None] - nodes[..., None, :])
+    factors = (tau[..., None, None, :] - nodes[..., None, :, None]) / gaps[..., None]
+    return np.multiply.reduce(np.where(own[..., None], 1.0, factors), -2)
+
+
+def _enough(stiffness: float) -> int:
+    """Nodes for the integral of e^{a (s - tau)} times a polynomial of degree 6, for the largest |a h|."""
+    return 4 if stiffness == 0 else (12 if stiffness <= 3 else 48)
 
 
 @cache
-def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
-    u, w = np.polynomial.legendre.leggauss(_NODES)
+def _gauss_legendre(count: int) -> tuple[np.ndarray, np.ndarray]:
+    u, w = np.polynomial.legendre.leggauss(count)
     return (u + 1) / 2, w / 2
 
 
 def apply(row: Row, x: Tensor, fields: Sequence[Tensor]) -> Tensor:
-    """e^{a h} x + sum_j w_j F_j."""
+    """e^{a h} x + sum_j w_j F_j, into one new tensor."""
     factor, weights = row
-    y = x if factor == 1.0 else scale(factor, x)
-    for weight, value in zip(weights, fields, strict=False):
-        y = axpy(y, weight, value)
+    y = axpy(x if factor == 1.0 else scale(factor, x), weights[0], fields[0])
+    for weight, value in zip(weights[1:], fields[1:], strict=False):
+        axpy_(y, weight, value)
     return y
 
 

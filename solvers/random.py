@@ -5,7 +5,9 @@ all the scrambling, with >>> the logical shift and C an odd constant:
 
     F(x):   x ^= x >>> 32;  x *= C;  x ^= x >>> 32;  x *= C;  x ^= x >>> 32                                 (1)
 
-It avalanches: the flip of any bit of x flips every bit of F(x) with probability one half. From it,
+It avalanches: the flip of any bit of x flips every bit of F(x) with probability one half. Its first line, the fold
+x ^ (x >>> 32), is linear in xor and its own inverse: keys and counters that are kept folded save it for every word. From
+F,
 
     digest(word)   = F(word ^ salt)               structured integers (0, 1, 2, ...) become random ones          (2)
     mix(key, word) = F(G key ^ digest(word))      a sub-key; G is odd, and keeps even mix(digest(a), b) and
@@ -96,6 +98,16 @@ def words(keys: Tensor, salts: Word) -> Tensor:
     return _finalise_((keys ^ salts).contiguous())
 
 
+def fold(x: Tensor) -> Tensor:
+    """x ^ (x >>> 32): the first line of (1), linear in xor."""
+    return _fold_(x.clone(memory_format=torch.contiguous_format))
+
+
+def folded_words(keys: Tensor, salts: Tensor) -> Tensor:
+    """`words` of keys and salts that are given folded, which spares it the first fold."""
+    return _finalise_folded_((keys ^ salts).contiguous())
+
+
 def gaussians(scrambled: Tensor, size: int, scale: float | Tensor = 1.0) -> Tensor:
     """Equation (5) times `scale`, in float64: (..., ceil(size / 2)) words give (..., size) numbers.
 
@@ -142,11 +154,19 @@ def _finalise_int(x: int) -> int:
 
 
 def _finalise_(x: Tensor) -> Tensor:
-    """F of (1), in place on a contiguous int64 tensor: x ^= x >>> 32 folds the high half into the low one."""
-    halves = x.view(-1).view(torch.int32)
-    low, high = halves[::2], halves[1::2]
+    """F of (1), in place on a contiguous int64 tensor."""
+    return _finalise_folded_(_fold_(x))
+
+
+def _finalise_folded_(x: Tensor) -> Tensor:
+    """(1) from its second operation on."""
     for _ in range(2):
-        low.bitwise_xor_(high)
-        x.mul_(_MULTIPLIER)
-    low.bitwise_xor_(high)
+        _fold_(x.mul_(_MULTIPLIER))
+    return x
+
+
+def _fold_(x: Tensor) -> Tensor:
+    """The high half of every number into its low half, by xor."""
+    halves = x.view(-1).view(torch.int32)
+    halves[::2].bitwise_xor_(halves[1::2])
     return x

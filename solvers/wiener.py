@@ -5,9 +5,11 @@ r"""Noise is a path: W(s) - W(t) is what a method asks for, and what is kept of 
 | `FreshIncrements` | seed, order of the questions    | forgets  | no                  | a fixed grid, each step once  |
 | `KeyedIncrements` | seed, sample, both ends (t, s)  | no       | yes                 | a fixed grid, at will         |
 | `WienerTree`      | seed, sample, time              | yes      | yes                 | any times, in any order       |
+| `AreaTree`        | seed, sample, time              | yes      | yes                 | the same, with Levy areas     |
 
-All three are constructed from one record, `PathSpec`, and may stand for one another. On a fixed grid walked once all
-three have exactly the law of a Wiener process; they differ in what may be asked a second time.
+All are constructed from one record, `PathSpec`, and may stand for one another; all but `WienerTree` know their Levy
+area. On a fixed grid walked once all have exactly the law of a Wiener process; they differ in what may be asked a second
+time.
 
 Shapes: B samples, event shape *E of any rank; a time is a float (one time for all samples: the fast path) or a float64
 tensor (B,) (one for each sample). Units: time is in the equation's clock; W has variance |s - t|. The increment is
@@ -40,7 +42,7 @@ import torch
 from torch import Tensor
 
 from solvers.elementwise import along
-from solvers.random import Word, check_keys, counters, digest, gaussians, mix, words
+from solvers.random import Word, check_keys, counters, digest, fold, folded_words, gaussians, mix, words
 
 Time = float | Tensor
 """A float, or a float64 tensor of shape (B,): one time for each sample."""
@@ -229,7 +231,39 @@ class FreshIncrements(SeededPath, AreaPath):
         return z.mul_(along(root(variance), z))
 
 
-class KeyedIncrements(SeededPath, AreaPath):
+class KeyedPath(SeededPath):
+    """A path that draws nothing: all it knows of its samples are their keys, int64 (B, 1), kept folded."""
+
+    def __init__(self, spec: PathSpec) -> None:
+        super().__init__(spec)
+        self._keys = fold(spec.keys()[:, None])
+
+    def renumber(self, indices: Tensor) -> None:
+        """Make it, in place, the path of other samples, int64 (B,), and its channels with it. No memory is moved, so
+        that a recorded graph of what was asked answers for them.
+
+        Raises:
+            TypeError, ValueError: the indices are not int64 of shape (B,) on the path's device.
+        """
+        check_keys(indices)
+        if indices.shape != self.spec.indices.shape or indices.device != self.spec.device:
+            raise ValueError(
+                f"a path of {self.spec.shape[0]} samples on {self.spec.device} takes as many numbers there, got "
+                f"{tuple(indices.shape)} on {indices.device}; construct another path"
+            )
+        self.spec = replace(self.spec, indices=indices)
+        self._keys.copy_(fold(self.spec.keys()[:, None]))
+        self.forget()
+        for channel in self._channels.values():
+            channel.renumber(indices)
+
+    def forget(self) -> None:
+        """Drop what is remembered of earlier questions, its channels' too; the answers stay the same."""
+        for channel in self._channels.values():
+            channel.forget()
+
+
+class KeyedIncrements(KeyedPath, AreaPath):
     """Increments keyed by (seed, sample index, both ends of the interval): NOT additive between different intervals.
 
     The same interval asked again, in any order, batch, or direction, gives the same increment bit for bit (W(t) - W(s)
@@ -240,7 +274,6 @@ class KeyedIncrements(SeededPath, AreaPath):
 
     def __init__(self, spec: PathSpec) -> None:
         super().__init__(spec)
-        self._keys = spec.keys()[:, None]
         self._counters = counters(spec.size, spec.device)
 
     def increment(self, t: Time, s: Time) -> Tensor:
@@ -260,7 +293,7 @@ class KeyedIncrements(SeededPath, AreaPath):
     def _normals(self, interval: Word, scale: Time) -> Tensor:
         """Normal numbers for every sample under the key of an interval (one, or one for each sample), times `scale`."""
         salt = interval[:, None] if isinstance(interval, Tensor) else interval
-        scrambled = words(self._keys, words(self._counters, salt))
+        scrambled = folded_words(self._keys, fold(words(self._counters, salt)))
         spread = scale[:, None] if isinstance(scale, Tensor) else scale
         return gaussians(scrambled, self.spec.size, spread).to(self.spec.dtype).reshape(self.spec.shape)
 

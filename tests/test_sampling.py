@@ -21,6 +21,7 @@ from sde_diffusion.sampling import initial_state, sample, sample_chunks
 from sde_diffusion.sde import VP, Brownian
 from solvers import (
     Ancestral,
+    AreaTree,
     EulerMaruyama,
     ExponentialAdams,
     ExponentialEuler,
@@ -32,6 +33,7 @@ from solvers import (
     WienerTree,
 )
 from solvers.methods.predictor_corrector import PredictorCorrector
+from solvers.methods.sra1 import SRA1
 from solvers.wiener import PathSpec
 
 SDE = VP()
@@ -108,6 +110,23 @@ def test_ten_and_a_thousand_steps_see_one_path():
     assert apart[1] < apart[0] / 3
     assert apart[1] < 0.02
     assert (run(400, KeyedIncrements) - reference).square().mean().sqrt() > 0.5
+
+
+def test_a_method_that_needs_areas_sees_one_path_too():
+    """SRA1 at 64 and at 256 steps of one seed: 30 times nearer to each other than with areas drawn anew."""
+    reversal = reverse_sde(SDE, ExactDenoiser(LINEAR)).raw()
+
+    def distance(noise):
+        ends = [sample(reversal, FixedGrid(SRA1(), n), (64, 2), noise=noise, dtype=torch.float64) for n in (64, 256)]
+        return (ends[0] - ends[1]).square().mean().sqrt().item()
+
+    assert 30 * distance(AreaTree) < distance(KeyedIncrements)
+
+
+def test_a_path_without_areas_is_refused_at_the_door():
+    reversal = reverse_sde(SDE, ExactDenoiser(LINEAR))
+    with pytest.raises(TypeError, match=r"SRA1 needs the Levy area .* WienerTree does not .* noise=AreaTree"):
+        sample(reversal, FixedGrid(SRA1(), 4), (8, 2))
 
 
 def test_initial_states_have_the_priors_law():

@@ -39,7 +39,9 @@ def _refuse(label: Tensor | int | None, vector: Tensor) -> Tensor:
 
 def _rows(label: Tensor | int | None, x: Tensor, classes: int) -> Tensor:
     """The row of the embedding for each sample, int64 (B,): the label, or the last row for -1 and None."""
-    rows = torch.as_tensor(-1 if label is None else label, device=x.device)
+    if label is None or isinstance(label, int):
+        label = torch.full((), -1 if label is None else label, device=x.device)  # no copy from the host
+    rows = torch.as_tensor(label, device=x.device)
     if rows.is_floating_point() or rows.shape not in ((), (x.shape[0],)):
         raise ValueError(
             f"labels are integers of shape () or ({x.shape[0]},), got {rows.dtype} of shape {tuple(rows.shape)}"

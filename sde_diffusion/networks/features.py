@@ -18,6 +18,8 @@ import math
 import torch
 from torch import Tensor
 
+from solvers.elementwise import constant
+
 BOUND = 40.0
 SLOWEST, FASTEST = math.pi / (2 * BOUND), 8.0
 
@@ -36,7 +38,7 @@ def per_sample(c_time: Tensor | float, x: Tensor) -> Tensor:
 
     The answer is on x's device, in x's dtype but never less than float32. Raises ValueError for any other shape.
     """
-    c = torch.as_tensor(c_time, dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+    c = constant(c_time, torch.promote_types(x.dtype, torch.float32), x.device)
     if c.ndim > 1 or (c.ndim == 1 and c.shape[0] != x.shape[0]):
         raise ValueError(f"c_time has shape () or ({x.shape[0]},), got {tuple(c.shape)}; give one level per sample")
     return c.expand(x.shape[0])

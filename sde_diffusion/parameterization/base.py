@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sde_diffusion.elementary import sqrt
 from sde_diffusion.kernel import Kernel
-from solvers.elementwise import Coefficient, scale
+from solvers.elementwise import Coefficient, constant, scale
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Parameterization(ABC):
 
     def level(self, x_t: Tensor, kernel: Kernel) -> Tensor:
         """The network's time: log(sigma/alpha) = -log_snr/2, in x_t's dtype; log-SNR is all that a channel's scale leaves."""
-        return torch.as_tensor(-0.5 * kernel.log_snr, dtype=x_t.dtype, device=x_t.device)
+        return constant(-0.5 * kernel.log_snr, x_t.dtype, x_t.device)
 
     def spread(self, kernel: Kernel) -> Coefficient:
         """The standard deviation of a coordinate of x_t."""

@@ -30,6 +30,7 @@ class PredictorCorrector(Method):
         if not (snr > 0 and corrections >= 1):
             raise ValueError(f"snr > 0 and corrections >= 1 are needed, got {snr} and {corrections}")
         self.predictor, self.snr, self.corrections = predictor, snr, corrections
+        self.needs = predictor.needs
 
     def init(self, equation, x, grid):
         """The predictor's state; refuses a transport that the predictor does not integrate."""

@@ -22,11 +22,13 @@ class SRA1(Method):
 
     orders = {ItoSDE: Order(strong=1.5, weak=2)}
     evaluations = 2
+    needs = AreaPath
 
     def step(self, equation, x, t, s, path, state):
         """Two evaluations, one increment and one area."""
         h = s - t
-        dw, area = _area_path(path).increment_and_area(t, s)
+        assert isinstance(path, AreaPath)
+        dw, area = path.increment_and_area(t, s)
         mean = axpy(area, 0.5, dw)
         before, after = equation.diffusion(t), equation.diffusion(s)
         first = equation.drift(x, t)
@@ -34,12 +36,3 @@ class SRA1(Method):
         second = equation.drift(inner, t + 0.75 * h)
         y = axpy(axpy(x, h / 3, first), 2 * h / 3, second)
         return axpy(axpy(y, after, dw), before - after, mean), state
-
-
-def _area_path(path) -> AreaPath:
-    if not isinstance(path, AreaPath):
-        raise TypeError(
-            f"SRA1 needs the Levy area of each step and {type(path).__name__} does not know it; "
-            "pass KeyedIncrements, FreshIncrements or a tree with areas"
-        )
-    return path

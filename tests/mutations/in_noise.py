@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.fault import Fault
 
 WIENER, TREE = "tests/solvers/test_wiener.py", "tests/solvers/test_wiener_tree.py"
+AREA, WAITING = "tests/solvers/test_area_tree.py", "tests/test_synchronisation.py"
 
 FAULTS = [
     Fault(
@@ -60,5 +61,59 @@ FAULTS = [
         "The variance h/3 of the mean of W over a step for that of its Levy area, h/12.",
         WIENER,
         "increment_and_area_have_the_joint_law",
+    ),
+    Fault(
+        "halves-of-a-tree-with-areas-lean-the-same-way",
+        "solvers/area_tree.py",
+        "below, above = tilt + z[1], tilt - z[1]",
+        "below, above = tilt + z[1], tilt + z[1]",
+        "The areas of both halves share the sign of their variable: their sum is not the area of the whole.",
+        AREA,
+        "joint_law or areas_add_up",
+    ),
+    Fault(
+        "a-leaf-that-forgets-how-area-and-increment-hang-together",
+        "solvers/area_tree.py",
+        ".sub_(zeta * along(x * x / (2 * q), d))",
+        "",
+        "Given both ends, area and increment up to t are correlated; without it single answers look right.",
+        AREA,
+        "joint_law or exactly_their_covariances",
+    ),
+    Fault(
+        "an-order-of-questions-that-forgets",
+        "solvers/area_tree.py",
+        "before, after = self.at(t)[0], self.at(s)[0]",
+        "after, before = self.at(s)[0], self.at(t)[0]",
+        "The end of a step is asked first and is no longer remembered when it begins the next: each time twice.",
+        TREE,
+        "a_walk_draws_few_variables",
+    ),
+    Fault(
+        "a-level-copied-from-the-host",
+        "solvers/elementwise.py",
+        "return torch.full((), c, dtype=dtype, device=device)",
+        "return torch.as_tensor(c, dtype=dtype, device=device)",
+        "Each call of the network waits for the device: a float becomes a tensor on the host and is copied.",
+        WAITING,
+        "no_sampler_of_a_network",
+    ),
+    Fault(
+        "a-compiled-denoiser-that-is-told-floats",
+        "sde_diffusion/denoiser.py",
+        "Kernel(*(constant(c, torch.float64, x_t.device) for c in (kernel.alpha, kernel.sigma)))",
+        "kernel",
+        "The compiler takes each noise level for a new program, until it gives up.",
+        "tests/test_recompilation.py",
+        "a_compiled_denoiser",
+    ),
+    Fault(
+        "a-renumbered-path-that-remembers",
+        "solvers/wiener.py",
+        "        self.forget()\n        for channel",
+        "        for channel",
+        "A replayed graph, or a path given other samples, answers with what it kept of the last ones.",
+        "tests/solvers/test_graph.py",
+        "renumbered",
     ),
 ]

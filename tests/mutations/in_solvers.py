@@ -47,8 +47,8 @@ METHODS = [
     Fault(
         "moulton-reuses-the-prediction's-row",
         "solvers/methods/predict_evaluate_correct.py",
-        "state.correctors[state.row - 1]",
-        "state.correctors[state.row]",
+        "zip(predictors, correctors, predictors[1:], strict=False)",
+        "zip(predictors, correctors[1:], predictors[1:], strict=False)",
         "The corrector of UniPC runs one index ahead of the step that it corrects.",
         ORDERS,
         "deterministic_order and PredictEvaluateCorrect and sine and up",

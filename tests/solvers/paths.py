@@ -9,12 +9,13 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from solvers.area_tree import AreaTree
 from solvers.torchsde_path import TorchsdePath
 from solvers.wiener import FreshIncrements, KeyedIncrements, PathSpec, WienerPath
 from solvers.wiener_tree import WienerTree
 
-SEEDED = [FreshIncrements, KeyedIncrements, WienerTree]
-KEYED = [KeyedIncrements, WienerTree]
+SEEDED = [FreshIncrements, KeyedIncrements, WienerTree, AreaTree]
+KEYED = [KeyedIncrements, WienerTree, AreaTree]
 PATHS = [*SEEDED, TorchsdePath]
 GRID = [0.0, 0.013, 0.2, 0.21, 0.5, 0.777, 0.9999, 1.0]
 

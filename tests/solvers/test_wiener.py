@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from solvers.area_tree import AreaTree
 from solvers.random import mix, normals
 from solvers.wiener import AreaPath, FreshIncrements, KeyedIncrements, PathSpec
 from solvers.wiener_tree import WienerTree
@@ -89,7 +90,7 @@ def test_times_of_shape_batch_have_each_their_variance(kind):
 # the space-time Levy area
 
 
-@pytest.mark.parametrize("kind", [FreshIncrements, KeyedIncrements])
+@pytest.mark.parametrize("kind", [FreshIncrements, KeyedIncrements, AreaTree])
 def test_increment_and_area_have_the_joint_law(kind):
     """H ~ N(0, h/12), independent of the increment and of the other intervals' (2.23: 1e-4; 5 sigma, 3 pairs)."""
     path = kind.like(state(20_000, (2,)), 1, 0.0, 1.0)

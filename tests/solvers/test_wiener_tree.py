@@ -14,7 +14,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from solvers.wiener_tree import WienerTree, _locate, _locate_each
+from solvers.area_tree import AreaTree
+from solvers.dyadic_tree import locate, locate_each
+from solvers.wiener_tree import WienerTree
 from tests.solvers.paths import SEEDED, deviates, spec, state, times, values
 
 # WienerTree: one path, whatever is asked
@@ -41,7 +43,7 @@ def test_tree_does_not_know_what_was_asked_before(dtype, asked, random):
 
 def test_tree_answers_do_not_depend_on_how_many_variables_are_drawn_at_once(monkeypatch):
     together = WienerTree(spec()).increment(0.1, 0.7)
-    monkeypatch.setattr("solvers.wiener_tree._AT_ONCE", 1)
+    monkeypatch.setattr("solvers.dyadic_tree._AT_ONCE", 1)
     assert torch.equal(together, WienerTree(spec()).increment(0.1, 0.7))
 
 
@@ -91,7 +93,7 @@ def test_grids_whose_steps_grow_have_their_leaves_apart(steps, power, mirrored):
     assume(float(t[0]) > 2.0**-41)
     u = (1 - t if mirrored else t)[:-1].tolist()
     resolution = max(0, (len(steps) - 1).bit_length())
-    leaves = [_locate(v, resolution)[0] for v in u]
+    leaves = [locate(v, resolution)[0] for v in u]
     assert len(set(leaves)) == len(leaves)
 
 
@@ -144,9 +146,9 @@ def test_max_steps_touches_the_inside_of_leaves_only():
 
 @given(st.lists(times(), min_size=1, max_size=5), st.integers(0, 30))
 def test_leaves_are_located_alike_for_floats_and_tensors(u, resolution):
-    each, w = _locate_each(torch.tensor(u, dtype=torch.float64), resolution)
+    each, w = locate_each(torch.tensor(u, dtype=torch.float64), resolution)
     for i, v in enumerate(u):
-        leaf, inside = _locate(v, resolution)
+        leaf, inside = locate(v, resolution)
         assert leaf == (int(each.number[i]), int(each.level[i]))
         assert inside == float(w[i])
         assert (leaf.number - 2**leaf.level + inside) / 2**leaf.level == v
@@ -158,9 +160,10 @@ def test_leaves_are_located_alike_for_floats_and_tensors(u, resolution):
 # WienerTree: its cost
 
 
-def test_a_walk_draws_few_variables(monkeypatch):
+@pytest.mark.parametrize("kind", [WienerTree, AreaTree])
+def test_a_walk_draws_few_variables(monkeypatch, kind):
     """R - log2 N + 5 rows for each step, and none for a second look."""
-    path, rows = WienerTree(spec(2, (1,), span=(1.0, 0.0))), 0
+    path, rows = kind(spec(2, (1,), span=(1.0, 0.0))), 0
     draw = path._variables._draw
 
     def counted(leaf, block):
@@ -172,7 +175,7 @@ def test_a_walk_draws_few_variables(monkeypatch):
     grid = torch.linspace(1, 0, 1001, dtype=torch.float64).tolist()
     for t, s in pairwise(grid):
         path.increment(t, s)
-    assert rows / 1000 < 12 - math.log2(1000) + 5.1
+    assert rows / 1000 < math.log2(path.max_steps) - math.log2(1000) + 5.1
     before = rows
     path.increment(grid[-2], grid[-1])
     path.increment(grid[-1], grid[-2])
@@ -188,7 +191,10 @@ def test_a_tree_remembers_no_more_than_one_way_down():
     for t, s in pairwise([k * 0.618 % 1 for k in range(200)] + [2.0**-k for k in range(60)]):
         path.increment(t, s)
         assert len(path._stack._rows) <= 44
-        assert sum(row.untyped_storage().nbytes() for row in path._stack._rows) <= 44 * 2 * 8
+        states = {
+            value.untyped_storage().data_ptr(): value for row in path._stack._rows for half in row for value in half
+        }
+        assert sum(value.untyped_storage().nbytes() for value in states.values()) <= 45 * 2 * 8
         assert len(path._recent) <= 2
 
 

@@ -10,6 +10,7 @@ from sde_diffusion.reversal.predictor_corrector import predictor_corrector
 from sde_diffusion.reversal.probability_flow import probability_flow
 from sde_diffusion.reversal.reverse_sde import reverse_sde
 from sde_diffusion.reversal.sigma_form import sigma_form
+from sde_diffusion.reversal.varied_data_form import band, varied_data_form
 from sde_diffusion.reversal.velocity_form import velocity_form
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ancestral",
     "ancestral_large",
     "annealed_langevin",
+    "band",
     "churned",
     "data_form",
     "ddim",
@@ -27,5 +29,6 @@ __all__ = [
     "probability_flow",
     "reverse_sde",
     "sigma_form",
+    "varied_data_form",
     "velocity_form",
 ]

@@ -5,6 +5,7 @@ from sde_diffusion.reversal.annealed_langevin import annealed_langevin
 from sde_diffusion.reversal.base import Clock, Reversal, in_log_snr
 from sde_diffusion.reversal.churned import churned
 from sde_diffusion.reversal.data_form import data_form
+from sde_diffusion.reversal.gaussian_form import gaussian_form
 from sde_diffusion.reversal.noise_form import noise_form
 from sde_diffusion.reversal.predictor_corrector import predictor_corrector
 from sde_diffusion.reversal.probability_flow import probability_flow
@@ -23,6 +24,7 @@ __all__ = [
     "churned",
     "data_form",
     "ddim",
+    "gaussian_form",
     "in_log_snr",
     "noise_form",
     "predictor_corrector",

@@ -50,7 +50,9 @@ def band(level: float, low: float = 0.05, high: float = 50.0) -> Stochasticity:
 
 
 def varied_data_form(
-    sde: LinearSDE, denoiser: Denoiser, eta: Stochasticity = band(1.0)  # noqa: B008 (a function of a number)
+    sde: LinearSDE,
+    denoiser: Denoiser,
+    eta: Stochasticity = band(1.0),  # noqa: B008 (a function of a number)
 ) -> Reversal:
     """Equation (1) for any eta(kappa).
 

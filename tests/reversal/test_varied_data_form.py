@@ -89,7 +89,9 @@ def test_more_noise_is_felt_where_eta_says():
 
 def test_a_time_for_each_sample_reads_as_a_float_does():
     reversal = varied_data_form(VP(), Point(), ETAS["waves"])
-    t, s = (torch.tensor([reversal.clock.read(at) for at in row], dtype=torch.float64) for row in ((0.9, 0.5), (0.3, 0.1)))
+    t, s = (
+        torch.tensor([reversal.clock.read(at) for at in row], dtype=torch.float64) for row in ((0.9, 0.5), (0.3, 0.1))
+    )
     both = reversal.equation.spread(t, s)
     for i in range(2):
         assert both[i].item() == pytest.approx(reversal.equation.spread(t[i].item(), s[i].item()), rel=1e-13)

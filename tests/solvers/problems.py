@@ -95,7 +95,7 @@ class Impulses(AreaPath):
 
     def __init__(self, grid: Tensor):
         self.steps = len(grid) - 1
-        self.halves = torch.stack([grid[:-1], (grid[:-1] + grid[1:]) / 2], 1).flatten().tolist() + [grid[-1].item()]
+        self.halves = [*torch.stack([grid[:-1], (grid[:-1] + grid[1:]) / 2], 1).flatten().tolist(), grid[-1].item()]
 
     @property
     def batch(self) -> int:

@@ -32,7 +32,7 @@ def noisy_peers(seed: int) -> Iterator[Peer]:
     from k_diffusion import sampling as k
 
     generator = torch.Generator().manual_seed(seed)
-    samplers = {"euler_ancestral": 1, "dpmpp_2s_ancestral": 2, "dpmpp_sde": 2, "dpmpp_2m_sde": 1, "dpmpp_3m_sde": 1}
+    samplers = {"euler_ancestral": 1, "dpmpp_2s_ancestral": 2, "dpmpp_2m_sde": 1, "dpmpp_3m_sde": 1}
     for name, calls in samplers.items():
         yield Peer("k-diffusion", name, partial(_run_noisy, getattr(k, f"sample_{name}"), generator), calls)
 

@@ -46,7 +46,7 @@ class PredictEvaluateCorrect(Method):
     On the data form it is UniPC with exact integrals; on an ODE, the Adams-Bashforth-Moulton pair in PEC mode; on the data
     form with stochasticity, SA-Solver: the correction keeps the noise of the step that it corrects.
 
-    The first k - 1 steps are taken by `starter`, a one-step method of order k or more for a deterministic equation, or,
+    The first k - 2 steps are taken by `starter`, a one-step method of order k or more for a deterministic equation, or,
     without one, by the formulas of lower order, of which the first corrects Euler's step to order two: then the start
     costs nothing more, and leaves an error of order three.
     """
@@ -68,7 +68,7 @@ class PredictEvaluateCorrect(Method):
         if state.before is not None:
             x = apply(state.correctors[state.row - 1], state.before, fields)
             x = x if state.noise is None else x + state.noise
-        if self.starter is not None and state.row < self.k - 1:
+        if self.starter is not None and state.row < self.k - 2:
             y = self.starter.onward(equation, x, t, s, fields[0])
             return y, state._replace(row=state.row + 1, fields=fields)
         y = apply(state.predictors[state.row], x, fields)

@@ -224,6 +224,42 @@ METHODS = [
         "tests/solvers/test_metropolis.py",
         "density_is_invariant and MALA",
     ),
+    Fault(
+        "starter-leaves-early",
+        "solvers/methods/predict_evaluate_correct.py",
+        "state.row < self.k - 2",
+        "state.row < self.k - 3",
+        "UniPC's start hands over a step too soon: the last step of the start has the order of fewer fields.",
+        ORDERS,
+        "deterministic_order and PredictEvaluateCorrect and sine and up",
+    ),
+    Fault(
+        "radau-nodes-in-thirds",
+        "solvers/methods/exponential_runge_kutta.py",
+        "_RADAU = ((6 - math.sqrt(6)) / 10, (6 + math.sqrt(6)) / 10)",
+        "_RADAU = (0.4, 0.8)",
+        "The last stages stand where their quadrature is of a lower order.",
+        ORDERS,
+        "deterministic_order and ExponentialRungeKutta and sine and up",
+    ),
+    Fault(
+        "seeds-stage-without-noise",
+        "solvers/methods/stochastic_exponential_runge_kutta.py",
+        "[equation.forcing(x, t)]) + felt",
+        "[equation.forcing(x, t)])",
+        "The stage does not feel the noise up to it: weak order one in the place of two.",
+        ORDERS,
+        "weak_order_on_a_linear and StochasticExponentialRungeKutta and up",
+    ),
+    Fault(
+        "seeds-noise-of-another-path",
+        "solvers/methods/stochastic_exponential_runge_kutta.py",
+        "convolution(equation, t, middle, path)",
+        "convolution(equation, t, s, path)",
+        "The stage feels the noise of the whole step: more than its own half of the path.",
+        ORDERS,
+        "weak_order_on_a_linear and StochasticExponentialRungeKutta and up",
+    ),
 ]
 
 GRIDS = [

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -74,7 +75,9 @@ def varied_data_form(
         sde,
         denoiser,
         SemilinearSDE(1.0, forcing, spread),
-        Clock(lambda t: clock.reading(level.read(t)), lambda reading: level.time(clock.log_level(reading))),
+        Clock(
+            lambda t: clock.reading(level.read(t)), lambda reading: level.time(cast(float, clock.log_level(reading)))
+        ),
         sde.alpha,
     )
 

@@ -248,8 +248,8 @@ METHODS = [
         "[equation.forcing(x, t)]) + felt",
         "[equation.forcing(x, t)])",
         "The stage does not feel the noise up to it: weak order one in the place of two.",
-        ORDERS,
-        "weak_order_on_a_linear and StochasticExponentialRungeKutta and up",
+        MOMENTS,
+        "declared_weak_order and data_form and VP and StochasticExponentialRungeKutta and not SubVP",
     ),
     Fault(
         "seeds-noise-of-another-path",

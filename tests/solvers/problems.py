@@ -61,8 +61,7 @@ def additive(kind: type, bend: float = 0.0, rate: float = -0.8):
     if kind is ItoSDE:
         return ItoSDE(drift, g)
     if kind is SemilinearSDE:
-        part = 1.5 * rate  # not the whole drift, so that the forcing depends on the state: a stage must feel the noise
-        return SemilinearSDE(part, lambda x, t: forcing(x, t) + (rate - part) * x, lambda t, s: _spread(part, t, s))
+        return SemilinearSDE(rate, forcing, lambda t, s: _spread(rate, t, s))
     assert kind is MarkovChain
     return MarkovChain(lambda x, t, s: x + (s - t) * drift(x, t), lambda t, s: g(t) * abs(s - t) ** 0.5)
 

@@ -1,31 +1,51 @@
 """Markov chains against diffusion samplers at equal cost: who finds all modes of `two` and `ring8`.
 
-    python -m benchmarks.mcmc
+    python -m benchmarks.mcmc                two minutes on one core
 
-Every contestant gets 400 evaluations of a score or denoiser (or log-density, for the random walk) for each of 2000 samples. Chains start
-at one point, the mean of the law, with the best of four step sizes, picked afterwards in their favour. "Modes" is the total variation
-between the modes' shares and the exact weights (0 is right); "effective" is the effective sample size of one chain of 4000 steps
-in its first coordinate, by the autocorrelation summed until it turns negative; a diffusion sampler's samples are independent.
+Every contestant gets 400 evaluations of a score, log-density or denoiser for each of 2000 samples. Chains start from N(0, I), as the
+diffusion samplers do, and again from the centre of one mode, with the best of six step sizes, picked afterwards in their favour by
+the energy distance. "mode error" is the total variation between the modes' shares and the exact weights: zero is right, and the last
+row of a law is what exact samples have. From N(0, I) the modes of `ring8` are found by symmetry, whatever the chain does later.
+
+"effective" is the number of independent samples that 1000 evaluations are worth, for the law's first coordinate: 64 stationary
+chains of 4000 evaluations, the autocorrelation about the exact mean, with the exact variance, summed until it turns
+negative. A chain that never leaves its mode has none to speak of. A diffusion sampler's samples are independent: 1000 over its cost.
+
+Writes results/mcmc.json, .md and .png.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from benchmarks.output import save_table
+from benchmarks.output import RESULTS, save_table
 from sde_diffusion.default_solver import default_solver
+from sde_diffusion.default_stochastic_solver import default_stochastic_solver
 from sde_diffusion.exact import ExactDenoiser, Mixture
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.metrics import energy_distance
-from sde_diffusion.reversal import data_form, in_log_snr
+from sde_diffusion.reversal import annealed_langevin, in_log_snr
 from sde_diffusion.sampling import sample
 from sde_diffusion.sde import VP
-from solvers import Density, EulerMaruyama, FixedGrid, ItoSDE, KeyedIncrements
+from solvers import Density, EulerMaruyama, FixedGrid, FreshIncrements, ItoSDE, Method
 from solvers.methods.metropolis import MALA, Hamiltonian, RandomWalk
-from solvers.methods.stochastic_exponential_adams import StochasticExponentialAdams
 
-NFE, N, LONG = 400, 2000, 4000
+NFE, N = 400, 2000
+CHAINS, LONG = 64, 4000
+STEPS = (3e-4, 1e-3, 3e-3, 1e-2, 5e-2, 0.2)
+LAWS = {"two": two, "ring8": ring8}
+MARKOV: dict[str, tuple[Method, int]] = {
+    "random walk": (RandomWalk(), 1),
+    "ULA": (EulerMaruyama(), 1),
+    "MALA": (MALA(), 2),
+    "HMC, 9 leaps": (Hamiltonian(9), 10),
+}
+"""The method and its evaluations a step."""
 
 
 def mode_error(law: Mixture, x: Tensor) -> float:
@@ -34,105 +54,123 @@ def mode_error(law: Mixture, x: Tensor) -> float:
     return 0.5 * (shares - law.weights).abs().sum().item()
 
 
-def effective_size(walk: Tensor) -> float:
-    """Steps over the integrated autocorrelation time of a series (T,)."""
-    centred = walk - walk.mean()
-    spectrum = torch.fft.rfft(centred, 2 * len(walk)).abs().square()
-    correlation = torch.fft.irfft(spectrum)[: len(walk)]
-    correlation = correlation / correlation[0]
-    negative = (correlation < 0).nonzero()
-    last = int(negative[0]) if len(negative) else len(walk)
-    return len(walk) / (2 * correlation[:last].sum().item() - 1)
-
-
-def chain(law: Mixture, method, steps: int, h: float, n: int):
-    start = law.mean.expand(n, 2).clone()
-    path = KeyedIncrements.like(start, 7, 0.0, h * steps)
+def walk(law: Mixture, method: Method, steps: int, h: float, start: Tensor) -> Iterator[Tensor]:
+    """The states of a chain."""
     equation = Density(law.log_prob, law.score)
     if isinstance(method, EulerMaruyama):
         equation = ItoSDE(lambda x, t: law.score(x), lambda t: 2**0.5)
-    return FixedGrid(method, steps).trajectory(equation, start, 0.0, h * steps, path)
+    path = FreshIncrements.like(start, 7, 0.0, h * steps)
+    return (x for _, x in FixedGrid(method, steps).trajectory(equation, start, 0.0, h * steps, path))
 
 
-def best_chain(law: Mixture, method, cost: int) -> tuple[Tensor, float]:
-    """The chain with the smallest energy distance over four step sizes, and its effective size a thousand evaluations."""
+def distance(x: Tensor, truth: Tensor) -> float:
+    """The energy distance; infinite for a chain that has diverged."""
+    return float(energy_distance(x, truth)) if torch.isfinite(x).all() else math.inf
+
+
+def starts(law: Mixture) -> tuple[Tensor, Tensor]:
+    """N(0, I), and the centre of one mode."""
+    noise = torch.randn(N, 2, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    return noise, law.centres[0].expand(N, 2).clone()
+
+
+def best_chain(law: Mixture, method: Method, cost: int, start: Tensor, truth: Tensor) -> tuple[Tensor, float]:
+    """Where the chains stand after the budget, and their step size."""
+    ends = {h: list(walk(law, method, NFE // cost, h, start))[-1] for h in STEPS}
+    best = min(STEPS, key=lambda h: distance(ends[h], truth))
+    return ends[best], best
+
+
+def effective(law: Mixture, method: Method, cost: int, h: float) -> float:
+    """Independent samples a thousand evaluations."""
+    start = law.sample(CHAINS, torch.Generator().manual_seed(4))
+    x = torch.stack([state[:, 0] for state in walk(law, method, LONG // cost, h, start)]) - law.mean[0]
+    spectrum = torch.fft.rfft(x, 2 * len(x), dim=0).abs().square().mean(1)
+    lags = torch.arange(len(x), 0, -1)
+    correlation = torch.fft.irfft(spectrum)[: len(x)] / lags / law.variance[0]
+    negative = (correlation < 0).nonzero()
+    last = int(negative[0]) if len(negative) else len(x)
+    return 1000 / cost / (2 * correlation[1:last].sum().item() + correlation[0].item())
+
+
+def langevin(sde, denoiser, nfe: int):
+    reversal = annealed_langevin(sde, denoiser, 10.0)
+    return reversal, FixedGrid(EulerMaruyama(), nfe, in_log_snr(sde, reversal.clock))
+
+
+DIFFUSION: dict[str, tuple[Callable, int]] = {
+    "flow, default_solver": (default_solver, 20),
+    "reverse SDE, default_stochastic_solver": (default_stochastic_solver, 20),
+    "reverse SDE, default_stochastic_solver, all": (default_stochastic_solver, NFE),
+    "annealed Langevin": (langevin, NFE),
+}
+
+
+class Row(NamedTuple):
+    """A contestant, its evaluations a sample, its samples from either start, and what 1000 evaluations are worth."""
+
+    name: str
+    nfe: int
+    x: Tensor
+    from_one_mode: Tensor | None
+    effective: float
+
+
+def rows_of(law: Mixture) -> Iterator[Row]:
+    """The chains, the diffusion samplers, and exact samples."""
     truth = law.sample(N, torch.Generator().manual_seed(2))
-    tried = []
-    for h in (3e-4, 1e-3, 1e-2, 5e-2):
-        for _, x in chain(law, method, NFE // cost, h, N):  # noqa: B007
-            pass
-        tried.append((energy_distance(x, truth), h, x))
-    _, h, x = min(tried, key=lambda item: item[0])
-    walk = torch.stack([state[0, 0] for _, state in chain(law, method, LONG, h, 1)])
-    return x, effective_size(walk) / (LONG * cost) * 1000
-
-
-def diffusion(law: Mixture, nfe: int, stochastic: bool) -> Tensor:
+    for name, (method, cost) in MARKOV.items():
+        (x, h), (other, g) = (best_chain(law, method, cost, start, truth) for start in starts(law))
+        worth = max(effective(law, method, cost, step) for step in {h, g})
+        yield Row(f"{name}, steps {h:g} and {g:g}", NFE, x, other, worth)
     sde, denoiser = VP(), ExactDenoiser(law)
-    if stochastic:
-        reversal = data_form(sde, denoiser, 1.0).raw()
-        solver = FixedGrid(StochasticExponentialAdams(2), nfe, in_log_snr(sde, reversal.clock))
-    else:
-        reversal, solver = default_solver(sde, denoiser, nfe)
-    return sample(reversal, solver, (N, 2), 1, noise=KeyedIncrements, chunk=N, dtype=torch.float64)
+    for name, (rule, nfe) in DIFFUSION.items():
+        reversal, solver = rule(sde, denoiser, nfe)
+        x = sample(reversal.raw(), solver, (N, 2), 1, noise=FreshIncrements, chunk=N, dtype=torch.float64)
+        yield Row(name, nfe, x, None, 1000 / nfe)
+    yield Row("exact samples (floor)", 0, law.sample(N, torch.Generator().manual_seed(3)), None, math.nan)
+
+
+def written(key: str, law: Mixture, truth: Tensor, row: Row) -> list[str]:
+    """The row of the table."""
+    from_mode = "" if row.from_one_mode is None else f"{mode_error(law, row.from_one_mode):.3f}"
+    worth = "" if math.isnan(row.effective) else f"{row.effective:.2g}"
+    own = [f"{mode_error(law, row.x):.3f}", from_mode, f"{distance(row.x, truth):.5f}", worth]
+    return [key, row.name, str(row.nfe or ""), *own]
+
+
+def plot(rows: list[list[str]]) -> None:
+    """Mode errors from both starts, and effective samples, a row of panels for each law."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    titles = {3: "mode error, from N(0, I)", 4: "mode error, from one mode", 6: "effective samples in 1000 evaluations"}
+    figure, axes = plt.subplots(2, 3, figsize=(15, 7), sharey=True, squeeze=False)
+    for line, law in zip(axes, LAWS, strict=True):
+        chosen = [row for row in rows if row[0] == law]
+        names = [row[1].split(", steps")[0] for row in chosen]
+        for axis, (column, title) in zip(line, titles.items(), strict=True):
+            axis.barh(names, [float(row[column] or "nan") for row in chosen], color=f"C{column % 5}")
+            axis.set(title=f"{law}: {title}", xlim=(0, 1) if column < 6 else None)
+    axes[0, 0].invert_yaxis()
+    figure.tight_layout()
+    figure.savefig(RESULTS / "mcmc.png", dpi=110)
+    plt.close(figure)
 
 
 def main() -> None:
     torch.set_num_threads(1)
     rows = []
-    chains = {
-        "random walk": (RandomWalk(), 1),
-        "ULA": (EulerMaruyama(), 1),
-        "MALA": (MALA(), 2),
-        "HMC, 9 leaps": (Hamiltonian(9), 10),
-    }
-    for name, law in {"two": two(), "ring8": ring8()}.items():
+    for key, make in LAWS.items():
+        law = make()
         truth = law.sample(N, torch.Generator().manual_seed(2))
-        for label, (method, cost) in chains.items():
-            x, effective = best_chain(law, method, cost)
-            rows.append(
-                [
-                    name,
-                    label,
-                    str(NFE),
-                    f"{mode_error(law, x):.3f}",
-                    f"{energy_distance(x, truth):.5f}",
-                    f"{effective:.1f}",
-                ]
-            )
-        for label, nfe, stochastic in (
-            ("flow, default solver", 20, False),
-            ("flow, default solver", NFE, False),
-            ("SDE, data form Adams 2", NFE, True),
-        ):
-            x = diffusion(law, nfe, stochastic)
-            rows.append(
-                [
-                    name,
-                    label,
-                    str(nfe),
-                    f"{mode_error(law, x):.3f}",
-                    f"{energy_distance(x, truth):.5f}",
-                    f"{1000 / nfe:.1f}",
-                ]
-            )
-        other = law.sample(N, torch.Generator().manual_seed(3))
-        rows.append(
-            [
-                name,
-                "exact samples (floor)",
-                "",
-                f"{mode_error(law, other):.3f}",
-                f"{energy_distance(other, truth):.5f}",
-                "",
-            ]
-        )
-    save_table(
-        "mcmc",
-        "Chains and diffusion at equal cost",
-        ["law", "sampler", "NFE a sample", "mode error", "energy distance", "effective samples in 1000 NFE"],
-        rows,
-    )
+        rows += [written(key, law, truth, row) for row in rows_of(law)]
+    modes = ("mode error, from N(0, I)", "from one mode")
+    columns = ["law", "sampler", "NFE a sample", *modes, "energy distance", "effective in 1000"]
+    save_table("mcmc", "Chains and diffusion at equal cost", columns, rows)
+    plot(rows)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ HEAD = """# Orders of convergence
 Declared and observed, for every method on disk; written by `python -m benchmarks.orders`, asserted by `tests/solvers/test_orders.py`.
 Deterministic: the range over three manufactured problems ({problems}) and both directions of time, on an uneven grid. Strong: a
 nonlinear drift, both directions. Weak: a linear equation with exact moments, then a nonlinear one (a dash where the bias is below
-three standard errors).
+six standard errors).
 
 | method | equation | declared | observed |
 |---|---|---|---|

@@ -52,14 +52,19 @@ def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: floa
         nfe: the budget, at least 1.
         deviation: standard deviation of the data, root mean square over the coordinates.
     """
+    checked(nfe, deviation)
+    chosen = shape(nfe)
+    form = weighted_velocity_form(sde, denoiser, chosen.weight / deviation).raw()
+    levels = tapered(chosen.level * deviation, chosen.inner, chosen.outer)
+    return form, FixedGrid(method(nfe), nfe, form.clock.spacing(in_noise_level(sde, levels)))
+
+
+def checked(nfe: int, deviation: float) -> None:
+    """Raises ValueError for a budget or a deviation that is not positive."""
     if not isinstance(nfe, int) or nfe < 1:
         raise ValueError(f"a budget is a number of denoiser calls, at least 1, got {nfe!r}; give 20")
     if not deviation > 0:
         raise ValueError(f"the data's deviation must be above 0, got {deviation}; give 1 for normalised data")
-    chosen = shape(nfe)
-    form = weighted_velocity_form(sde, denoiser, chosen.weight / deviation).raw()
-    levels = tapered(chosen.level * deviation, chosen.inner, chosen.outer)
-    return form, FixedGrid(method(nfe), nfe, form.clock.spacing(_in_noise_level(sde, levels)))
 
 
 def method(nfe: int) -> Method:
@@ -76,7 +81,7 @@ def shape(nfe: int) -> Shape:
     return Shape(level=0.74 * r**-0.87, inner=2.22 * r**0.17, outer=0.197 * r**0.5, weight=5.0 * r**0.18)
 
 
-def _in_noise_level(sde: LinearSDE, spacing: Spacing) -> Spacing:
+def in_noise_level(sde: LinearSDE, spacing: Spacing) -> Spacing:
     """A grid laid out in sigma/alpha, as a grid of the SDE's time."""
     level = sigma_clock(sde)
     return through(level.read, level.time, spacing)

@@ -40,6 +40,7 @@ FLOORS = {
     "sde_diffusion.training": 5,
     "sde_diffusion.sampling": 5,
     "sde_diffusion.default_solver": 5,
+    "sde_diffusion.default_stochastic_solver": 5,
     "sde_diffusion.tuned": 5,
     "sde_diffusion.tuning": 5,
     "sde_diffusion.likelihood": 5,
@@ -52,6 +53,7 @@ FLOORS = {
 HELPERS = {"sde_diffusion.discovery", "sde_diffusion.elementary", "sde_diffusion.kernel"}  # open to their own floor
 SIDEWAYS = {  # the doors between neighbours
     ("sde_diffusion.cli", "sde_diffusion.report"),
+    ("sde_diffusion.default_stochastic_solver", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.sampling"),
     ("sde_diffusion.tuning", "sde_diffusion.tuned"),

@@ -1,4 +1,4 @@
-"""k-diffusion: its deterministic samplers, in their own chart (alpha = 1).
+"""k-diffusion: its samplers, with and without noise, in their own chart (alpha = 1).
 
 A schedule that ends above zero is integrated to its last level; nothing is denoised afterwards.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from benchmarks.peers.base import Denoise, Peer
@@ -26,6 +27,16 @@ def peers() -> Iterator[Peer]:
     yield _peer("lms 4", partial(k.sample_lms, order=4))
 
 
+def noisy_peers(seed: int) -> Iterator[Peer]:
+    """Its stochastic samplers, with independent noise of a generator in the place of the Brownian tree."""
+    from k_diffusion import sampling as k
+
+    generator = torch.Generator().manual_seed(seed)
+    samplers = {"euler_ancestral": 1, "dpmpp_2s_ancestral": 2, "dpmpp_2m_sde": 1, "dpmpp_3m_sde": 1}
+    for name, calls in samplers.items():
+        yield Peer("k-diffusion", name, partial(_run_noisy, getattr(k, f"sample_{name}"), generator), calls)
+
+
 def _peer(name: str, sampler: Callable[..., Tensor], calls: int = 1) -> Peer:
     return Peer("k-diffusion", name, partial(_run, sampler), calls)
 
@@ -35,6 +46,13 @@ def _run(sampler: Callable[..., Tensor], denoise: Denoise, y: Tensor, kappas: Te
         return denoise(x, float(sigma[0]))
 
     return sampler(model, y, kappas, disable=True)
+
+
+def _run_noisy(sampler: Callable[..., Tensor], generator: torch.Generator, denoise: Denoise, y: Tensor, kappas: Tensor):
+    def draw(sigma: Any, sigma_next: Any) -> Tensor:
+        return torch.randn(y.shape, generator=generator, dtype=y.dtype)
+
+    return _run(partial(sampler, noise_sampler=draw), denoise, y, kappas)
 
 
 def _silence(sigma: Any, sigma_next: Any) -> float:

@@ -15,8 +15,11 @@ CHUNK = 512
 
 
 def at_budgets(recipes: Sequence[Sampler], budgets: Sequence[int]) -> Iterator[Sampler]:
-    """Each recipe at each budget of evaluations that pays for at least one step."""
+    """Each recipe at each budget of evaluations that pays for at least one step; once, to a tolerance."""
     for recipe in recipes:
+        if recipe.tol is not None:
+            yield recipe
+            continue
         each = recipe.evaluations()
         yield from (recipe.with_steps(budget // each) for budget in sorted(set(budgets)) if budget >= each)
 

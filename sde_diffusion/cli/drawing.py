@@ -33,14 +33,14 @@ def draw(recipe: Sampler, model: Model, count: int, seed: int, chunk: int = 256,
     from tqdm import tqdm
 
     from sde_diffusion.report.counting import Counting
+    from sde_diffusion.report.recipe import paths_for
     from sde_diffusion.sampling import sample_chunks
-    from solvers import KeyedIncrements
 
     counted = Counting(model.denoiser, **({} if label is None else {"label": label}))
     reversal, solver = recipe.assembled(model.sde, counted)
     reversal, shape = reversal.starting_from(model.prior), (count, *model.facts.event_shape)
     start = time.perf_counter()
-    chunks = sample_chunks(reversal, solver, shape, seed, noise=KeyedIncrements, chunk=chunk, device=model.device)
+    chunks = sample_chunks(reversal, solver, shape, seed, noise=paths_for(solver), chunk=chunk, device=model.device)
     bar = tqdm(chunks, recipe.label, math.ceil(count / chunk), unit="chunk", disable=None, leave=False)
     parts = [part.cpu() for part in bar]
-    return Drawn(torch.cat(parts), counted.calls / len(parts), time.perf_counter() - start)
+    return Drawn(torch.cat(parts), counted.rows / (len(parts) * chunk), time.perf_counter() - start)

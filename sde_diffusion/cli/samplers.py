@@ -3,8 +3,10 @@
     reverse_sde/euler_maruyama/500                       Anderson's equation, in equal steps of its own clock
     probability_flow/heun/20/power(rho=2)                the flow on a quadratic grid of the process's time
     data_form(eta=0.5)/exponential_euler/50/in_log_snr   equal steps of log(sigma/alpha)
+    velocity_form/dopri5/tol=1e-4                        steps of each sample's own, to a tolerance
 
-The method may be left out: then it is the first known one that integrates the equation. Spacings: `uniform` in the
+The method may be left out: then it is the first known one that integrates the equation, or with `tol=` Dopri5 for a flow and
+`AdaptiveSDE`, which has no other, for `reverse_sde`. Spacings: `uniform` in the
 equation's own clock; `time` (equal steps) and `power(rho=2)` in the process's time; `level(rho=7)`, equal steps of
 (sigma/alpha)^(1/rho), and those of `sde_diffusion.reversal` such as `in_log_snr`, which are the same for every process.
 """
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from sde_diffusion.denoiser import Denoiser
     from sde_diffusion.reversal import Reversal
     from sde_diffusion.sde import LinearSDE
-    from solvers import FixedGrid
+    from solvers import Method, Solver
     from solvers.grids import Spacing
 
 NAMED = {
@@ -54,20 +56,33 @@ class Sampler:
     method: Part | None
     steps: int = STEPS
     spacing: Part | None = None
+    tol: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tol is not None and self.spacing is not None:
+            raise ValueError(
+                f"a tolerance chooses its own steps, got the spacing {written(self.spacing)} too; drop one"
+            )
 
     def with_steps(self, steps: int) -> Sampler:
         """The same with another number of steps."""
-        return replace(self, steps=steps)
+        return replace(self, steps=steps, tol=None)
+
+    def with_tol(self, tol: float) -> Sampler:
+        """The same to a tolerance in the place of a number of steps."""
+        return replace(self, steps=0, tol=tol)
 
     def evaluations(self) -> int:
         """How often a step calls the network."""
         return 1 if self.method is None else build.method(self.method).evaluations
 
-    def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, FixedGrid]:
+    def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, Solver]:
         """The reversal and the solver; ValueError when the method does not integrate the reversal's equation."""
         from solvers import FixedGrid
 
         reversal = build.reversal(self.reversal, sde, denoiser)
+        if self.tol is not None:
+            return reversal, _to_tolerance(self.tol, reversal, self.method)
         method = build.method(self.method or _fitting(reversal))
         if type(reversal.equation) not in method.orders:
             kind = type(reversal.equation).__name__
@@ -76,8 +91,11 @@ class Sampler:
         return reversal, FixedGrid(method, self.steps, _spacing(self.spacing, sde, reversal))
 
     def __str__(self) -> str:
-        words = [written(self.reversal), *([written(self.method)] if self.method else []), str(self.steps)]
+        words = [written(self.reversal), *([written(self.method)] if self.method else []), self._amount()]
         return "/".join([*words, *([written(self.spacing)] if self.spacing else [])])
+
+    def _amount(self) -> str:
+        return str(self.steps) if self.tol is None else f"tol={self.tol:g}"
 
 
 def sampler(text: str) -> Sampler:
@@ -87,17 +105,20 @@ def sampler(text: str) -> Sampler:
     if reversal["name"] not in catalogue.reversals():
         known = [*NAMED, *catalogue.reversals()]
         raise ValueError(f"no sampler is called {text!r}; {catalogue.nearest(reversal['name'], known)}")
-    method, steps, spacing = None, STEPS, None
+    method, steps, spacing, tol = None, STEPS, None, None
     for word in rest:
         if word.isdigit():
             steps = _steps(word)
+        elif word.startswith("tol="):
+            steps, tol = 0, _tolerance(word)
         elif (named := parsed(word))["name"] in spacings():
             spacing = named
         else:
             catalogue.choose("method", named["name"])
             method = named
     parts = [written(part) for part in (reversal, method, spacing) if part is not None]
-    return Sampler(text if text in NAMED else "/".join(parts), reversal, method, steps, spacing)
+    parts += [] if tol is None else [f"tol={tol:g}"]
+    return Sampler(text if text in NAMED else "/".join(parts), reversal, method, steps, spacing, tol)
 
 
 def samplers(texts: Sequence[str]) -> list[Sampler]:
@@ -114,6 +135,35 @@ def _steps(word: str) -> int:
     if len(word) > 7 or int(word) < 1:
         raise ValueError(f"a number of steps lies between 1 and 9999999, got {word[:20]}")
     return int(word)
+
+
+def _tolerance(word: str) -> float:
+    try:
+        return float(word.removeprefix("tol="))
+    except ValueError:
+        raise ValueError(f"a tolerance is a number, such as tol=1e-4, got {word[:20]!r}") from None
+
+
+def _to_tolerance(tol: float, reversal: Reversal, named: Part | None) -> Solver:
+    """The adaptive solver of a reversal's equation; ValueError where there is none, or another method is named."""
+    from solvers import ItoSDE
+    from solvers.adaptive import Adaptive
+    from solvers.adaptive_sde import AdaptiveSDE
+    from solvers.method import Embedded
+
+    if not reversal.equation.stochastic:
+        method: Method = build.method(named or part("dopri5"))
+        if not isinstance(method, Embedded):
+            raise ValueError(
+                f"to a tolerance go bosh3, dopri5 and tsit5, got {written(named or {})}; choose one of them"
+            )
+        return Adaptive.tol(method, tol)
+    if named is not None or not isinstance(reversal.equation, ItoSDE):
+        kind = type(reversal.equation).__name__
+        raise ValueError(
+            f"to a tolerance goes reverse_sde without a method, got {kind} and {named}; leave the method out"
+        )
+    return AdaptiveSDE.tol(tol)
 
 
 def _fitting(reversal: Reversal) -> Part:

@@ -47,7 +47,7 @@ class Trial:
 
     def cost(self) -> list[str]:
         """Sampler, steps, evaluations and seconds as text."""
-        return [self.label, str(self.steps), f"{self.evaluations:g}", f"{self.seconds:.2f}"]
+        return [self.label, str(self.steps or "-"), f"{self.evaluations:g}", f"{self.seconds:.2f}"]
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -74,7 +74,7 @@ class Comparison:
         rows = [
             [
                 trial.label,
-                str(trial.steps),
+                str(trial.steps or "-"),
                 f"{trial.evaluations:g}",
                 f"{trial.seconds:.2f}",
                 *self._cells(trial, names),

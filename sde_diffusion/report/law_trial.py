@@ -21,11 +21,10 @@ from sde_diffusion.exact import ExactDenoiser, Law, flow_end_point
 from sde_diffusion.metrics import bootstrap, sliced_wasserstein
 from sde_diffusion.report.comparison import Comparison, Score, Trial
 from sde_diffusion.report.counting import Counting
-from sde_diffusion.report.recipe import Recipe
+from sde_diffusion.report.recipe import Recipe, paths_for
 from sde_diffusion.reversal import Reversal, probability_flow
 from sde_diffusion.sampling import initial_state, sample
 from sde_diffusion.sde import GaussianPrior, LinearSDE
-from solvers import KeyedIncrements
 from solvers.wiener import PathSpec
 
 FLOW_POINTS = 128
@@ -75,11 +74,11 @@ class LawTrial:
         start = time.perf_counter()
         x = sample(
             reversal.raw().starting_from(self.prior), solver, (self.count, *self.law.event_shape), self.seed,
-            noise=KeyedIncrements, chunk=self.count, dtype=torch.float64,
+            noise=paths_for(solver), chunk=self.count, dtype=torch.float64,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         scores = self._scores(reversal, x)
-        return Trial(recipe.label, str(recipe), recipe.steps, denoiser.calls, seconds, scores)
+        return Trial(recipe.label, str(recipe), recipe.steps, denoiser.rows / self.count, seconds, scores)
 
     def _scores(self, reversal: Reversal, x: Tensor) -> list[Score]:
         flow = [] if reversal.equation.stochastic else [self._flow_error(x)]

@@ -7,7 +7,8 @@ from typing import Protocol
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal import Reversal
 from sde_diffusion.sde import LinearSDE
-from solvers import FixedGrid
+from solvers import FixedGrid, KeyedIncrements, Solver, WienerTree
+from solvers.wiener import SeededPath
 
 
 class Recipe(Protocol):
@@ -20,9 +21,14 @@ class Recipe(Protocol):
 
     @property
     def steps(self) -> int:
-        """How many steps its solver takes."""
+        """How many steps its solver takes; 0 for one that chooses them itself."""
         ...
 
-    def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, FixedGrid]:
+    def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, Solver]:
         """The reversal and the solver; ValueError when they do not fit."""
         ...
+
+
+def paths_for(solver: Solver) -> type[SeededPath]:
+    """Keyed increments for a fixed grid, the tree for a solver that chooses its own times."""
+    return KeyedIncrements if isinstance(solver, FixedGrid) else WienerTree

@@ -29,4 +29,5 @@ EXAMPLES = [
     ExponentialAdams(2),
     ExponentialAdams(3, starter=ExponentialRungeKutta(2)),
     ExponentialAdams(4, starter=ExponentialRungeKutta(3)),
+    ExponentialAdams(5, starter=ExponentialRungeKutta(4)),
 ]

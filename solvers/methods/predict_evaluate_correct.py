@@ -2,7 +2,8 @@ r"""Adams predictor-correctors that evaluate once a step: UniPC's scheme.
 
 A step predicts with the explicit formula of k fields, evaluates there, and corrects with the implicit formula of k + 1
 fields, which reuses that evaluation; the next step predicts from the corrected state. The correction raises the order by
-one and costs no evaluation. The last state is a prediction: to correct it would take one evaluation more.
+one and costs no evaluation. The last state is a prediction: its error of order k + 1 is made once, where those of the
+corrected steps, of order k + 2, add up over them all; to correct it as well would take an evaluation and raise nothing.
 
 In the predicted states x_i this is one explicit formula. Let F_j be the fields at x_i, x_{i-1}, ..., p_j and e the
 predictor of this step, p'_j and c_j the predictor and the corrector of the step before (p'_0 = 0). The corrected state
@@ -27,44 +28,81 @@ from typing import Any
 
 from torch import Tensor
 
-from solvers.equations import ODE, SemilinearODE, SemilinearSDE
-from solvers.method import Method, Order, field
+from solvers.equations import ODE, Equation, SemilinearODE, SemilinearSDE
+from solvers.method import Method, OneStep, Order, field
+from solvers.methods.dopri5 import Dopri5
 from solvers.methods.exponential_euler import convolve
+from solvers.methods.exponential_runge_kutta import ExponentialRungeKutta
+from solvers.methods.rk4 import RK4
 from solvers.multistep import History, Row, adams_table, advance, moulton_table, rate
 
 
 class PredictEvaluateCorrect(Method):
-    """The scheme of k fields, of order min(k + 1, 3): the start, by formulas of lower order, leaves an error of order 3.
+    """The scheme of k fields, of order k + 1 if its start allows.
 
     On the data form it is UniPC with exact integrals; on an ODE, the Adams-Bashforth-Moulton pair in PEC mode; on the data
     form with stochasticity, SA-Solver: the correction keeps the noise of the step that it corrects.
+
+    The first k - 2 steps are taken by `starter`, a one-step method of order k or more for a deterministic equation, or,
+    without one, by the formulas of lower order, of which the first corrects Euler's step to order two: then the start
+    costs nothing more, and leaves an error of order three.
     """
 
-    def __init__(self, k: int = 2):
+    def __init__(self, k: int = 2, starter: OneStep | None = None):
         """k is the number of fields that the predictor combines, 1 to 5."""
         if not 1 <= k <= 5:
             raise ValueError(f"the predictor combines 1 to 5 fields, got {k}; choose 2 or 3")
-        self.k = k
-        order = Order.of(min(k + 1, 3))
-        self.orders = {ODE: order, SemilinearODE: order, SemilinearSDE: Order(strong=1, weak=2)}
+        self.k, self.starter = k, starter
+        self.orders = _orders(k, starter)
+
+    @property
+    def started(self) -> int:
+        """How many steps the starter takes."""
+        return 0 if self.starter is None else max(0, self.k - 2)
 
     def init(self, equation: Any, x: Tensor, grid: Sequence[float]) -> History:
         """The table (2) of the whole grid."""
         predictors = adams_table(grid, self.k, rate(equation))
-        return History(list(merged(predictors, moulton_table(grid, self.k, rate(equation)))))
+        correctors = moulton_table(grid, self.k, rate(equation))
+        return History(list(merged(predictors, correctors, self.started)))
 
     def step(self, equation, x, t, s, path, state):
         """Evaluate at the prediction x, correct it and predict the next, by (2)."""
-        y, state = advance(x, field(equation)(x, t), state)
+        first = field(equation)(x, t)
+        if state.row < self.started:
+            assert self.starter is not None
+            y = self.starter.onward(equation, x, t, s, first)
+            return y, History(state.table, state.row + 1, (first, *state.fields))
+        y, state = advance(x, first, state)
         return (y if path is None else convolve(y, equation, t, s, path)), state
 
 
-def merged(predictors: Sequence[Row], correctors: Sequence[Row]) -> Iterator[Row]:
-    """The formulas (2), newest field first; the first step corrects nothing."""
-    yield predictors[0]
-    for (_, before), (_, corrector), (factor, weights) in zip(predictors, correctors, predictors[1:], strict=False):
+def merged(predictors: Sequence[Row], correctors: Sequence[Row], started: int) -> Iterator[Row]:
+    """The formulas (2), newest field first; the step after the started ones finds nothing to correct."""
+    yield from predictors[: started + 1]
+    steps = zip(predictors[started:], correctors[started:], predictors[started + 1 :], strict=False)
+    for (_, before), (_, corrector), (factor, weights) in steps:
         terms = zip_longest(corrector, (0.0, *before), weights, fillvalue=0.0)
         yield factor, tuple(factor * (c - p) + w for c, p, w in terms)
 
 
-EXAMPLES = [PredictEvaluateCorrect(1), PredictEvaluateCorrect(2)]
+def _orders(k: int, starter: OneStep | None) -> dict[type[Equation], Order]:
+    """A started scheme has the order of its formulas or one more than its starter's; one without, at most order 3."""
+    if starter is None:
+        order = Order.of(min(k + 1, 3))
+        return {ODE: order, SemilinearODE: order, SemilinearSDE: Order(strong=1, weak=2)}
+    kinds = [kind for kind in (ODE, SemilinearODE) if kind in starter.orders]
+    if not kinds:
+        name = type(starter).__name__
+        raise TypeError(f"the starter {name} integrates neither ODE nor SemilinearODE; choose one that does, as RK4()")
+    return {kind: Order.of(min(k + 1, starter.orders[kind].weak + 1)) for kind in kinds}
+
+
+EXAMPLES = [
+    PredictEvaluateCorrect(1),
+    PredictEvaluateCorrect(2),
+    PredictEvaluateCorrect(3, RK4()),
+    PredictEvaluateCorrect(4, Dopri5()),
+    PredictEvaluateCorrect(3, ExponentialRungeKutta(3)),
+    PredictEvaluateCorrect(4, ExponentialRungeKutta(4)),
+]

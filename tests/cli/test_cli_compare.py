@@ -167,3 +167,37 @@ def test_a_table_has_a_cell_for_every_head():
     assert table.heads == ["sampler", "steps", "NFE", "seconds", "x", "ratio", "y"]
     assert table.rows[0][4:] == ["2 ± 1", "2.00", "1 ± 0"]
     assert table.rows[1][4:] == ["-", "-", "4 ± 1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"), [("velocity_form/dopri5/tol=1e-5", 2e-4), ("probability_flow/tol=1e-5", 2e-4)]
+)
+def test_a_tolerance_in_the_place_of_steps_reaches_the_exact_flow(text, bound):
+    """The cost is the mean over samples that each take their own steps, below that of the slowest."""
+    found = LawTrial(LAW, SDE, 200, seed=0).trial(sampler(text))
+    error = next(score.value for score in found.scores if score.name == "error of the flow")
+    assert error < bound
+    assert found.evaluations != round(found.evaluations)
+    assert 30 < found.evaluations < 120
+
+
+def test_the_reverse_sde_goes_to_a_tolerance_on_one_path():
+    """Its log-density gap is within its interval; each tolerance is tried once, whatever the budgets."""
+    found = LawTrial(LAW, SDE, 1000, seed=0).trial(sampler("reverse_sde/tol=0.03"))
+    assert next(score.low for score in found.scores if score.name == "log-density gap") < 0.02
+    assert [str(r) for r in at_budgets([sampler("velocity_form/tol=1e-3")], [8, 16])] == ["velocity_form/tol=0.001"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("velocity_form/tol=1e-3/uniform", "chooses its own steps"),
+        ("velocity_form/heun/tol=1e-3", "dopri5"),
+        ("data_form(eta=1)/tol=1e-3", "reverse_sde without a method"),
+        ("velocity_form/tol=small", "a tolerance is a number"),
+        ("velocity_form/tol=0.5", "0 <= rtol <= 0.1"),
+    ],
+)
+def test_a_tolerance_that_makes_no_sense_is_refused(text, says):
+    with pytest.raises(ValueError, match=says):
+        sampler(text).assembled(SDE, ExactDenoiser(LAW))

@@ -193,6 +193,42 @@ SAMPLES = [
         SAMPLING,
         "prior_and_the_path_of_a_sample_are_independent",
     ),
+    Fault(
+        "varied-clock-without-the-noise",
+        "sde_diffusion/reversal/varied_data_form.py",
+        "rates = 1 + torch.tensor(etas, dtype=torch.float64) ** 2",
+        "rates = 1 + torch.tensor(etas, dtype=torch.float64)",
+        "eta in the place of eta^2: the clock runs at another pace than the noise that is wanted.",
+        "tests/reversal/test_varied_data_form.py",
+        "constant_eta_is_the_data_form",
+    ),
+    Fault(
+        "varied-spread-of-the-clock",
+        "sde_diffusion/reversal/varied_data_form.py",
+        "expm1(2 * _at_most_zero(forgotten))",
+        "expm1(2 * (s - t))",
+        "The noise of the step forgets all that the clock shows, the flow's own part too.",
+        "tests/reversal/test_varied_data_form.py",
+        "every_marginal_is_exact",
+    ),
+    Fault(
+        "gaussian-form-counts-v-twice",
+        "sde_diffusion/reversal/gaussian_form.py",
+        "combine(v / level, y, -w / level,",
+        "combine(2 * v / level, y, -w / level,",
+        "The linear part of the Gaussian is taken out of the forcing twice.",
+        "tests/reversal/test_gaussian_form.py",
+        "gaussian_is_exact",
+    ),
+    Fault(
+        "gaussian-form-with-the-data-form's-noise",
+        "sde_diffusion/reversal/gaussian_form.py",
+        "-width(s) * expm1",
+        "-(width(s) - v) * expm1",
+        "The variance of the convolution without v: too little noise at every step.",
+        "tests/reversal/test_gaussian_form.py",
+        "gaussian_is_exact_in_law",
+    ),
 ]
 
 FAULTS = [*REVERSALS, *SAMPLES]

@@ -59,7 +59,7 @@ class WithStart(Impulses):
 
     @property
     def batch(self):
-        return 2 * self.steps + 2
+        return super().batch + 1
 
     def moments(self, result):
         mean = result[-2].item()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -27,8 +27,11 @@ SOLUTIONS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] 
 }
 
 
-def manufactured(kind: type, name: str, rate: float = -1.0):
-    """The equation of the given kind with solution y*; the sine of the defect makes it nonlinear."""
+def manufactured(kind: type, name: str, rate: float = -0.4):
+    """The equation of the given kind with solution y*; the sine of the defect makes it nonlinear.
+
+    The forcing depends on the state at the solution too: its slope there is -1 - rate, and -1 would hide the stages.
+    """
     exact, slope = SOLUTIONS[name]
 
     def drift(x: Tensor, t) -> Tensor:
@@ -81,30 +84,43 @@ def linear_moments(start: float, stop: float, x0: float, rate: float = -0.8) -> 
 
 
 class Impulses(AreaPath):
-    """A batch of paths, one impulse each: sample k moves by sqrt|h| in step k and stands still in all others.
+    """A batch of paths, one impulse each: sample k moves by sqrt|h| in half-step k, of length h, and stands still in all
+    others.
 
-    As many samples again have an impulse in the Levy area of one step, of its deviation sqrt(|h|/12). A method on a linear equation is linear in the increments, so the sum over k of (response to impulse k)^2 is the
-    exact variance of its result: a weak order is measured without a single random number. The last sample gets no
-    impulse at all: its result is the mean.
+    As many samples again as there are steps have an impulse in the Levy area of one step, of its deviation
+    sqrt(|h|/12). A method on a linear equation is linear in the increments, so the sum over k of (response to impulse
+    k)^2 is the exact variance of its result: a weak order is measured without a single random number. The last sample
+    gets no impulse at all: its result is the mean.
     """
 
     def __init__(self, grid: Tensor):
         self.steps = len(grid) - 1
-        self.step_of = {t: k for k, t in enumerate(grid.tolist())}
+        self.halves = [*torch.stack([grid[:-1], (grid[:-1] + grid[1:]) / 2], 1).flatten().tolist(), grid[-1].item()]
 
     @property
     def batch(self) -> int:
-        return 2 * self.steps + 1
+        return 3 * self.steps + 1
 
     def increment(self, t, s):
-        return self._impulse(self.step_of[t], abs(s - t) ** 0.5)
+        cells = range(self._at(t), self._at(s))
+        return self._impulse([(k, abs(self.halves[k + 1] - self.halves[k]) ** 0.5) for k in cells])
 
     def increment_and_area(self, t, s):
-        return self.increment(t, s), self._impulse(self.steps + self.step_of[t], (abs(s - t) / 12) ** 0.5)
+        area = self._impulse([(2 * self.steps + self._at(t) // 2, (abs(s - t) / 12) ** 0.5)])
+        return self.increment(t, s), area
 
-    def _impulse(self, k, size):
+    def _at(self, t: float) -> int:
+        """The number of a half-step's end; KeyError for a time that is none."""
+        return self._places[round(t, 12)]
+
+    @cached_property
+    def _places(self) -> dict[float, int]:
+        return {round(t, 12): k for k, t in enumerate(self.halves)}
+
+    def _impulse(self, sizes):
         impulse = torch.zeros(self.batch, 1, dtype=torch.float64)
-        impulse[k] = size
+        for k, size in sizes:
+            impulse[k] = size
         return impulse
 
     def channel(self, k):
@@ -141,6 +157,24 @@ class FineWalk(AreaPath):
 
     def channel(self, k):
         raise ValueError("this path has one channel")
+
+
+class Mirrored(AreaPath):
+    """The paths of another, then their mirror images: what is odd in the noise cancels in the mean over the batch."""
+
+    def __init__(self, path: AreaPath):
+        self.path = path
+
+    def increment(self, t, s):
+        dw = self.path.increment(t, s)
+        return torch.cat([dw, -dw])
+
+    def increment_and_area(self, t, s):
+        dw, area = self.path.increment_and_area(t, s)
+        return torch.cat([dw, -dw]), torch.cat([area, -area])
+
+    def channel(self, k):
+        return Mirrored(self.path.channel(k))
 
 
 def geometric_brownian(drift: float = 0.5, volatility: float = 0.6) -> DiagonalSDE:

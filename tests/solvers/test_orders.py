@@ -53,7 +53,7 @@ def test_weak_order_on_a_linear_equation(method, kind, direction):
 
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
 def test_weak_order_on_a_nonlinear_equation(method, kind):
-    """The declared one within its Monte Carlo error, unless the bias is already below three standard errors."""
+    """The declared one within its Monte Carlo error, unless the bias is already below six standard errors."""
     order = measure.weak_on_nonlinear(method, kind)
     assert order is None or order == pytest.approx(method.orders[kind].weak, abs=0.3)
 

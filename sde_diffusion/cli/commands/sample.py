@@ -22,6 +22,7 @@ class Settings:
         run: the run's name or folder.
         sampler: a named sampler, or reversal/method/steps/spacing; `info` lists them.
         steps: another number of steps than the sampler's own.
+        tol: a tolerance in the place of steps: every sample takes steps of its own; `info` names the methods.
         count: how many samples.
         seed: from which sample i is made, whatever the count.
         label: the class to draw, for a network that was told the labels.
@@ -33,6 +34,7 @@ class Settings:
     run: str = positional()
     sampler: str = "data_adams"
     steps: int | None = None
+    tol: float | None = None
     count: int = 64
     seed: int = 0
     label: int | None = None
@@ -45,6 +47,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not 1 <= value <= 10**7:
                 raise ValueError(f"{name} is between 1 and 10000000, got {value}; correct it")
+        if self.steps is not None and self.tol is not None:
+            raise ValueError(f"steps or tol, not both, got {self.steps} and {self.tol}; leave one out")
 
 
 def run(settings: Settings) -> None:
@@ -57,6 +61,7 @@ def run(settings: Settings) -> None:
 
     source, recipe = run_folder(settings.run), sampler(settings.sampler)
     recipe = recipe if settings.steps is None else recipe.with_steps(settings.steps)
+    recipe = recipe if settings.tol is None else recipe.with_tol(settings.tol)
     model = load_model(source, device_of(settings.device))
     check_label(model, settings.label)
     folder = source / "samples" / _slug(recipe, settings) if settings.output is None else folder_of(settings.output)

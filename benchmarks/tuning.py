@@ -36,14 +36,14 @@ from sde_diffusion.tuning import TuneSettings, tune
 NFE = (5, 6, 8, 10, 15, 20)
 NAMED = ("two", "ring8", "mixture64", "digits")
 EFFORT = {
-    "two": TuneSettings(40, 2048),
-    "ring8": TuneSettings(40, 2048),
-    "mixture64": TuneSettings(16, 128),
-    "digits": TuneSettings(8, 64),
-    "unseen: checkerboard": TuneSettings(40, 512),
-    "unseen: 20 modes in 4-D": TuneSettings(40, 1024),
+    "two": TuneSettings(30, 2048),
+    "ring8": TuneSettings(30, 2048),
+    "mixture64": TuneSettings(12, 96),
+    "digits": TuneSettings(5, 128),
+    "unseen: checkerboard": TuneSettings(25, 512),
+    "unseen: 20 modes in 4-D": TuneSettings(20, 512),
     "unseen: 3 modes in 32-D": TuneSettings(25, 256),
-    "unseen: mixture64, seed 7": TuneSettings(16, 128),
+    "unseen: mixture64, seed 7": TuneSettings(12, 96),
 }
 """Trajectories and iterations: as many as a few minutes pay for."""
 

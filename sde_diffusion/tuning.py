@@ -7,7 +7,7 @@ A solver of n calls in the chart of `default_solver` is, in full generality,
 n (n + 5)/2 numbers with the noise levels u_i that the denoiser is told (`solvers.table`). They minimise the distances to
 the flow's true end points, with m_b the mean square of x_n(b) - x*(b) over the event b,
 
-    s^2 mean_b log(1 + m_b/s^2),    s a tenth of the data's deviation,                                             (2)
+    s^2 mean_b log(1 + m_b/s^2),    s a third of the data's deviation,                                              (2)
 
 by Levenberg and Marquardt's method from the default rule's own numbers: least squares, in which a trajectory that ends in
 another mode, where no small change brings it back, counts by its logarithm. The Gauss-Newton matrix of (2) gives
@@ -52,7 +52,7 @@ HELD_OUT = 1 << 40
 CPU_ENTRIES, DEVICE_ENTRIES = 2**23, 2**27
 """Numbers of the derivatives of all fields held at a time: 64 MiB and 1 GiB in float64."""
 
-FAR = 0.1
+FAR = 1 / 3
 """s of (2) in deviations of the data."""
 
 ENOUGH = 1e-4

@@ -74,8 +74,11 @@ class Tuned:
             if content.pop("format") != FORMAT:
                 raise ValueError("another format")
             tuned = cls(
-                *(float(content[name]) for name in ("weight", "start", "stop")),
-                *(tuple(map(float, content[name])) for name in ("times", "factors")),
+                float(content["weight"]),
+                float(content["start"]),
+                float(content["stop"]),
+                tuple(map(float, content["times"])),
+                tuple(map(float, content["factors"])),
                 tuple(tuple(map(float, row)) for row in content["table"]),
                 dict(content["record"]),
             )

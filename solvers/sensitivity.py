@@ -64,7 +64,7 @@ def _next(factor, weights, tangents: Tensor, moved: list[Tensor], y: Tensor, fie
 
 def _pushed(drift: Drift, y: Tensor, t: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """dF/dt, F and dF/dy Y, the parts of equation (2)."""
-    field, at_time = jvp(lambda s: drift(y, s), (t,), (torch.ones_like(t),))
+    field, at_time = jvp(lambda s: drift(y, s), (t,), (torch.ones_like(t),))[:2]
     count, size = tangents.shape[1], y[0].numel()
     if count == 0:
         return at_time, field, tangents

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from solvers.elementwise import Coefficient
 from solvers.equations import ODE
 from solvers.integrate import FixedGrid
 
@@ -51,7 +52,7 @@ def table_of(solver: FixedGrid, start: float, stop: float, calls: int) -> Table:
     """
     states, times = [], []
 
-    def drift(x: Tensor, t: float) -> Tensor:
+    def drift(x: Tensor, t: Coefficient) -> Tensor:
         states.append(x)
         times.append(float(t))
         return torch.eye(calls, dtype=torch.float64)[len(times) - 1 :][:1]

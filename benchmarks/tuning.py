@@ -17,6 +17,7 @@ import argparse
 import math
 import time
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
@@ -67,14 +68,14 @@ def timed_tune(given: Cell, nfe: int, effort: TuneSettings) -> tuple[Tuned, floa
     return tuned, time.perf_counter() - began
 
 
-def entry(key: tuple[str, str], seed: int) -> dict[str, Any]:
-    """One problem in one range: the tuned solvers' errors, and those of everything else, at every budget."""
+def entry(key: tuple[str, str], seed: int, budgets: Sequence[int] = NFE) -> dict[str, Any]:
+    """One problem in one range: the tuned solvers' errors, and those of everything else, at each budget."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     given, effort = cell(*key, seed), EFFORT[key[0]]
     errors: dict[str, dict[int, float | None]] = {}
     tuned, seconds, records = {}, {}, {}
-    for nfe in NFE:
+    for nfe in budgets:
         found, seconds[nfe] = timed_tune(given, nfe, effort)
         tuned[nfe], records[nfe] = measure(given, tuned_run(found), nfe), found.record
         for name, run in settings(nfe):
@@ -88,13 +89,16 @@ def main() -> None:
     """Run the chosen cells and rewrite the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", choices=PROBLEMS, action="append", help="repeat for several; the named by default")
+    parser.add_argument("--nfe", type=int, choices=NFE, action="append", help="repeat for several; all by default")
     parser.add_argument("--seed", type=int, default=20261124, help="of the points x_T")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
     chosen = parser.parse_args()
     keys = list(product(chosen.problem or NAMED, RANGES))
     path = RESULTS / "tuning.json"
     with ProcessPoolExecutor(chosen.jobs) as pool:
-        for key, found in zip(keys, pool.map(partial(entry, seed=chosen.seed), keys), strict=True):
+        for key, found in zip(
+            keys, pool.map(partial(entry, seed=chosen.seed, budgets=chosen.nfe or NFE), keys), strict=True
+        ):
             merge(path, " | ".join(key), found)
     print(write_report(path))
 

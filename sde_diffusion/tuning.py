@@ -64,16 +64,24 @@ Trajectories = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """How long to look. `trajectories` train, as many again decide; `reference` calls find a true end point."""
+    """How long to look. `trajectories` train, as many again decide; `reference` calls find a true end point.
+
+    Without a number of trajectories, there are as many as hold 8192 coordinates, but 256 to 4096: the fewer coordinates
+    a trajectory has, the more of the mean is in the few that pass between two modes.
+    """
 
     iterations: int = 40
-    trajectories: int = 512
+    trajectories: int | None = None
     reference: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.iterations, self.trajectories, self.reference) < 1:
+        if min(self.iterations, 1 if self.trajectories is None else self.trajectories, self.reference) < 1:
             raise ValueError(f"iterations, trajectories and reference are at least 1, got {self}; correct them")
+
+    def count(self, event_shape: tuple[int, ...]) -> int:
+        """The number of trajectories of each kind."""
+        return self.trajectories or min(4096, max(256, 8192 // math.prod(event_shape)))
 
 
 @dataclass(frozen=True)
@@ -130,8 +138,8 @@ def tune(
         "deviation": deviation,
         "dtype": str(dtype).removeprefix("torch."),
         "seed": settings.seed,
-        "trained_on_samples": [0, settings.trajectories],
-        "held_out_samples": [HELD_OUT, HELD_OUT + settings.trajectories],
+        "trained_on_samples": [0, len(sets[0][0])],
+        "held_out_samples": [HELD_OUT, HELD_OUT + len(sets[1][0])],
         "reference": "given" if reference else f"default solver of {settings.reference} calls",
         "iterations": found.iterations,
         "held_out_distance_before": found.before,
@@ -155,7 +163,7 @@ class _Draw:
     @torch.no_grad()
     def trajectories(self, first: int) -> Trajectories:
         form = self.form
-        indices = torch.arange(first, first + self.settings.trajectories, device=self.device)
+        indices = torch.arange(first, first + self.settings.count(self.event_shape), device=self.device)
         spec = PathSpec(self.settings.seed, indices, self.event_shape, form.start, form.stop, self.dtype)
         x = initial_state(form, spec)
         return form.encode(x, form.start), torch.cat([self.truth(part) for part in _parts(x, 4)])

@@ -204,9 +204,15 @@ def test_a_table_of_adams_weights_is_adams_bashforth():
     )
 
 
-def test_settings_that_search_nothing_are_refused():
+@pytest.mark.parametrize("name", ["iterations", "trajectories", "reference"])
+def test_settings_that_search_nothing_are_refused(name):
     with pytest.raises(ValueError, match="at least 1"):
-        TuneSettings(iterations=0)
+        TuneSettings(**{name: 0})
+
+
+def test_small_events_are_given_more_trajectories():
+    counts = [TuneSettings().count(event) for event in ((2,), (4, 4), (1, 8, 8), (3, 32, 32))]
+    assert counts == [4096, 512, 256, 256]
 
 
 def test_factors_and_times_are_as_many_as_the_steps():

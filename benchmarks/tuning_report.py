@@ -91,14 +91,14 @@ def plot(cells: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    columns = 4
+    columns = min(4, len(cells))
     lines = math.ceil(len(cells) / columns)
     figure, axes = plt.subplots(lines, columns, figsize=(4.2 * columns, 3.4 * lines), squeeze=False)
     for axis, (key, cell) in zip(axes.flat, cells.items(), strict=False):
         panel(axis, key, cell)
     for axis in axes.flat[len(cells) :]:
         axis.set_axis_off()
-    axes.flat[0].legend(fontsize=8, loc="lower left")
+    axes.flat[0].legend(fontsize=8, loc="upper right", framealpha=0.95)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

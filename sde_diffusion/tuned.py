@@ -1,12 +1,15 @@
-"""A tuned solver as a small file: times, weights, and what they were tuned on."""
+"""A tuned solver as a small file: its numbers, and what they were tuned on."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal.base import Reversal
@@ -16,15 +19,26 @@ from solvers.grids import fixed
 from solvers.integrate import FixedGrid
 from solvers.methods.tabulated import Tabulated
 
-FORMAT = "sde_diffusion tuned solver 1"
+FORMAT = "sde_diffusion tuned solver 2"
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The chart's weight, the n + 1 times, the weights of each step, and the record of the tuning."""
+    """A solver of n calls in one chart and between two readings of its clock.
+
+    Attributes:
+        weight: c of the chart.
+        start, stop: the clock's readings at both ends.
+        times: what the denoiser is told at each call (n,).
+        factors, table: of the state and of the fields, as in `Tabulated`.
+        record: what it was tuned on, and how far it was off on trajectories that it was not tuned on.
+    """
 
     weight: float
-    grid: tuple[float, ...]
+    start: float
+    stop: float
+    times: tuple[float, ...]
+    factors: tuple[float, ...]
     table: tuple[tuple[float, ...], ...]
     record: dict[str, Any]
 
@@ -38,8 +52,12 @@ class Tuned:
         return weighted_velocity_form(sde, denoiser, self.weight).raw()
 
     def solver(self) -> FixedGrid:
-        """The method on its grid. It refuses a process with another range of noise levels."""
-        return FixedGrid(Tabulated(self.table), self.nfe, fixed(self.grid))
+        """The method. It refuses a process with another range of noise levels.
+
+        Its states are no points of the flow before the last one; the grid names them by equal steps of the clock.
+        """
+        grid = torch.linspace(self.start, self.stop, self.nfe + 1, dtype=torch.float64)
+        return FixedGrid(Tabulated(self.table, self.factors, self.times), self.nfe, fixed(grid))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write JSON beside the path, then rename."""
@@ -57,11 +75,16 @@ class Tuned:
                 raise ValueError("another format")
             tuned = cls(
                 float(content["weight"]),
-                tuple(map(float, content["grid"])),
+                float(content["start"]),
+                float(content["stop"]),
+                tuple(map(float, content["times"])),
+                tuple(map(float, content["factors"])),
                 tuple(tuple(map(float, row)) for row in content["table"]),
                 dict(content["record"]),
             )
             tuned.solver()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no whole tuned solver ({error}); make it again with tune()") from error
+        if not all(map(math.isfinite, [tuned.start, tuned.stop, *tuned.times, *tuned.factors, *sum(tuned.table, ())])):
+            raise ValueError(f"{path} is no whole tuned solver (a number is not finite); make it again with tune()")
         return tuned

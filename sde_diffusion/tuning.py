@@ -1,12 +1,18 @@
-r"""Solvers tuned to the model at hand: a time grid and multistep coefficients learned for one model and one budget.
+r"""Solvers tuned to the model at hand: a table of numbers fitted to one model and one budget.
 
-A solver of n calls in the chart of `default_solver` is n + 1 times and the weights of
+A solver of n calls in the chart of `default_solver` is, in full generality,
 
-    y_{i+1} = y_i + h_i sum_{j <= min(i, K)} (a_ij + d_ij) F_{i-j},                                              (1)
+    y_{i+1} = a_i y_i + sum_{j <= i} w_ij F_{i-j},    F_i = F(y_i, u_i),                                            (1)
 
-with a_ij the Adams-Bashforth weights of the present grid, so that d = 0 is a method of high order whatever the times. The
-logarithms of the step sizes and the d_ij, a few hundred numbers at most, descend the mean distance to the flow's true end
-points, by gradient through the solver, over a few hundred trajectories. Trajectories that were not trained on decide: the
+n (n + 5)/2 numbers with the noise levels u_i that the denoiser is told (`solvers.table`). They minimise the distances to
+the flow's true end points, with m_b the mean square of x_n(b) - x*(b) over the event b,
+
+    s^2 mean_b log(1 + m_b/s^2),    s a third of the data's deviation,                                              (2)
+
+by Levenberg and Marquardt's method from the default rule's own numbers: least squares, in which a trajectory that ends in
+another mode, where no small change brings it back, counts by its logarithm. The Gauss-Newton matrix of (2) gives
+trajectory b the weight 1/(1 + m_b/s^2). The derivatives go through the solver in forward mode (`solvers.sensitivity`), a
+few trajectories at a time; the told levels move as log(sigma/alpha). Trajectories that were not trained on decide: the
 best state on them is kept, and the untuned solver where nothing beats it.
 
 References:
@@ -19,8 +25,10 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -30,34 +38,59 @@ from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.sampling import initial_state
 from sde_diffusion.sde.base import LinearSDE
+from sde_diffusion.sde.prior import GaussianPrior
 from sde_diffusion.tuned import Tuned
 from solvers.equations import ODE
+from solvers.levenberg_marquardt import levenberg_marquardt
+from solvers.sensitivity import end_and_derivative, end_point
+from solvers.table import Table, table_of
 from solvers.wiener import PathSpec
 
-_MEMORY = 5
-_HELD_OUT = 1 << 40
+HELD_OUT = 1 << 40
 """The first sample number of the trajectories that decide: none of them is ever trained on."""
+
+CPU_ENTRIES, DEVICE_ENTRIES = 2**23, 2**27
+"""Numbers of the derivatives of all fields held at a time: 64 MiB and 1 GiB in float64."""
+
+FAR = 1 / 3
+"""s of (2) in deviations of the data."""
+
+ENOUGH = 1e-4
+"""The search ends with a step that lowers (2) by less than this share."""
+
+Trajectories = tuple[Tensor, Tensor]
+"""Starts in the chart (B, *E) and true ends (B, *E)."""
 
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """How long to look. `trajectories` train, as many again decide; `reference` is the cost of a true end point."""
+    """How long to look. `trajectories` train, as many again decide; `reference` calls find a true end point.
 
-    iterations: int = 400
-    trajectories: int = 512
-    batch: int = 256
-    learning_rate: float = 0.02
+    Without a number of trajectories, there are as many as hold 8192 coordinates, but 256 to 4096: the fewer coordinates
+    a trajectory has, the more of the mean is in the few that pass between two modes.
+    """
+
+    iterations: int = 40
+    trajectories: int | None = None
     reference: int = 200
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.iterations, 1 if self.trajectories is None else self.trajectories, self.reference) < 1:
+            raise ValueError(f"iterations, trajectories and reference are at least 1, got {self}; correct them")
+
+    def count(self, event_shape: tuple[int, ...]) -> int:
+        """The number of trajectories of each kind."""
+        return self.trajectories or min(4096, max(256, 8192 // math.prod(event_shape)))
 
 
 @dataclass(frozen=True)
 class TuneProgress:
-    """One iteration: the loss of its batch, and the held-out distance where it was measured (else None)."""
+    """One iteration: the root of (2) over the trajectories trained on, and over those that decide."""
 
     iteration: int
-    loss: float
-    held_out: float | None
+    distance: float
+    held_out: float
 
 
 def tune(
@@ -68,19 +101,23 @@ def tune(
     settings: TuneSettings | None = None,
     *,
     deviation: float = 1.0,
+    prior: GaussianPrior | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     progress: Callable[[TuneProgress], None] | None = None,
     reference: Callable[[Tensor], Tensor] | None = None,
+    model: str = "",
 ) -> Tuned:
     """The solver of `nfe` calls tuned to a model. `sample(tuned.reversal(sde, denoiser), tuned.solver(), ...)` uses it.
 
     Args:
         event_shape: *E of the model's events.
         deviation: of the data, as in `default_solver`.
+        prior: the law of x at the horizon, the process's own by default.
         progress: called after each iteration.
         reference: x at the horizon (B, *E) -> the flow's true x at t_min, where it is known better than by the default
             solver of `settings.reference` calls.
+        model: what the record calls the denoiser, its class by default.
 
     Raises:
         ValueError: a budget below 2.
@@ -88,52 +125,52 @@ def tune(
     if nfe < 2:
         raise ValueError(f"there is nothing to tune in a solver of {nfe} calls; give a budget of at least 2")
     settings = settings or TuneSettings()
-    problem = _problem(denoiser, sde, nfe, event_shape, settings, deviation, dtype, device, reference)
-    search = _Search(problem, _Numbers.start(problem.grid), settings)
-    for report in search.run():
-        if progress is not None:
-            progress(report)
-    return search.result(repr(sde), deviation)
+    form, solver = default_solver(sde, denoiser, nfe, deviation)
+    form = form if prior is None else form.starting_from(prior)
+    draw = _Draw(form, event_shape, settings, dtype, device, reference or _fine(sde, denoiser, settings, deviation))
+    sets = draw.trajectories(0), draw.trajectories(HELD_OUT)
+    problem = _Problem(form, shape(nfe).weight / deviation, (FAR * deviation) ** 2, *sets)
+    found = _search(problem, table_of(solver, form.start, form.stop, nfe), settings.iterations, progress)
+    record = {
+        "process": repr(sde),
+        "model": model or type(denoiser).__name__,
+        "event_shape": list(event_shape),
+        "deviation": deviation,
+        "dtype": str(dtype).removeprefix("torch."),
+        "seed": settings.seed,
+        "trained_on_samples": [0, len(sets[0][0])],
+        "held_out_samples": [HELD_OUT, HELD_OUT + len(sets[1][0])],
+        "reference": "given" if reference else f"default solver of {settings.reference} calls",
+        "iterations": found.iterations,
+        "held_out_distance_before": found.before,
+        "held_out_distance_after": found.after,
+        "torch": torch.__version__,
+    }
+    return problem.tuned(found.numbers, record)
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """What is tuned: the reversal, the untuned grid, and trajectories (start in the chart, true end) to train and decide."""
+class _Draw:
+    """Trajectories by their sample numbers: starts from the prior, true ends by the reference."""
 
-    reversal: Reversal
-    weight: float
-    grid: Tensor
-    train: tuple[Tensor, Tensor]
-    held_out: tuple[Tensor, Tensor]
-    untuned: float
+    form: Reversal
+    event_shape: tuple[int, ...]
+    settings: TuneSettings
+    dtype: torch.dtype
+    device: torch.device | str
+    truth: Callable[[Tensor], Tensor]
 
-
-def _problem(denoiser, sde, nfe, event_shape, settings, deviation, dtype, device, reference) -> _Problem:
-    form, solver = default_solver(sde, denoiser, nfe, deviation)
-    weight = shape(nfe).weight / deviation
-    truth = reference or _fine(sde, denoiser, settings.reference, deviation)
-    sets = []
-    for first in (0, _HELD_OUT):
-        indices = torch.arange(first, first + settings.trajectories, device=device)
-        spec = PathSpec(settings.seed, indices, event_shape, form.start, form.stop, dtype)
+    @torch.no_grad()
+    def trajectories(self, first: int) -> Trajectories:
+        form = self.form
+        indices = torch.arange(first, first + self.settings.count(self.event_shape), device=self.device)
+        spec = PathSpec(self.settings.seed, indices, self.event_shape, form.start, form.stop, self.dtype)
         x = initial_state(form, spec)
-        with torch.no_grad():
-            sets.append((form.encode(x, form.start), truth(x)))
-    y, end = sets[1]
-    with torch.no_grad():
-        untuned = _distance(form.decode(solver(form.equation, y, form.start, form.stop), form.stop), end)
-    return _Problem(
-        form,
-        weight,
-        solver.spacing(form.start, form.stop, nfe),
-        sets[0],
-        sets[1],
-        untuned.square().mean().sqrt().item(),
-    )
+        return form.encode(x, form.start), torch.cat([self.truth(part) for part in _parts(x, 4)])
 
 
-def _fine(sde, denoiser, calls: int, deviation: float) -> Callable[[Tensor], Tensor]:
-    form, solver = default_solver(sde, denoiser, calls, deviation)
+def _fine(sde, denoiser, settings: TuneSettings, deviation: float) -> Callable[[Tensor], Tensor]:
+    form, solver = default_solver(sde, denoiser, settings.reference, deviation)
 
     def truth(x: Tensor) -> Tensor:
         y = solver(form.equation, form.encode(x, form.start), form.start, form.stop)
@@ -142,122 +179,104 @@ def _fine(sde, denoiser, calls: int, deviation: float) -> Callable[[Tensor], Ten
     return truth
 
 
-@dataclass
-class _Numbers:
-    """The learned numbers: logarithms of the steps (n,) and corrections d (n, K), both float64."""
+@dataclass(frozen=True)
+class _Problem:
+    """What (2) needs: the equation in its chart, the chart's weight, s^2, and the trajectories of both kinds.
 
-    log_steps: Tensor
-    corrections: Tensor
-    start_time: float
-    stop_time: float
+    The parameters are those of a `Table` whose times are log(sigma/alpha), in float64.
+    """
 
-    @classmethod
-    def start(cls, grid: Tensor) -> _Numbers:
-        steps = grid.diff().abs().log()
-        zeros = torch.zeros(len(steps), min(_MEMORY, len(steps)), dtype=torch.float64)
-        return cls(steps.requires_grad_(), zeros.requires_grad_(), grid[0].item(), grid[-1].item())
+    form: Reversal
+    weight: float
+    far: float
+    train: Trajectories
+    held_out: Trajectories
 
-    def grid(self) -> Tensor:
-        """The times, differentiable, with fixed ends."""
-        shares = torch.softmax(self.log_steps, 0).cumsum(0)[:-1]
-        inner = self.start_time + (self.stop_time - self.start_time) * shares
-        ends = torch.tensor([self.start_time, self.stop_time], dtype=torch.float64)
-        return torch.cat([ends[:1], inner, ends[1:]])
+    def level(self, reading: Tensor) -> Tensor:
+        """log(sigma/alpha) of the clock's reading u = 1/(c + alpha/sigma)."""
+        return -(1 / reading - self.weight).log()
 
-    def rows(self, grid: Tensor) -> list[Tensor]:
-        """The weights of (1) times h, one row for each step, newest field first."""
-        return [self._row(grid, i) for i in range(len(grid) - 1)]
+    def reading(self, level: Tensor) -> Tensor:
+        """The clock's reading at log(sigma/alpha)."""
+        return 1 / (self.weight + (-level).exp())
 
-    def _row(self, grid: Tensor, i: int) -> Tensor:
-        k = min(i + 1, self.corrections.shape[1])
-        h = grid[i + 1] - grid[i]
-        nodes = (grid[i - k + 1 : i + 1].flip(0) - grid[i]) / h
-        powers = torch.arange(k, dtype=torch.float64)
-        vandermonde = torch.stack([nodes**p for p in range(k)])
-        return h * (torch.linalg.solve(vandermonde, 1 / (powers + 1)) + self.corrections[i, :k])
-
-    def frozen(self) -> tuple[Tensor, list[Tensor]]:
-        with torch.no_grad():
-            grid = self.grid()
-            return grid, self.rows(grid)
-
-
-@dataclass
-class _Search:
-    """Descend, and remember the best numbers on the trajectories that decide."""
-
-    problem: _Problem
-    numbers: _Numbers
-    settings: TuneSettings
-    best: tuple[float, tuple[Tensor, list[Tensor]] | None] = field(default=(float("inf"), None))
-
-    def run(self) -> Iterator[TuneProgress]:
-        parameters = [self.numbers.log_steps, self.numbers.corrections]
-        optimizer = torch.optim.Adam([{"params": [p], "lr": self._rate(p)} for p in parameters], betas=(0.9, 0.95))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.settings.iterations)
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        for i in range(self.settings.iterations):
-            loss = self._loss(generator)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            last = i + 1 == self.settings.iterations
-            yield TuneProgress(i + 1, loss.item(), self._judge() if last or i % 10 == 9 else None)
-
-    def _rate(self, parameter: Tensor) -> float:
-        return self.settings.learning_rate * (1.0 if parameter is self.numbers.log_steps else 0.25)
-
-    def _loss(self, generator: torch.Generator) -> Tensor:
-        y, end = self.problem.train
-        chosen = torch.randperm(len(y), generator=generator)[: self.settings.batch].to(y.device)
-        grid = self.numbers.grid()
-        return self._end_distance(grid, self.numbers.rows(grid), y[chosen], end[chosen]).square().mean().log() / 2
-
-    def _end_distance(self, grid: Tensor, rows: list[Tensor], y: Tensor, end: Tensor) -> Tensor:
-        reversal = self.problem.reversal
-        y = _walk(reversal.equation, grid, rows, y)
-        return _distance(reversal.decode(y, reversal.stop), end)
+    def drift(self, y: Tensor, level: Tensor) -> Tensor:
+        """F of (1) at a level."""
+        return cast(ODE, self.form.equation).drift(y, self.reading(level))
 
     @torch.no_grad()
-    def _judge(self) -> float:
-        grid, rows = self.numbers.frozen()
-        value = self._end_distance(grid, rows, *self.problem.held_out).square().mean().sqrt().item()
-        if value < self.best[0]:
-            self.best = (value, (grid, rows))
-        return value
+    def distance(self, numbers: Tensor, trajectories: Trajectories) -> float:
+        """The root of (2)."""
+        table, total, (y, end) = Table.of(numbers), 0.0, trajectories
+        for start, true in zip(_parts(y, len(table.weights)), _parts(end, len(table.weights)), strict=True):
+            squares = self._residuals(end_point(self.drift, table, start), true).square().mean(1)
+            total += (squares / self.far).log1p().sum().item()
+        return math.sqrt(self.far * total / len(end))
 
-    def result(self, process: str, deviation: float) -> Tuned:
-        value, kept = self.best
-        problem, settings = self.problem, self.settings
-        if kept is None or not value < problem.untuned:
-            value, kept = problem.untuned, _Numbers.start(problem.grid).frozen()
-        grid, rows = kept
-        record = {
-            "process": process,
-            "deviation": deviation,
-            "trajectories": settings.trajectories,
-            "iterations": settings.iterations,
-            "seed": settings.seed,
-            "held_out_distance_before": problem.untuned,
-            "held_out_distance_after": value,
-            "torch": torch.__version__,
-        }
-        return Tuned(problem.weight, tuple(grid.tolist()), tuple(tuple(row.tolist()) for row in rows), record)
+    @torch.no_grad()
+    def normal(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """The Gauss-Newton matrix and half the gradient of (2), on the CPU."""
+        table, (y, end) = Table.of(numbers), self.train
+        matrix, gradient = numbers.new_zeros(len(numbers), len(numbers)), torch.zeros_like(numbers)
+        held = len(table.weights) * len(numbers) // 2
+        for start, true in zip(_parts(y, held), _parts(end, held), strict=True):
+            last, columns = end_and_derivative(self.drift, table, start)
+            residuals = self._residuals(last, true)
+            weights = 1 / (1 + residuals.square().mean(1) / self.far)
+            rows = self.form.decode(columns, self.form.stop).flatten(2).double()
+            weighted = (weights.reshape(-1, 1, 1) * rows).transpose(0, 1).flatten(1)
+            matrix += (weighted @ rows.transpose(0, 1).flatten(1).mT).to(matrix)
+            gradient += (weighted @ residuals.flatten()).to(gradient)
+        return matrix / end.numel(), gradient / end.numel()
 
+    def _residuals(self, y: Tensor, end: Tensor) -> Tensor:
+        """x_n - x* in float64, shape (B, d)."""
+        return (self.form.decode(y, self.form.stop) - end).flatten(1).double()
 
-def _walk(equation, grid: Tensor, rows: list[Tensor], y: Tensor) -> Tensor:
-    """The solver (1) with tensor coefficients, for its gradient; `Tabulated` is the same in Python floats."""
-    assert isinstance(equation, ODE)
-    fields: list[Tensor] = []
-    for i, row in enumerate(rows):
-        time = grid[i].to(y.device).expand(len(y))
-        fields.insert(0, equation.drift(y, time))
-        y = y + sum(row[j].to(y) * fields[j] for j in range(len(row)))
-    return y
+    def tuned(self, numbers: Tensor, record: dict[str, Any]) -> Tuned:
+        """The numbers as a solver."""
+        table, form = Table.of(numbers), self.form
+        times, rows = self.reading(table.times).tolist(), tuple(tuple(row.tolist()) for row in table.weights)
+        return Tuned(self.weight, form.start, form.stop, tuple(times), tuple(table.factors.tolist()), rows, record)
 
 
-def _distance(x: Tensor, end: Tensor) -> Tensor:
-    """Root mean square over an event, shape (B,)."""
-    return (x - end).flatten(1).square().mean(1).add(1e-30).sqrt()
+def _parts(x: Tensor, copies: int) -> tuple[Tensor, ...]:
+    """The batch in parts of which `copies` fit in the memory meant for them."""
+    entries = CPU_ENTRIES if x.device.type == "cpu" else DEVICE_ENTRIES
+    return x.split(max(1, entries // (copies * x[0].numel())))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The numbers that did best on the trajectories that decide, and how far off they were there."""
+
+    numbers: Tensor
+    before: float
+    after: float
+    iterations: int
+
+
+def _search(
+    problem: _Problem, untuned: Table, iterations: int, progress: Callable[[TuneProgress], None] | None
+) -> _Found:
+    """Descend (2), and remember the best on the trajectories that decide."""
+    start = Table(problem.level(untuned.times), untuned.factors, untuned.weights).flat()
+    before = problem.distance(start, problem.held_out)
+    found = _Found(start, before, before, 0)
+    for report, numbers in _descent(problem, start, iterations):
+        if report.held_out < found.after:
+            found = _Found(numbers, before, report.held_out, report.iteration)
+        if progress is not None:
+            progress(report)
+    return found
+
+
+def _descent(problem: _Problem, start: Tensor, iterations: int) -> Iterator[tuple[TuneProgress, Tensor]]:
+    """The states of the search, until it has converged or the iterations are spent."""
+    steps = levenberg_marquardt(start, lambda numbers: problem.distance(numbers, problem.train), problem.normal)
+    last = math.inf
+    for i, (numbers, distance) in zip(range(iterations), steps, strict=False):
+        yield TuneProgress(i + 1, distance, problem.distance(numbers, problem.held_out)), numbers
+        if distance > last * (1 - ENOUGH):
+            return
+        last = distance

@@ -8,12 +8,13 @@ import math
 import pytest
 import torch
 
-from sde_diffusion.exact import ExactDenoiser
-from sde_diffusion.exact.problems import two
+from sde_diffusion.default_solver import default_solver
+from sde_diffusion.exact import ExactDenoiser, Gaussian
+from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.sampling import sample
 from sde_diffusion.sde import EDM, VP
 from sde_diffusion.tuned import Tuned
-from sde_diffusion.tuning import TuneSettings, tune
+from sde_diffusion.tuning import HELD_OUT, TuneSettings, tune
 from solvers import AdamsBashforth, FixedGrid, through
 from solvers.methods.tabulated import Tabulated
 from solvers.multistep import adams_table
@@ -32,7 +33,7 @@ class Counted(ExactDenoiser):
 
 @pytest.fixture(scope="module")
 def tuned() -> Tuned:
-    settings = TuneSettings(iterations=60, trajectories=256, reference=60)
+    settings = TuneSettings(iterations=20, trajectories=512, reference=60)
     return tune(ExactDenoiser(two()), SDE, 5, (2,), settings, dtype=torch.float64)
 
 
@@ -41,18 +42,118 @@ def end(form, solver, x):
     return form.decode(y, form.stop)
 
 
-def test_it_beats_the_untuned_solver_on_fresh_points(tuned):
-    from sde_diffusion.default_solver import default_solver
+def fresh(sde, n: int = 1000) -> torch.Tensor:
+    noise = torch.randn(n, 2, generator=torch.Generator().manual_seed(123), dtype=torch.float64)
+    return sde.prior().from_noise(noise)
 
-    x = torch.randn(500, 2, generator=torch.Generator().manual_seed(123), dtype=torch.float64)
+
+def distances(law, sde, tuned: Tuned, nfe: int) -> list[torch.Tensor]:
+    """Of the untuned and of the tuned solver on fresh points, (B,) each."""
+    denoiser, x = ExactDenoiser(law), fresh(sde)
+    truth = end(*default_solver(sde, denoiser, 200), x)
+    both = default_solver(sde, denoiser, nfe), (tuned.reversal(sde, denoiser), tuned.solver())
+    return [(end(form, solver, x) - truth).norm(dim=1) for form, solver in both]
+
+
+def rms(values: torch.Tensor) -> float:
+    return values.square().mean().sqrt().item()
+
+
+def test_it_beats_the_untuned_solver_on_fresh_points(tuned):
+    before, after = distances(two(), SDE, tuned, 5)
+    assert after.median() < 0.2 * before.median()
+    assert rms(after) < 0.5 * rms(before)
+    assert tuned.record["held_out_distance_after"] < 0.5 * tuned.record["held_out_distance_before"]
+
+
+def test_it_beats_the_untuned_solver_on_a_ring_as_well():
+    sde = EDM()
+    found = tune(ExactDenoiser(ring8()), sde, 6, (2,), TuneSettings(15, 512, 60), dtype=torch.float64)
+    before, after = distances(ring8(), sde, found, 6)
+    assert after.median() < 0.2 * before.median()
+    assert rms(after) < 0.4 * rms(before)
+
+
+@pytest.mark.parametrize("sde", [VP(), EDM()], ids=["VP", "EDM"])
+def test_the_flow_of_a_gaussian_is_learned_to_many_digits(sde):
+    """Linear in x, one number for each of two deviations: four calls hold them exactly, whatever their order says."""
+    mean, variances = torch.tensor([0.3, -0.2], dtype=torch.float64), torch.tensor([1.5, 0.1], dtype=torch.float64)
+    denoiser = ExactDenoiser(Gaussian(mean, torch.diag(variances)))
+
+    def flow(x):
+        first, last = sde.kernel(sde.horizon), sde.kernel(sde.t_min)
+        stretch = (last.alpha**2 * variances + last.sigma**2) / (first.alpha**2 * variances + first.sigma**2)
+        return last.alpha * mean + stretch.sqrt() * (x - first.alpha * mean)
+
+    found = tune(denoiser, sde, 4, (2,), TuneSettings(12, 32), dtype=torch.float64, reference=flow)
+    x = fresh(sde, 50)
+    untuned, error = (
+        (end(form, solver, x) - flow(x)).abs().max().item()
+        for form, solver in (default_solver(sde, denoiser, 4), (found.reversal(sde, denoiser), found.solver()))
+    )
+    assert untuned > 1e-3
+    assert error < 1e-6
+
+
+def test_held_out_trajectories_decide():
+    """Those trained on are told to end elsewhere: nothing that is learned there is kept."""
+    denoiser, calls = ExactDenoiser(two()), []
+
+    def reference(x):
+        calls.append(len(x))
+        return end(*default_solver(SDE, denoiser, 60), x) + (0.3 if len(calls) == 1 else 0.0)
+
+    found = tune(denoiser, SDE, 4, (2,), TuneSettings(4, 24), dtype=torch.float64, reference=reference)
+    assert calls == [24, 24]
+    assert found.record["iterations"] == 0
+    assert found.record["held_out_distance_after"] == found.record["held_out_distance_before"]
+    x = fresh(SDE, 20)
+    kept = end(found.reversal(SDE, denoiser), found.solver(), x)
+    torch.testing.assert_close(kept, end(*default_solver(SDE, denoiser, 4), x), rtol=1e-10, atol=1e-10)
+
+
+def test_no_trajectory_that_decides_is_trained_on():
+    """The starts of both sets are those that `sample` would draw at these numbers, and differ."""
+    seen = []
+
+    def reference(x):
+        seen.append(x)
+        return x
+
+    tune(ExactDenoiser(two()), SDE, 2, (2,), TuneSettings(1, 8, seed=3), reference=reference)
+    form, solver = default_solver(SDE, ExactDenoiser(two()), 1)
+    for x, first in zip(seen, (0, HELD_OUT), strict=True):
+        wanted = sample(form, solver, (8, 2), 3, first=first, chunk=8)
+        torch.testing.assert_close(end(form, solver, x), wanted, rtol=1e-6, atol=1e-6)
+    assert not torch.isin(seen[0], seen[1]).any()
+
+
+def test_the_record_says_what_it_was_tuned_on(tuned):
+    record = tuned.record
+    assert record["process"] == repr(SDE)
+    assert (record["model"], record["event_shape"], record["dtype"]) == ("ExactDenoiser", [2], "float64")
+    assert (record["seed"], record["trained_on_samples"]) == (0, [0, 512])
+    assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 512]
+    assert record["deviation"] == 1.0
+
+
+def test_a_loaded_file_samples_bit_for_bit(tuned, tmp_path):
     denoiser = ExactDenoiser(two())
-    truth = end(*default_solver(SDE, denoiser, 200), x)
-    distances = [
-        (end(form, solver, x) - truth).norm(dim=1).median().item()
-        for form, solver in (default_solver(SDE, denoiser, 5), (tuned.reversal(SDE, denoiser), tuned.solver()))
-    ]
-    assert distances[1] < 0.5 * distances[0]
-    assert tuned.record["held_out_distance_after"] < tuned.record["held_out_distance_before"]
+    tuned.save(tmp_path / "tuned.json")
+    loaded = Tuned.load(tmp_path / "tuned.json")
+    one, other = (sample(t.reversal(SDE, denoiser), t.solver(), (9, 2), 4, chunk=9) for t in (tuned, loaded))
+    assert torch.equal(one, other)
+
+
+def test_data_of_another_scale_are_the_same_problem():
+    """Data and noise three times as large, and the deviation told: distances three times as large."""
+    variances, after = torch.diag(torch.tensor([1.5, 0.1], dtype=torch.float64)), []
+    for scale in (1.0, 3.0):
+        denoiser, sde = ExactDenoiser(Gaussian(torch.zeros(2), scale**2 * variances)), EDM(80 * scale, 0.002 * scale)
+        found = tune(denoiser, sde, 3, (2,), TuneSettings(2, 16, 40), dtype=torch.float64, deviation=scale,
+                     prior=sde.prior(0.0, scale**2))  # fmt: skip
+        after.append(found.record["held_out_distance_after"])
+    assert after[1] == pytest.approx(3 * after[0], rel=1e-6)
 
 
 def test_it_costs_what_it_says(tuned):
@@ -71,6 +172,8 @@ def test_its_file_keeps_every_bit_and_a_damaged_one_is_refused(tuned, tmp_path):
         "[]",
         json.dumps({"format": "another"}),
         text.replace('"table"', '"tables"'),
+        text.replace(str(tuned.times[1]), "NaN"),
+        text.replace(str(tuned.times[1]) + ",", ""),
     ):
         path.write_text(damaged)
         with pytest.raises(ValueError, match="no whole tuned solver"):
@@ -99,6 +202,23 @@ def test_a_table_of_adams_weights_is_adams_bashforth():
     torch.testing.assert_close(
         got, FixedGrid(AdamsBashforth(3), 12, spacing)(equation, x, 0.3, 1.5), rtol=1e-12, atol=0
     )
+
+
+@pytest.mark.parametrize("name", ["iterations", "trajectories", "reference"])
+def test_settings_that_search_nothing_are_refused(name):
+    with pytest.raises(ValueError, match="at least 1"):
+        TuneSettings(**{name: 0})
+
+
+def test_small_events_are_given_more_trajectories():
+    counts = [TuneSettings().count(event) for event in ((2,), (4, 4), (1, 8, 8), (3, 32, 32))]
+    assert counts == [4096, 512, 256, 256]
+
+
+def test_factors_and_times_are_as_many_as_the_steps():
+    for given in ({"factors": [1.0]}, {"times": [0.5]}):
+        with pytest.raises(ValueError, match="as many factors and times"):
+            Tabulated([[0.1], [0.1, 0.2]], **given)
 
 
 @pytest.mark.parametrize("table", [[], [[0.1, 0.2]], [[0.1], []]])

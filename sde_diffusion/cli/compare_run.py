@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sde_diffusion.cli.drawing import Drawn, draw
 from sde_diffusion.cli.model import Model
-from sde_diffusion.cli.samplers import Sampler
+from sde_diffusion.cli.samplers import Recipe
 from sde_diffusion.report.comparison import Comparison, Trial
 from sde_diffusion.report.judge import Judge
 
@@ -14,23 +14,19 @@ CHUNK = 512
 """The most samples that the network sees at once."""
 
 
-def at_budgets(recipes: Sequence[Sampler], budgets: Sequence[int]) -> Iterator[Sampler]:
-    """Each recipe at each budget of evaluations that pays for at least one step; once, to a tolerance."""
+def at_budgets(recipes: Sequence[Recipe], budgets: Sequence[int]) -> Iterator[Recipe]:
+    """Each recipe at each budget of evaluations that it can keep to."""
     for recipe in recipes:
-        if recipe.tol is not None:
-            yield recipe
-            continue
-        each = recipe.evaluations()
-        yield from (recipe.with_steps(budget // each) for budget in sorted(set(budgets)) if budget >= each)
+        yield from recipe.at_budgets(budgets)
 
 
-def tried(recipe: Sampler, model: Model, judge: Judge, seed: int) -> tuple[Trial, Drawn]:
+def tried(recipe: Recipe, model: Model, judge: Judge, seed: int) -> tuple[Trial, Drawn]:
     """As many samples as the judge holds events, judged."""
     drawn = draw(recipe, model, judge.count, seed, chunk=min(judge.count, CHUNK))
     return judged(recipe, drawn, judge), drawn
 
 
-def judged(recipe: Sampler, drawn: Drawn, judge: Judge) -> Trial:
+def judged(recipe: Recipe, drawn: Drawn, judge: Judge) -> Trial:
     """The trial that samples are."""
     scores = judge.scores(drawn.x)
     return Trial(recipe.label, str(recipe), recipe.steps, drawn.evaluations, drawn.seconds, scores)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.samplers import Sampler
+from sde_diffusion.cli.samplers import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ class Drawn:
     seconds: float
 
 
-def draw(recipe: Sampler, model: Model, count: int, seed: int, chunk: int = 256, label: int | None = None) -> Drawn:
+def draw(recipe: Recipe, model: Model, count: int, seed: int, chunk: int = 256, label: int | None = None) -> Drawn:
     """`count` samples by the recipe, all of one class when `label` is given; a bar shows the chunks on a terminal.
 
     Sample i is the same whatever the count, for one size of the chunks in which the network sees them.

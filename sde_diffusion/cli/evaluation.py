@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sde_diffusion.cli.compare_run import CHUNK, at_budgets, comparison, judged, tried
 from sde_diffusion.cli.drawing import Drawn, draw
 from sde_diffusion.cli.model import Model
-from sde_diffusion.cli.samplers import Sampler
+from sde_diffusion.cli.samplers import Recipe
 from sde_diffusion.data import DataSource
 from sde_diffusion.metrics import class_shares
 from sde_diffusion.report.comparison import Comparison, Trial
@@ -59,7 +59,7 @@ def worst_ratio(trial: Trial) -> float:
 
 
 def evaluate(
-    subject: str, model: Model, source: DataSource, recipes: Sequence[Sampler], budgets: Sequence[int], seed: int
+    subject: str, model: Model, source: DataSource, recipes: Sequence[Recipe], budgets: Sequence[int], seed: int
 ) -> Evaluation:
     """Samples of each recipe, `SETS` times as many as held-out events, and at the budgets once as many, all judged."""
     judge = Judge(source, seed)

@@ -9,16 +9,18 @@ The method may be left out: then it is the first known one that integrates the e
 `AdaptiveSDE`, which has no other, for `reverse_sde`. Spacings: `uniform` in the
 equation's own clock; `time` (equal steps) and `power(rho=2)` in the process's time; `level(rho=7)`, equal steps of
 (sigma/alpha)^(1/rho), and those of `sde_diffusion.reversal` such as `in_log_snr`, which are the same for every process.
+A file of `sde-diffusion tune`, whose name ends in `.json`, is a sampler as well (`tuned_sampler`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sde_diffusion.cli import build, catalogue
 from sde_diffusion.cli.parts import Part, parsed, part, written
+from sde_diffusion.cli.tuned_sampler import SUFFIX, TunedSampler
 
 if TYPE_CHECKING:
     from sde_diffusion.denoiser import Denoiser
@@ -76,6 +78,14 @@ class Sampler:
         """How often a step calls the network."""
         return 1 if self.method is None else build.method(self.method).evaluations
 
+    def at_budgets(self, budgets: Sequence[int]) -> Iterator[Sampler]:
+        """The same at each budget of evaluations that pays for at least one step; itself once, to a tolerance."""
+        if self.tol is not None:
+            yield self
+            return
+        each = self.evaluations()
+        yield from (self.with_steps(budget // each) for budget in sorted(set(budgets)) if budget >= each)
+
     def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, Solver]:
         """The reversal and the solver; ValueError when the method does not integrate the reversal's equation."""
         from solvers import FixedGrid
@@ -98,8 +108,14 @@ class Sampler:
         return str(self.steps) if self.tol is None else f"tol={self.tol:g}"
 
 
-def sampler(text: str) -> Sampler:
-    """The sampler of a name in `NAMED`, or of `reversal/method/steps/spacing`; ValueError for anything else."""
+Recipe = Sampler | TunedSampler
+"""What `draw` and `compare` take."""
+
+
+def sampler(text: str) -> Recipe:
+    """The sampler of a name in `NAMED`, of `reversal/method/steps/spacing` or of a file; ValueError for anything else."""
+    if text.endswith(SUFFIX):
+        return TunedSampler.read(text)
     first, *rest = [word.strip() for word in NAMED.get(text.replace("-", "_"), text).split("/")]
     reversal = parsed(first)
     if reversal["name"] not in catalogue.reversals():
@@ -121,7 +137,7 @@ def sampler(text: str) -> Sampler:
     return Sampler(text if text in NAMED else "/".join(parts), reversal, method, steps, spacing, tol)
 
 
-def samplers(texts: Sequence[str]) -> list[Sampler]:
+def samplers(texts: Sequence[str]) -> list[Recipe]:
     """The samplers of several texts; ValueError when there are none, or two differ in nothing but their steps."""
     found = [sampler(text) for text in texts]
     labels = [recipe.label for recipe in found]

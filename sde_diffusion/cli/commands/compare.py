@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.parts import NAMES, Part, checked, parsed, part, written
 from sde_diffusion.cli.places import folder_of, new_folder, run_folder
-from sde_diffusion.cli.samplers import NAMED, Sampler, samplers
+from sde_diffusion.cli.samplers import NAMED, Recipe, samplers
 
 if TYPE_CHECKING:
     from sde_diffusion.report.comparison import Comparison
@@ -24,7 +24,8 @@ class Settings:
         run: the run's name or folder; leave it out to compare on a law.
         law: an exact law, such as two, ring8 or mixture64; its denoiser is known, so that only samplers err.
         sde: the process of a law's noise; a run has its own.
-        samplers: a list, each named or as reversal/method/steps/spacing, in quotes where it holds a comma.
+        samplers: a list, each named, as reversal/method/steps/spacing (in quotes where it holds a comma), or a file of
+            `tune`, which is compared at its own cost.
         budgets: evaluations of the network for each sample; each sampler takes the steps that they pay for.
         count: samples of a law's trial; on a run there are as many as held-out events.
         seed: from which all samples are made.
@@ -61,7 +62,7 @@ def run(settings: Settings) -> None:
         print(path)
 
 
-def _on_law(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Comparison]:
+def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
     from tqdm import tqdm
 
     from sde_diffusion.cli import build
@@ -80,7 +81,7 @@ def _on_law(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Compa
     return folder, bench.comparison(subject, trials)
 
 
-def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Path, Comparison]:
+def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
     from tqdm import tqdm
 
     from sde_diffusion.cli import build

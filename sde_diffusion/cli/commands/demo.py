@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.places import new_folder
-from sde_diffusion.cli.samplers import NAMED, Sampler, samplers
+from sde_diffusion.cli.samplers import NAMED, Recipe, samplers
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
@@ -72,7 +72,7 @@ def _done(folder: Path, settings: Settings) -> bool:
         return False
 
 
-def _evaluate(settings: Settings, recipes: list[Sampler], folder: Path, model: Model, source: DataSource) -> None:
+def _evaluate(settings: Settings, recipes: list[Recipe], folder: Path, model: Model, source: DataSource) -> None:
     from sde_diffusion.cli.evaluation import evaluate
     from sde_diffusion.cli.run_report import metrics_table, write_report
 

@@ -11,7 +11,7 @@ from sde_diffusion.cli.places import folder_of, run_folder
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.drawing import Drawn
-    from sde_diffusion.cli.samplers import Sampler
+    from sde_diffusion.cli.samplers import Recipe
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Settings:
 
     Attributes:
         run: the run's name or folder.
-        sampler: a named sampler, or reversal/method/steps/spacing; `info` lists them.
+        sampler: a named sampler, reversal/method/steps/spacing (`info` lists them), or a file of `tune`.
         steps: another number of steps than the sampler's own.
         tol: a tolerance in the place of steps: every sample takes steps of its own; `info` names the methods.
         count: how many samples.
@@ -71,7 +71,7 @@ def run(settings: Settings) -> None:
     print(f"{settings.count} samples, {drawn.evaluations:g} evaluations each, {drawn.seconds:.2f} s: {folder}")
 
 
-def write(folder: Path, drawn: Drawn, recipe: Sampler, seed: int) -> None:
+def write(folder: Path, drawn: Drawn, recipe: Recipe, seed: int) -> None:
     """The samples as a picture and as numbers, with what they cost as JSON."""
     from safetensors.torch import save_file
 
@@ -85,7 +85,7 @@ def write(folder: Path, drawn: Drawn, recipe: Sampler, seed: int) -> None:
     replace_file(folder / "samples.json", to_json(facts | cost))
 
 
-def _slug(recipe: Sampler, settings: Settings) -> str:
+def _slug(recipe: Recipe, settings: Settings) -> str:
     """A folder's name for a recipe: its letters and digits."""
     label = f"-label{settings.label}" if settings.label is not None else ""
     words = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in str(recipe))

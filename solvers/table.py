@@ -1,0 +1,67 @@
+r"""A multistep method as a table of numbers, and the table of any method of fixed coefficients.
+
+    y_{i+1} = a_i y_i + sum_{j <= i} w_ij F_{i-j},    F_i = drift(y_i, t_i),    i = 0 .. n - 1                     (1)
+
+holds every explicit method of n evaluations whose stages are sums of the initial state and the fields known by then:
+n (n + 5)/2 numbers. The times are those that the drift is told; no y_i but the last has to lie near the solution.
+
+References:
+    Shaul et al., Bespoke Non-Stationary Solvers for Fast Sampling of Diffusion and Flow Models, 2024,
+        https://arxiv.org/abs/2403.01329 (the family (1))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from solvers.elementwise import Coefficient
+from solvers.equations import ODE
+from solvers.integrate import FixedGrid
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of (1) in float64: times t (n,), factors a (n,), weights w, row i of shape (i + 1,), newest first."""
+
+    times: Tensor
+    factors: Tensor
+    weights: Sequence[Tensor]
+
+    def flat(self) -> Tensor:
+        """(t_i, a_i, w_i0, ..., w_ii) for each i in turn, shape (n (n + 5)/2,)."""
+        rows = zip(self.times.split(1), self.factors.split(1), self.weights, strict=True)
+        return torch.cat([part for row in rows for part in row])
+
+    @classmethod
+    def of(cls, numbers: Tensor) -> Table:
+        """The table whose `flat` these numbers are; differentiable."""
+        steps = (math.isqrt(25 + 8 * len(numbers)) - 5) // 2
+        rows = numbers.split([i + 3 for i in range(steps)])
+        return cls(torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows]), [r[2:] for r in rows])
+
+
+def table_of(solver: FixedGrid, start: float, stop: float, calls: int) -> Table:
+    """The table of a solver of ordinary equations that evaluates the drift `calls` times in all.
+
+    The i-th call is answered by the i-th unit vector, so that the state of a later call is its own row of coefficients.
+    """
+    states, times = [], []
+
+    def drift(x: Tensor, t: Coefficient) -> Tensor:
+        states.append(x)
+        times.append(float(t))
+        return torch.eye(calls, dtype=torch.float64)[len(times) - 1 :][:1]
+
+    end = solver(ODE(drift), torch.zeros(1, calls, dtype=torch.float64), start, stop)
+    if len(times) != calls:
+        raise ValueError(
+            f"the solver evaluates the drift {len(times)} times, {calls} were declared; correct the number"
+        )
+    rows = torch.cat([*states, end]).diff(dim=0)
+    weights = [rows[i, : i + 1].flip(0) for i in range(calls)]
+    return Table(torch.tensor(times, dtype=torch.float64), torch.ones(calls, dtype=torch.float64), weights)

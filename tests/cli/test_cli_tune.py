@@ -1,0 +1,85 @@
+"""`tune` writes a file that `sample` and `compare` take by its name, and refuses what it cannot do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sde_diffusion.cli.compare_run import at_budgets
+from sde_diffusion.cli.device import device_of
+from sde_diffusion.cli.main import main
+from sde_diffusion.cli.model import load_model
+from sde_diffusion.cli.samplers import samplers
+from sde_diffusion.sampling import sample
+from sde_diffusion.tuned import Tuned
+
+QUICK = ["--nfe", "3", "--iterations", "4", "--trajectories", "24", "--reference", "40", "--device", "cpu"]
+
+
+@pytest.fixture(scope="session")
+def tuned_file(trained, tmp_path_factory):
+    """A solver of three evaluations for the shared run."""
+    file = tmp_path_factory.mktemp("tuned") / "three.json"
+    assert main(["tune", str(trained), *QUICK, "--out", str(file)]) == 0
+    return file
+
+
+def test_the_file_says_what_it_was_tuned_on(trained, tuned_file):
+    record, model = Tuned.load(tuned_file).record, load_model(trained, device_of("cpu"))
+    assert record["process"] == repr(model.sde)
+    assert record["model"] == f"run {trained.name}"
+    assert record["deviation"] == model.facts.std
+    assert record["trained_on_samples"] == [0, 24]
+    assert record["held_out_distance_after"] < 0.5 * record["held_out_distance_before"]
+
+
+def test_its_samples_are_those_of_the_library_bit_for_bit(trained, tuned_file, tmp_path, capsys):
+    asked = ["--count", "6", "--chunk", "6", "--seed", "5", "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["sample", str(trained), "--sampler", str(tuned_file), *asked]) == 0
+    assert "6 samples, 3 evaluations each" in capsys.readouterr().out
+    model, tuned = load_model(trained, device_of("cpu")), Tuned.load(tuned_file)
+    reversal = tuned.reversal(model.sde, model.denoiser).starting_from(model.prior)
+    wanted = sample(reversal, tuned.solver(), (6, *model.facts.event_shape), 5, chunk=6)
+    assert torch.equal(load_file(tmp_path / "out" / "samples.safetensors")["x"], wanted)
+
+
+def test_it_is_compared_at_its_own_cost(tuned_file):
+    """The budgets are for samplers that have the choice."""
+    tried = list(at_budgets(samplers(["data_adams", str(tuned_file)]), [4, 5]))
+    assert [(recipe.label, recipe.steps) for recipe in tried] == [("data_adams", 4), ("data_adams", 5), ("three", 3)]
+
+
+def test_another_run_or_budget_is_refused(trained, tuned_file, refused, tmp_path):
+    file = str(tuned_file)
+    assert "tuned to 3 evaluations" in refused("sample", str(trained), "--sampler", file, "--steps", "4")
+    config = json.loads((trained / "config.json").read_text())
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("data.json", "checkpoints"):
+        (other / name).symlink_to(trained / name)
+    (other / "config.json").write_text(json.dumps({**config, "sde": {"name": "edm"}}))
+    assert "tuned on VP" in refused("sample", str(other), "--sampler", file, "--output", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tune"], "run"),
+        (["tune", "nowhere"], "there is no run"),
+        (["tune", "x", "--nfe", "1"], "nfe is between"),
+        (["tune", "x", "--trajectories", "0"], "trajectories is between"),
+        (["tune", "x", "--out", "solver.txt"], "ends in .json"),
+    ],
+)
+def test_bad_input_is_refused(refused, arguments, says):
+    assert says in refused(*arguments)
+
+
+def test_a_file_that_is_none_is_refused(trained, refused, tmp_path):
+    (tmp_path / "half.json").write_text('{"format"')
+    assert "no whole tuned solver" in refused("sample", str(trained), "--sampler", "half.json")
+    assert "no such file" in refused("sample", str(trained), "--sampler", "none.json")
+    assert "there is no folder" in refused("tune", str(trained), *QUICK, "--out", "nowhere/solver.json")

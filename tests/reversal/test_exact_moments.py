@@ -28,7 +28,8 @@ from sde_diffusion.reversal import (
 from sde_diffusion.sde import DDPM, VP, LinearSDE
 from solvers import EulerMaruyama, FixedGrid
 from solvers.methods import METHODS
-from tests.solvers.problems import Impulses, observed_order
+from solvers.testing.orders import observed_order
+from solvers.testing.paths import Impulses
 
 PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).values() if cls is not DDPM]
 MEAN, VARIANCE = 0.6, 0.5

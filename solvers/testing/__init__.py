@@ -1,0 +1,6 @@
+"""Checks of numerical methods that anybody may run on their own: orders, statelessness, exactness, edges."""
+
+from solvers.testing.methods import check_method
+from solvers.testing.report import Finding, Report
+
+__all__ = ["Finding", "Report", "check_method"]

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 
 from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
+from solvers.grids import Spacing
 from solvers.method import Method, Order
 from solvers.testing import orders
 from solvers.testing.behaviour import BEHAVIOUR
@@ -63,6 +64,13 @@ def _deterministic(method: Method, kind: Kind, problems: list[str]) -> Iterator[
         for direction in SPANS:
             name = f"order ({kind.__name__}, {problem}, {direction})"
             yield judge_order(name, seen[direction], declared, partial(_why, method, kind, seen))
+    rough = orders.deterministic(method, kind, problems[0], "down", orders.alternating)
+    yield judge_order(f"order on alternating steps ({kind.__name__})", rough, declared, lambda: INDEX)
+
+
+INDEX = (
+    "right where neighbouring steps are alike: the weights of a step belong to another step (an index, fixed weights)"
+)
 
 
 def _why(method: Method, kind: Kind, seen: dict[str, Observed]) -> str:
@@ -75,8 +83,7 @@ def _why(method: Method, kind: Kind, seen: dict[str, Observed]) -> str:
         return "right in one direction of time only: a step's sign is lost (abs(h) for h)"
     if _uniform_order(method, kind) > declared - TOLERANCE:
         consistent = min(o.order for o in seen.values()) > 0.5
-        weights = "right on uniform grids only: the weights of a step belong to another step (an index)"
-        return weights if consistent else "right on uniform grids only: it steps by 1/N, not by the grid's own step"
+        return INDEX if consistent else "right on uniform grids only: it steps by 1/N, not by the grid's own step"
     worst = min(o.order for o in seen.values())
     if worst > declared:
         return "the declared order is too low: declare the observed one"
@@ -93,11 +100,16 @@ def _uniform_order(method: Method, kind: Kind) -> float:
     return orders.observed_order([abs(end - exact(stop)) for end in ends])
 
 
-def additive_orders(at: AtSteps, uneven: AtSteps, kind: Kind, declared: Order, level: str) -> Iterator[Finding]:
-    """Weak orders on a linear equation by impulses and, at the full level, on a nonlinear one; strong orders."""
+def additive_orders(
+    at: AtSteps, uneven: AtSteps, kind: Kind, declared: Order, level: str, spacing: Spacing = UNEVEN
+) -> Iterator[Finding]:
+    """Weak orders on a linear equation by impulses and, at the full level, on a nonlinear one; strong orders.
+
+    `at` solves on uniform grids, `uneven` on those of `spacing`.
+    """
     for direction in SPANS:
-        seen = orders.weak_on_linear(uneven, kind, direction)
-        why = partial(_why_noise, uneven, kind, direction, declared.weak)
+        seen = orders.weak_on_linear(uneven, kind, direction, spacing)
+        why = partial(_why_noise, uneven, kind, direction, declared.weak, spacing)
         yield judge_order(f"weak order ({kind.__name__}, linear, {direction})", seen, declared.weak, why, flatters=True)
     if declared.strong:
         for direction in SPANS:
@@ -109,14 +121,14 @@ def additive_orders(at: AtSteps, uneven: AtSteps, kind: Kind, declared: Order, l
             yield judge_order(f"weak order ({kind.__name__}, nonlinear)", seen, declared.weak)
 
 
-def _why_noise(uneven: AtSteps, kind: Kind, direction: str, declared: float) -> str:
+def _why_noise(uneven: AtSteps, kind: Kind, direction: str, declared: float, spacing: Spacing) -> str:
     """Whether the order comes back when the noise is multiplied by a number."""
 
     def scaled(factor: float) -> AtSteps:
         return lambda steps: lambda equation, x, a, b, path: uneven(steps)(equation, x, a, b, ScaledPath(path, factor))  # pyright: ignore[reportReturnType]
 
     def shortfall(factor: float) -> float:
-        return declared - orders.weak_on_linear(scaled(factor), kind, direction).order
+        return declared - orders.weak_on_linear(scaled(factor), kind, direction, spacing).order
 
     return likely([(words, partial(shortfall, factor)) for words, factor in NOISE_FACTORS.items()], TOLERANCE)
 

@@ -30,6 +30,19 @@ from solvers.testing.paths import FineWalk, Impulses
 from solvers.testing.problems import additive, geometric_brownian, linear_moments, manufactured
 
 UNEVEN = through(lambda t: t**0.8, lambda u: u**1.25)
+"""A smooth grid of unequal steps."""
+
+
+def alternating(start: float, stop: float, steps: int) -> Tensor:
+    """Steps of lengths 1, 3, 2, 1, 3, 2, ...: weights that belong to another step show here, on no smooth grid.
+
+    (With two lengths in turn the errors of weights one step late would cancel in pairs.)
+    """
+    lengths = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64).repeat(steps // 3 + 1)[:steps]
+    inner = start + (stop - start) * lengths.cumsum(0)[:-1] / lengths.sum()
+    return torch.tensor([start, *inner.tolist(), stop], dtype=torch.float64)
+
+
 SPANS = {"up": (0.3, 1.5), "down": (1.5, 0.3)}
 
 Kind = type[Equation]
@@ -93,14 +106,14 @@ def _with_error(order: float, influence: Tensor) -> Observed:
     return Observed(order, order - reach, order + reach)
 
 
-def deterministic(method: Method, kind: Kind, problem: str, direction: str) -> Observed:
-    """The largest error on the second half of an uneven grid, halving the step until the error nears rounding."""
+def deterministic(method: Method, kind: Kind, problem: str, direction: str, spacing: Spacing = UNEVEN) -> Observed:
+    """The largest error on the second half of the grid, halving the step until the error nears rounding."""
     start, stop = SPANS[direction]
     equation, exact = manufactured(kind, problem)
     x = torch.full((1, 1), exact(start), dtype=torch.float64)
     errors, steps = [], 16
     while len(errors) < 3 or (errors[-1] > 1e-10 and steps <= 1024):
-        walk = list(FixedGrid(method, steps, UNEVEN).trajectory(equation, x, start, stop))
+        walk = list(FixedGrid(method, steps, spacing).trajectory(equation, x, start, stop))
         errors.append(max(abs(state.item() - exact(t)) for t, state in walk[steps // 2 :]))
         steps *= 2
     if errors[-1] <= 1e-13:

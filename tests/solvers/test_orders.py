@@ -45,6 +45,14 @@ def test_deterministic_order(method, kind, problem, direction):
 
 
 @pytest.mark.parametrize("direction", measure.SPANS)
+@pytest.mark.parametrize(("method", "kind"), DETERMINISTIC, ids=name_of)
+def test_order_where_neighbouring_steps_differ(method, kind, direction):
+    """Weights that belong to another step keep their order on every smooth grid, and lose it here."""
+    seen = measure.deterministic(method, kind, "sine", direction, measure.alternating)
+    assert seen.order == pytest.approx(method.orders[kind].strong, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("direction", measure.SPANS)
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
 def test_weak_order_on_a_linear_equation(method, kind, direction):
     """At least the declared one: a linear equation may flatter."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.sde.base import LinearSDE
-from sde_diffusion.testing.times import first_time, inner_times, time_of
+from sde_diffusion.testing.times import first_time, inner_times, log_snr_range, time_of
 from solvers.testing.diagnosis import FACTORS, likely
 from solvers.testing.report import Finding, judged, reported
 
@@ -100,13 +100,14 @@ def _of_transition(sde: LinearSDE, s: float, t: float) -> str:
 
 
 def posterior(sde: LinearSDE) -> Iterator[Finding]:
-    """Equation (2), at pairs of times that lie one and a half nats of log-SNR apart."""
+    """Equation (2), at pairs of times that lie up to one and a half nats of log-SNR apart."""
     x0, z_s, z_t = 0.7, -0.4, 1.1
     worst = (0.0, 0.0, 0.0, 0.0, 0.0)
-    for level in (4.0, 1.0, -2.0):
-        s, t = time_of(sde, level), time_of(sde, level - 1.5)
-        if not s < t:
-            continue
+    low, high = log_snr_range(sde, -3.5, 4.0)
+    gap = min(1.5, high - low)
+    for share in (0.0, 0.5, 1.0):
+        level = low + gap + share * (high - low - gap)
+        s, t = time_of(sde, level), time_of(sde, level - gap)
         x_t = float(sde.alpha(t)) * x0 + float(sde.sigma(t)) * (z_s + z_t) / 2
         mean, std = bayes(sde, x_t, x0, t, s)
         m, d = sde.posterior(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from sde_diffusion.denoiser import Denoiser

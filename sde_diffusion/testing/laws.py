@@ -27,7 +27,7 @@ from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.probability_flow import probability_flow
 from sde_diffusion.reversal.reverse_sde import reverse_sde
 from sde_diffusion.sde.base import LinearSDE
-from sde_diffusion.testing.times import first_time, level_grid, time_of
+from sde_diffusion.testing.times import first_time, level_grid, log_snr_range, time_of
 from solvers.equations import ItoSDE
 from solvers.grids import Spacing
 from solvers.integrate import FixedGrid
@@ -94,7 +94,7 @@ def reversed_moments(
 def forward(sde: LinearSDE, level: str) -> Iterator[Finding]:
     """Equation (1), from a point."""
     steps, allowed = STEPS[level], ALLOWED[level]
-    begin, end = time_of(sde, 6.0), time_of(sde, -5.0)
+    end, begin = (time_of(sde, log_snr) for log_snr in log_snr_range(sde, -5.0, 6.0))
     error = partial(_forward_error, sde, begin, end, steps)
 
     def cause() -> str:
@@ -148,7 +148,7 @@ def _carried(
 def reverse(sde: LinearSDE, level: str) -> Iterator[Finding]:
     """Equations (2) and (3)."""
     steps, allowed, exact = STEPS[level], ALLOWED[level], ExactDenoiser(LAW)
-    start, stop = (time_of(sde, log_snr) for log_snr in LOG_SNRS)
+    start, stop = (time_of(sde, log_snr) for log_snr in log_snr_range(sde, *LOG_SNRS))
     cases: dict[str, tuple[Reversal, Method]] = {
         "probability flow keeps the law": (probability_flow(sde, exact), Heun()),
         "reverse SDE keeps the law": (reverse_sde(sde, exact), StochasticHeun()),

@@ -28,6 +28,13 @@ def inner_times(sde: SDE, count: int) -> Tensor:
     return torch.cat([ratios, first + (last - first) * u[1::2]]).sort().values
 
 
+def log_snr_range(sde: LinearSDE, low: float, high: float) -> tuple[float, float]:
+    """The part of [low, high] that the process's log-SNR runs through; all that it has where it meets neither."""
+    last, first = _log_snr(sde, sde.horizon), _log_snr(sde, first_time(sde))
+    both = max(low, last), min(high, first)
+    return both if both[0] < both[1] else (last, first)
+
+
 def time_of(sde: LinearSDE, log_snr: float) -> float:
     """The time of a log-SNR by bisection, within [t_min, horizon]: the end that is nearer where there is none."""
     low, high = first_time(sde), sde.horizon

@@ -11,20 +11,11 @@ from hypothesis import strategies as st
 
 from sde_diffusion.discovery import implementations
 from sde_diffusion.sde import DDPM, EDM, SDE, VE, VP, Brownian, Cosine, LinearSDE, Rectified, SubVP
+from sde_diffusion.testing import strategies
 from solvers import EulerMaruyama, FixedGrid, FreshIncrements, ItoSDE, geometric
 
 unit = st.floats(0.0, 1.0)
-beta_min, beta_max = st.floats(0.01, 1.0), st.floats(1.0, 40.0)
-PARAMETERS = {
-    VP: st.builds(VP, beta_min, beta_max, st.floats(0.5, 3.0)),
-    SubVP: st.builds(SubVP, beta_min, beta_max, st.floats(0.5, 3.0)),
-    VE: st.builds(VE, st.floats(1e-3, 0.1), st.floats(1.0, 1e3), st.floats(0.5, 3.0)),
-    Brownian: st.builds(Brownian, st.floats(0.5, 500.0)),
-    Cosine: st.builds(Cosine, st.floats(0.9, 0.9999)),
-    EDM: st.builds(EDM, st.floats(1.0, 200.0), st.floats(1e-4, 0.1)),
-    Rectified: st.builds(Rectified, st.floats(0.9, 0.9999)),
-    DDPM: st.builds(DDPM, st.lists(st.floats(1e-4, 0.5), min_size=2, max_size=50), st.floats(0.5, 3.0)),
-}
+PARAMETERS = strategies.processes()
 FOUND = implementations("sde_diffusion.sde", LinearSDE).values()
 each_process = pytest.mark.parametrize("process", PARAMETERS.values(), ids=[cls.__name__ for cls in PARAMETERS])
 """Random parameters of every process in turn: drawn from all of them at once, some would never come up."""

@@ -110,29 +110,33 @@ def _residual(sde: Any, x: Tensor, t: Tensor, factor: float) -> Tensor:
 
 def simulated_law(sde: SDE, level: str) -> Iterator[Finding]:
     """Paths from a Gaussian against equation (1): the largest gap between the distribution functions."""
-    n, steps = PATHS[level], 400
-    noise = torch.randn(n, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    x = START[0] + START[1] * noise
-    path, equation = FreshIncrements.like(x, 6, 0.0, sde.horizon), ItoSDE(sde.drift, sde.diffusion)
-    walk = [
-        x,
-        *(state for _, state in FixedGrid(StochasticHeun(), steps).trajectory(equation, x, 0.0, sde.horizon, path)),
-    ]
-    low, high = min(v.min().item() for v in walk), max(v.max().item() for v in walk)
-    edges = torch.linspace(low - 0.2 * (high - low), high + 0.2 * (high - low), 401, dtype=torch.float64)
-    exact = evolve(sde, edges, steps)
-    seen = torch.searchsorted(walk[-1][:, 0].sort().values, edges[1:].contiguous()) / n
-    gap = (exact.cumsum(0) - seen).abs()
+    n = PATHS[level]
+    x, seen, exact = distributions(sde, n)
+    gap = (exact - seen).abs()
     worst = int(gap.argmax())
     yield judged(
         "simulated law solves the Fokker-Planck equation",
         gap[worst].item(),
         band(n, 1) + GRID_ERROR,
-        example=f"P(x < {edges[worst + 1]:.4g}) at the horizon: {seen[worst]:.4f} of the paths, {exact.cumsum(0)[worst]:.4f} by the equation",
+        example=f"P(x < {x[worst]:.4g}) at the horizon: {seen[worst]:.4f} of the paths, {exact[worst]:.4f} by the equation",
         cause="drift or diffusion answer the solver otherwise than the grid: they depend on the batch, or on hidden state",
         note=f"a gap of {2 * band(n, 1) + GRID_ERROR:.2g} is seen with probability above 0.9999",
         read="equation (1) of sde_diffusion/testing/fokker_planck.py",
     )
+
+
+def distributions(sde: SDE, n: int, seed: int = 5, steps: int = 400) -> tuple[Tensor, Tensor, Tensor]:
+    """Points, and the distribution function at the horizon there: of n paths, and by equation (1); (400,) each."""
+    noise = torch.randn(n, 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = START[0] + START[1] * noise
+    path, equation = FreshIncrements.like(x, seed + 1, 0.0, sde.horizon), ItoSDE(sde.drift, sde.diffusion)
+    low = high = x
+    for _, x in FixedGrid(StochasticHeun(), steps).trajectory(equation, x, 0.0, sde.horizon, path):  # noqa: B020
+        low, high = torch.minimum(low, x), torch.maximum(high, x)
+    first, last = low.min().item(), high.max().item()
+    edges = torch.linspace(first - 0.2 * (last - first), last + 0.2 * (last - first), 401, dtype=torch.float64)
+    seen = torch.searchsorted(x[:, 0].sort().values, edges[1:].contiguous()) / n
+    return edges[1:], seen, evolve(sde, edges, steps).cumsum(0)
 
 
 def evolve(sde: SDE, edges: Tensor, steps: int) -> Tensor:

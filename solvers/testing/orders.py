@@ -137,11 +137,11 @@ def weak_on_linear(at: AtSteps, kind: Kind, direction: str, spacing: Spacing = U
     return min((from_errors(e) for e in errors.values() if e[-1] > 1e-9), key=lambda seen: seen.order)
 
 
-def strong(at: AtSteps, kind: Kind, direction: str) -> Observed:
+def strong(at: AtSteps, kind: Kind, direction: str, seed: int = 5) -> Observed:
     """Distance to the same solver with 16 times the steps, on one path; nonlinear drift, 200 samples, uniform grids."""
     start, stop = SPANS[direction]
     x = torch.full((200, 1), 0.7, dtype=torch.float64)
-    path = FineWalk(200, start, stop, cells=2048, seed=5)
+    path = FineWalk(200, start, stop, cells=2048, seed=seed)
 
     def end(steps: int) -> Tensor:
         return at(steps)(additive(kind, bend=1.0), x, start, stop, path)[:, 0]
@@ -150,14 +150,14 @@ def strong(at: AtSteps, kind: Kind, direction: str) -> Observed:
     return strong_order(end(32) - reference, end(64) - reference)
 
 
-def weak_on_nonlinear(at: AtSteps, kind: Kind) -> Observed | None:
+def weak_on_nonlinear(at: AtSteps, kind: Kind, seed: int = 8) -> Observed | None:
     """E[sin x + x^2], coupled to a fine run on the same paths, 40000 samples, uniform grids.
 
     None where the error has fallen below three standard errors: too small to measure an order.
     """
     start, stop, n = 0.3, 1.5, 40_000
     x = torch.full((n, 1), 0.7, dtype=torch.float64)
-    path = FineWalk(n, start, stop, cells=256, seed=8)
+    path = FineWalk(n, start, stop, cells=256, seed=seed)
 
     def end(steps: int) -> Tensor:
         y = at(steps)(additive(kind, bend=0.5), x, start, stop, path)[:, 0]

@@ -131,7 +131,7 @@ def distributions(sde: SDE, n: int, seed: int = 5, steps: int = 400) -> tuple[Te
     x = START[0] + START[1] * noise
     path, equation = FreshIncrements.like(x, seed + 1, 0.0, sde.horizon), ItoSDE(sde.drift, sde.diffusion)
     low = high = x
-    for _, x in FixedGrid(StochasticHeun(), steps).trajectory(equation, x, 0.0, sde.horizon, path):  # noqa: B020
+    for _, x in FixedGrid(StochasticHeun(), steps).trajectory(equation, x, 0.0, sde.horizon, path):
         low, high = torch.minimum(low, x), torch.maximum(high, x)
     first, last = low.min().item(), high.max().item()
     edges = torch.linspace(first - 0.2 * (last - first), last + 0.2 * (last - first), 401, dtype=torch.float64)

@@ -44,7 +44,7 @@ class Schedule:
     @classmethod
     def of(cls, sde: LinearSDE) -> Schedule:
         """The process's own, asked with tensors, or float by float where it takes no tensor."""
-        return cls(*(_lifted(function) for function in (sde.f, sde.g, sde.alpha, sde.sigma)), float(sde.horizon))
+        return cls(_lifted(sde.f), _lifted(sde.g), _lifted(sde.alpha), _lifted(sde.sigma), float(sde.horizon))
 
 
 def _lifted(function: Callable) -> Function:
@@ -60,7 +60,7 @@ def _lifted(function: Callable) -> Function:
 def slope(function: Function, t: Tensor) -> tuple[Tensor, bool]:
     """The derivative at times (N,), and whether it is exact: by dual numbers, else by central differences."""
     try:
-        _, tangent = torch.func.jvp(function, (t,), (torch.ones_like(t),))
+        tangent = torch.func.jvp(function, (t,), (torch.ones_like(t),))[1]
         if tangent.abs().max() > 0 or torch.equal(function(t), function(t * 0.999)):
             return tangent, True
     except (RuntimeError, TypeError, ValueError):

@@ -25,8 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add the checks of every subject to the tests that were collected."""
-    for word in [*config.getoption("kit_sde"), *config.getoption("kit_conformance")]:
-        items.extend(_checks(session, word, config.getoption("--conformance-level")))
+    given = config.option
+    for word in [*given.kit_sde, *given.kit_conformance]:
+        items.extend(_checks(session, word, given.conformance_level))
 
 
 def _checks(session: pytest.Session, word: str, level: str) -> list[pytest.Item]:

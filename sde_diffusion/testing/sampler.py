@@ -84,7 +84,7 @@ class _OnClock(WienerPath):
         self.path, self.levels = path, levels
 
     def increment(self, t, s):
-        a, b = self.levels[t], self.levels[s]
+        a, b = self.levels[float(t)], self.levels[float(s)]
         return self.path.increment(a, b) * (abs(s - t) / abs(b - a)) ** 0.5
 
     def channel(self, k):

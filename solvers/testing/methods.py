@@ -6,12 +6,14 @@ print(check_method(MyMethod()))
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
 from solvers.grids import Spacing
+from solvers.integrate import Solver
 from solvers.method import Method, Order
 from solvers.testing import orders
 from solvers.testing.behaviour import BEHAVIOUR
@@ -124,13 +126,23 @@ def additive_orders(
 def _why_noise(uneven: AtSteps, kind: Kind, direction: str, declared: float, spacing: Spacing) -> str:
     """Whether the order comes back when the noise is multiplied by a number."""
 
-    def scaled(factor: float) -> AtSteps:
-        return lambda steps: lambda equation, x, a, b, path: uneven(steps)(equation, x, a, b, ScaledPath(path, factor))  # pyright: ignore[reportReturnType]
-
     def shortfall(factor: float) -> float:
-        return declared - orders.weak_on_linear(scaled(factor), kind, direction, spacing).order
+        louder = lambda steps: _Louder(uneven(steps), factor)  # noqa: E731
+        return declared - orders.weak_on_linear(louder, kind, direction, spacing).order
 
     return likely([(words, partial(shortfall, factor)) for words, factor in NOISE_FACTORS.items()], TOLERANCE)
+
+
+@dataclass(frozen=True)
+class _Louder(Solver):
+    """A solver that is given its path times a number."""
+
+    solver: Solver
+    factor: float
+
+    def __call__(self, equation, x, start, stop, noise=None):
+        assert noise is not None
+        return self.solver(equation, x, start, stop, ScaledPath(noise, self.factor))
 
 
 def diagonal_orders(at: AtSteps, declared: Order) -> Iterator[Finding]:

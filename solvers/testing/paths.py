@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from solvers.wiener import AreaPath, WienerPath
+from solvers.wiener import AreaPath, Time, WienerPath
 
 
 class Impulses(AreaPath):
@@ -60,8 +60,8 @@ class FineWalk(AreaPath):
         )
         self.walk = torch.cat([torch.zeros_like(dw[:1]), dw.cumsum(0)])
 
-    def _at(self, t: float) -> int:
-        return round((t - self.grid[0].item()) / (self.grid[1] - self.grid[0]).item())
+    def _at(self, t: Time) -> int:
+        return round((float(t) - self.grid[0].item()) / (self.grid[1] - self.grid[0]).item())
 
     def increment(self, t, s):
         """W(s) - W(t), (B, 1)."""

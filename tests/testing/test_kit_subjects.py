@@ -76,14 +76,14 @@ def test_exact_denoisers_pass(law):
     assert report.ok, str(report)
 
 
-@settings(max_examples=6, phases=DRAWN)
+@settings(max_examples=3, phases=DRAWN)
 @given(sde=strategies.linear_sdes())
 def test_processes_of_random_parameters_pass(sde):
     report = check_sde(sde)
     assert report.ok, f"{sde}\n{report}"
 
 
-@settings(max_examples=8, phases=DRAWN)
+@settings(max_examples=4, phases=DRAWN)
 @given(law=strategies.mixtures())
 def test_denoisers_of_random_mixtures_pass(law):
     report = check_denoiser(ExactDenoiser(law))
@@ -114,6 +114,7 @@ def test_both_levels_take_the_promised_time(sde):
         assert all(report.ok for report in reports)
 
 
+@pytest.mark.slow
 def test_a_method_of_torchsde_is_checked_by_the_same_kit():
     report = check_engine("srk", lambda steps: Torchsde("srk", steps), ItoSDE, Order(strong=1.5, weak=2))
     assert report.ok, str(report)

@@ -45,12 +45,14 @@ def _denoiser(denoise: Denoise, kappas: Tensor) -> Any:
             low = place.floor().long().clamp(0, len(logs) - 2)
             return torch.lerp(logs[low], logs[low + 1], place - low).exp()
 
+    levels = Levels()
+
     class Exact(Denoiser):
         def __init__(self) -> None:
             super().__init__()
-            self.schedule = Levels()
+            self.schedule = levels
 
         def forward(self, x_t: Tensor, t: Tensor, **_: Any) -> DiracPosterior:
-            return DiracPosterior(mean=denoise(x_t, float(self.schedule.sigma(t))))
+            return DiracPosterior(mean=denoise(x_t, float(levels.sigma(t))))
 
     return Exact()

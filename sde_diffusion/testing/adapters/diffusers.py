@@ -52,9 +52,10 @@ def _unit(noise: WienerPath | None, t: float, s: float) -> dict[str, Tensor]:
 
 def run_ipndm(order: int, denoise: Denoise, y: Tensor, kappas: Tensor, noise: WienerPath | None = None) -> Tensor:
     """alpha = 1, beta = kappa: the scheduler takes beta x + alpha v for the noise; v = noise - kappa y."""
-    from diffusers import IPNDMScheduler
+    import diffusers
 
-    steps: Any = IPNDMScheduler()
+    library: Any = diffusers
+    steps = library.IPNDMScheduler()
     _prepare(steps, len(kappas) - 1)
     steps.betas, steps.alphas = kappas, torch.ones_like(kappas)
     for t, kappa in zip(steps.timesteps, kappas.tolist(), strict=False):

@@ -47,7 +47,7 @@ def log_snr(sde: LinearSDE) -> Iterator[Finding]:
 
 def _inverse(sde: LinearSDE, t: list[float], levels: list[float]) -> Finding:
     def error(change: Callable[[float], float] = float) -> float:
-        return max(abs(float(sde.time(change(level))) - s) for s, level in zip(t, levels, strict=True)) / sde.horizon
+        return max(abs(float(sde.time(change(level))) / s - 1) for s, level in zip(t, levels, strict=True))
 
     causes = [
         ("time() takes log(alpha/sigma), half of the log-SNR", partial(error, lambda level: level / 2)),
@@ -58,9 +58,9 @@ def _inverse(sde: LinearSDE, t: list[float], levels: list[float]) -> Finding:
     return judged(
         "time inverts log_snr",
         error(),
-        1e-6,
+        1e-7,
         example=f"t = {t[0]:.6g} comes back as {float(sde.time(levels[0])):.6g}",
-        cause=lambda: likely(causes, 1e-6),
+        cause=lambda: likely(causes, 1e-7),
     )
 
 
@@ -76,11 +76,30 @@ def transitions(sde: LinearSDE) -> Iterator[Finding]:
     yield judged(
         "transitions compose",
         error,
-        1e-8,
+        1e-9,
         example=f"from s = {s:.6g} to t = {t:.6g}",
         cause=lambda: _of_transition(sde, s, t),
         read=READ,
     )
+
+    near = [(t * (1 - 2e-5), t * (1 - 1e-5), t) for t in times]
+    lost = [_composed(sde, *three) for three in near]
+    worst = lost.index(max(lost))
+    yield judged(
+        "transitions of short steps compose",
+        lost[worst],
+        1e-6,
+        example=f"r, s, t = {', '.join(f'{t:.8g}' for t in near[worst])}",
+        cause="a difference of nearly equal numbers: take it inside expm1, of the log-SNRs",
+        read=READ,
+    )
+
+
+def _composed(sde: LinearSDE, r: float, s: float, t: float) -> float:
+    """How far the variances of r to s and s to t are from that of r to t, relative to it."""
+    first, second, both = sde.transition(s, r), sde.transition(t, s), sde.transition(t, r)
+    variance = (float(second.alpha) * float(first.sigma)) ** 2 + float(second.sigma) ** 2
+    return abs(variance / float(both.sigma) ** 2 - 1)
 
 
 def _of_transition(sde: LinearSDE, s: float, t: float) -> str:
@@ -186,7 +205,7 @@ def prior(sde: LinearSDE) -> Iterator[Finding]:
     yield judged(
         "prior has the moments of the law at the horizon",
         max(abs(float(given.mean) - alpha * mean) / right, abs(given.std / right - 1)),
-        1e-5,
+        1e-6,
         example=f"data of mean 1 and variance 1/4: std {given.std:.6g}, expected {right:.6g}",
         cause=lambda: likely(causes, 1e-4),
         read="equation (3) of sde_diffusion/testing/channels.py",

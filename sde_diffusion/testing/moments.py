@@ -83,7 +83,7 @@ def moment_equations(sde: LinearSDE) -> Iterator[Finding]:
     """One finding for each equation; both look for one cause that mends both."""
     schedule, t = Schedule.of(sde), inner_times(sde, 32)
     mean, variance, exact = residuals(schedule, t)
-    allowed = 1e-8 if exact else 1e-5
+    allowed = 1e-9 if exact else 1e-5
 
     def cause() -> str:
         return likely(candidates(schedule, t), allowed)

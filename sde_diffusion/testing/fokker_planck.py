@@ -141,12 +141,19 @@ def distributions(sde: SDE, n: int, seed: int = 5, steps: int = 400) -> tuple[Te
 
 def evolve(sde: SDE, edges: Tensor, steps: int) -> Tensor:
     """The masses of the cells between the edges at the horizon, from the Gaussian START, by equation (1)."""
+    return history(sde, edges, steps)[-1]
+
+
+def history(sde: SDE, edges: Tensor, steps: int) -> Tensor:
+    """The masses at all times 0, h, ..., horizon: (steps + 1, cells)."""
     width, h = (edges[1] - edges[0]).item(), sde.horizon / steps
     mass = torch.special.ndtr((edges - START[0]) / START[1]).diff().numpy()
+    all_of_them = [mass]
     for i in range(steps):
         bands = _generator(sde, edges, width, (i + 0.5) * h)
         mass = _step(mass, bands, h, 1.0 if i < 2 else 0.5)
-    return torch.from_numpy(mass)
+        all_of_them.append(mass)
+    return torch.from_numpy(np.stack(all_of_them))
 
 
 def _step(mass: np.ndarray, bands: np.ndarray, h: float, implicit: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from sde_diffusion.sde.base import SDE, LinearSDE
-from sde_diffusion.testing import channels, ends, fokker_planck, laws, moments
+from sde_diffusion.testing import channels, ends, fokker_planck, laws, moments, quantiles
 from solvers.testing.report import QUICK, Finding, Report, run_checks
 
 Checks = list[tuple[str, Callable[[], Iterable[Finding]]]]
@@ -18,8 +18,9 @@ Checks = list[tuple[str, Callable[[], Iterable[Finding]]]]
 def check_sde(sde: SDE, level: str = QUICK) -> Report:
     """The report on a process: "quick" takes a second or two, "full" refines the simulations.
 
-    A `LinearSDE` is held against its closed forms. Any other process is simulated and held against its Fokker-Planck
-    equation on the line; if it has a method log_prob(x, t), the law that it claims is held against that equation too.
+    A `LinearSDE` is held against its closed forms. Any other process is simulated, forwards and in reverse, and held
+    against its Fokker-Planck equation on the line; if it has a method log_prob(x, t), the law that it claims is held
+    against that equation too, in two dimensions.
 
     Raises:
         TypeError: not an instance of `SDE`.
@@ -44,5 +45,10 @@ def _linear(sde: LinearSDE, level: str) -> Checks:
 
 
 def _nonlinear(sde: SDE, level: str) -> Checks:
-    looks = [fokker_planck.batch_independence, fokker_planck.claimed_law, fokker_planck.simulated_law]
+    looks = [
+        fokker_planck.batch_independence,
+        fokker_planck.claimed_law,
+        fokker_planck.simulated_law,
+        quantiles.reversals,
+    ]
     return [(look.__name__.replace("_", " "), partial(look, sde, level)) for look in looks]

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.testing.observed import LEVELS, Observed
-from solvers.random import normals
 from solvers.testing.report import Finding, judged
 from solvers.testing.significance import Mean, mean_of, quantile
 
@@ -32,6 +31,9 @@ STATISTICS = {
     "against the answer": "the answer is too bold or too timid: a gain is wrong",
     "variance": "it misses more, or less, than its Jacobian says",
 }
+PROBES = 2**32
+"""The first of the streams of probes; those of the noise are below."""
+
 FIGURES = len(LEVELS) * len(STATISTICS)
 
 
@@ -62,7 +64,7 @@ def statistics(seen: Observed, level: float, seed: int = 1) -> dict[str, Mean]:
     kernel = seen.kernel(level)
     x = seen.noisy(kernel, seed).detach().requires_grad_()
     d = seen.denoiser(x, kernel)
-    probe = normals(torch.arange(len(x)) + 2**40 * seed, tuple(x.shape[1:]), x.dtype).sign()
+    probe = seen.normals(seed + PROBES).sign()
     (pulled,) = torch.autograd.grad((d * probe).sum(), x)
     rows = [value.detach().double().flatten(1) for value in (seen.x0 - d, x / float(kernel.alpha), d, pulled * probe)]
     r, y, d, trace = rows

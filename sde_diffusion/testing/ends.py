@@ -9,7 +9,7 @@ import torch
 
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.testing.times import EARLIEST, first_time
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, judged, reported
 
 EARLY = 0.1 * EARLIEST
 EPS32 = torch.finfo(torch.float32).eps
@@ -51,7 +51,13 @@ def _good(name: str, value: float | str) -> bool:
 def start(sde: LinearSDE) -> Iterator[Finding]:
     """sigma does not jump at t = 0: a path starts with the noise that the kernel says."""
     tiny = 1e-9 * sde.horizon
-    before, after = float(sde.sigma(0.0)) ** 2, float(sde.sigma(tiny)) ** 2
+    try:
+        before, after = float(sde.sigma(0.0)) ** 2, float(sde.sigma(tiny)) ** 2
+    except (ArithmeticError, ValueError) as error:
+        yield reported(
+            "sigma is continuous at t = 0", 0.0, f"sigma has no value there ({error}): t_min = {sde.t_min:g}"
+        )
+        return
     growth = abs(2 * float(sde.f(tiny)) * after + float(sde.g(tiny)) ** 2) * tiny
     jump = max(abs(after - before) - 3 * growth, 0.0) / max(after, 1e-300)
     yield judged(

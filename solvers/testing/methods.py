@@ -37,10 +37,12 @@ def check_method(method: Method, level: str = QUICK) -> Report:
 
     Raises:
         TypeError: not an instance of `Method`.
-        ValueError: an unknown level.
+        ValueError: an unknown level, or a method that declares no orders.
     """
     if not isinstance(method, Method):
         raise TypeError(f"check_method takes a Method, got {type(method).__name__}; pass an instance such as Heun()")
+    if not method.orders:
+        raise ValueError(f"{method!r} declares no orders, and there is nothing to hold it to; declare `orders`")
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = []
     for kind in method.orders:
         checks += [(f"orders ({kind.__name__})", partial(_orders, method, kind, level))]

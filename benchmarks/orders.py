@@ -9,8 +9,8 @@ from pathlib import Path
 
 from solvers import ODE, DiagonalSDE, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
 from solvers.methods import METHODS
-from tests.solvers import measure
-from tests.solvers.problems import SOLUTIONS
+from solvers.testing import orders as measure
+from solvers.testing.problems import SOLUTIONS
 
 HEAD = """# Orders of convergence
 
@@ -29,17 +29,17 @@ def span(values: list[float]) -> str:
 
 
 def row(method, kind) -> str:
-    declared = method.orders[kind]
+    declared, uniform, uneven = method.orders[kind], measure.on_grid(method), measure.on_grid(method, measure.UNEVEN)
     if kind in (ODE, SemilinearODE):
-        seen = span([measure.deterministic(method, kind, p, d) for p in SOLUTIONS for d in measure.SPANS])
+        seen = span([measure.deterministic(method, kind, p, d).order for p in SOLUTIONS for d in measure.SPANS])
         return f"| {method!r} | {kind.__name__} | {declared.strong:g} | {seen} |"
     if kind is DiagonalSDE:
-        seen = f"strong {measure.strong_on_geometric(method):.2f}, weak {measure.weak_on_geometric(method):.2f}"
+        seen = f"strong {measure.strong_on_geometric(uniform).order:.2f}, weak {measure.weak_on_geometric(uniform).order:.2f}"
     else:
-        strong = span([measure.strong(method, kind, d) for d in measure.SPANS])
-        linear = span([measure.weak_on_linear(method, kind, d) for d in measure.SPANS])
-        nonlinear = measure.weak_on_nonlinear(method, kind)
-        seen = f"strong {strong}, weak {linear} and {'-' if nonlinear is None else f'{nonlinear:.2f}'}"
+        strong = span([measure.strong(uniform, kind, d).order for d in measure.SPANS])
+        linear = span([measure.weak_on_linear(uneven, kind, d).order for d in measure.SPANS])
+        nonlinear = measure.weak_on_nonlinear(uniform, kind)
+        seen = f"strong {strong}, weak {linear} and {'-' if nonlinear is None else f'{nonlinear.order:.2f}'}"
     return f"| {method!r} | {kind.__name__} | strong {declared.strong:g}, weak {declared.weak:g} | {seen} |"
 
 

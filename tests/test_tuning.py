@@ -15,10 +15,10 @@ from sde_diffusion.sampling import sample
 from sde_diffusion.sde import EDM, VP
 from sde_diffusion.tuned import Tuned
 from sde_diffusion.tuning import HELD_OUT, TuneSettings, tune
-from solvers import AdamsBashforth, FixedGrid, through
+from solvers import ODE, AdamsBashforth, FixedGrid, through
 from solvers.methods.tabulated import Tabulated
 from solvers.multistep import adams_table
-from tests.solvers.problems import ODE, manufactured
+from solvers.testing.problems import manufactured
 
 SDE = VP()
 

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from benchmarks.peers.base import Denoise, Peer
+from benchmarks.peers.base import Peer
+from sde_diffusion.testing.adapters import azula
 
 
 def peers() -> Iterator[Peer]:
@@ -22,40 +20,4 @@ def peers() -> Iterator[Peer]:
 
 
 def _peer(name: str, sampler: Callable[..., Any]) -> Peer:
-    return Peer("azula", name, partial(_run, sampler))
-
-
-def _run(sampler: Callable[..., Any], denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
-    steps = len(kappas) - 1
-    solve = sampler(_denoiser(denoise, kappas), steps=steps, silent=True, dtype=torch.float64)
-    return solve(y)
-
-
-def _denoiser(denoise: Denoise, kappas: Tensor) -> Any:
-    """The denoiser on the schedule alpha = 1, sigma(1 - i/steps) = kappas[i], geometric between the levels."""
-    from azula.denoise import Denoiser, DiracPosterior
-    from azula.noise import Schedule
-
-    logs = kappas.log().flip(0)
-
-    class Levels(Schedule):
-        def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
-            return self.alpha(t), self.sigma(t)
-
-        def alpha(self, t: Tensor) -> Tensor:
-            return torch.ones_like(t)
-
-        def sigma(self, t: Tensor) -> Tensor:
-            place = t.double() * (len(logs) - 1)
-            low = place.floor().long().clamp(0, len(logs) - 2)
-            return torch.lerp(logs[low], logs[low + 1], place - low).exp()
-
-    class Exact(Denoiser):
-        def __init__(self) -> None:
-            super().__init__()
-            self.schedule = Levels()
-
-        def forward(self, x_t: Tensor, t: Tensor, **_: Any) -> DiracPosterior:
-            return DiracPosterior(mean=denoise(x_t, float(self.schedule.sigma(t))))
-
-    return Exact()
+    return Peer("azula", name, partial(azula.run, sampler))

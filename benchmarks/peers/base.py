@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-Denoise = Callable[[Tensor, float], Tensor]
+from sde_diffusion.testing.sampler import Denoise
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""diffusers: its multistep schedulers without noise, in their variance-preserving chart.
-
-`set_timesteps` prepares a scheduler, then its public tables `sigmas` (`alphas` and `betas` of IPNDM) and `timesteps`
-are replaced by the given levels; the library's own steps do the rest. Schedulers remember: every run makes a new one.
-"""
+"""diffusers: its multistep schedulers without noise."""
 
 from __future__ import annotations
 
@@ -11,10 +7,8 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from benchmarks.peers.base import Denoise, Peer
+from benchmarks.peers.base import Peer
+from sde_diffusion.testing.adapters import diffusers
 
 
 def peers() -> Iterator[Peer]:
@@ -36,46 +30,12 @@ def peers() -> Iterator[Peer]:
     adams = {"predictor_order": 3, "corrector_order": 3, "algorithm_type": "noise_prediction", "tau_func": _no_noise}
     yield _peer("SA-Solver 3 noise", d.SASolverScheduler, {**adams, **full})
     for order in (2, 3, 4):
-        yield Peer("diffusers", f"iPNDM {order}", partial(_run_ipndm, order))
+        yield Peer("diffusers", f"iPNDM {order}", partial(diffusers.run_ipndm, order))
 
 
 def _peer(name: str, scheduler: Any, settings: dict[str, Any]) -> Peer:
-    return Peer("diffusers", name, partial(_run, scheduler, settings))
+    return Peer("diffusers", name, partial(diffusers.run, scheduler, settings))
 
 
 def _no_noise(t: Any) -> float:
     return 0.0
-
-
-def _run(scheduler: Any, settings: dict[str, Any], denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
-    """x = y/sqrt(1 + kappa^2) is these schedulers' state, the noise (y - D)/kappa their model's output."""
-    steps = scheduler(**settings)
-    _prepare(steps, len(kappas) - 1)
-    steps.sigmas = kappas
-    roots = (1 + kappas**2).sqrt().tolist()
-    x = y / roots[0]
-    for t, kappa, root in zip(steps.timesteps, kappas.tolist(), roots, strict=False):
-        y = x * root
-        x = steps.step((y - denoise(y, kappa)) / kappa, t, x, return_dict=False)[0]
-    return x * roots[-1]
-
-
-def _run_ipndm(order: int, denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
-    """alpha = 1, beta = kappa: the scheduler takes beta x + alpha v for the noise; v = noise - kappa y."""
-    from diffusers import IPNDMScheduler
-
-    steps = IPNDMScheduler()
-    _prepare(steps, len(kappas) - 1)
-    steps.betas, steps.alphas = kappas, torch.ones_like(kappas)
-    for t, kappa in zip(steps.timesteps, kappas.tolist(), strict=False):
-        steps.ets = steps.ets[1 - order :]
-        noise = (y - denoise(y, kappa)) / kappa
-        y = steps.step(noise - kappa * y, t, y, return_dict=False)[0]
-    return y
-
-
-def _prepare(scheduler: Any, count: int) -> None:
-    """A run of `count` steps, each with a timestep of its own."""
-    scheduler.set_timesteps(count)
-    scheduler.timesteps = torch.arange(count, 0, -1)
-    scheduler.set_begin_index(0)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.peers.base import Denoise, Peer
+from benchmarks.peers.base import Peer
+from sde_diffusion.testing.adapters import k_diffusion
 
 
 def peers() -> Iterator[Peer]:
@@ -38,14 +39,7 @@ def noisy_peers(seed: int) -> Iterator[Peer]:
 
 
 def _peer(name: str, sampler: Callable[..., Tensor], calls: int = 1) -> Peer:
-    return Peer("k-diffusion", name, partial(_run, sampler), calls)
-
-
-def _run(sampler: Callable[..., Tensor], denoise: Denoise, y: Tensor, kappas: Tensor) -> Tensor:
-    def model(x: Tensor, sigma: Tensor, **_: Any) -> Tensor:
-        return denoise(x, float(sigma[0]))
-
-    return sampler(model, y, kappas, disable=True)
+    return Peer("k-diffusion", name, partial(k_diffusion.run, sampler, False), calls)
 
 
 def _run_noisy(sampler: Callable[..., Tensor], generator: torch.Generator, denoise: Denoise, y: Tensor, kappas: Tensor):

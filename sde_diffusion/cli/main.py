@@ -21,14 +21,14 @@ DEBUG = "--debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command of `arguments` (the process's own by default): 0 when done, 2 when refused, 130 interrupted."""
+    """Run the command of `arguments` (the process's own by default): 0 when done, 1 when a check failed, 2 when refused, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     known = found()
     try:
         name, settings = read(known, parts.spelled_out(given))
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            known[name].run(settings)
+            code = known[name].run(settings)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"{PROGRAM}: {sentence(error)}", file=sys.stderr)
         return 2
-    return 0
+    return code or 0
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

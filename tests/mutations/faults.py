@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations import in_noise, in_processes, in_reversals, in_solvers, in_training, in_tuning
+from tests.mutations import in_kit, in_noise, in_processes, in_reversals, in_solvers, in_training, in_tuning
 
 FAULTS = [
     *in_solvers.FAULTS,
@@ -11,4 +11,5 @@ FAULTS = [
     *in_reversals.FAULTS,
     *in_training.FAULTS,
     *in_tuning.FAULTS,
+    *in_kit.FAULTS,
 ]

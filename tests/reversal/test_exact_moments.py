@@ -1,19 +1,18 @@
 """Every stochastic reversal x every process x every method: on a Gaussian law the moments are exact, so are the orders.
 
 A method on a linear equation is linear in its noise: impulse responses give the exact mean and variance of the result
-(see `Impulses`), the law that it should reach is known, and no random number is drawn.
+(see `sde_diffusion.testing.laws`), the law that it should reach is known, and no random number is drawn.
 """
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import pytest
 import torch
 
 from sde_diffusion.discovery import implementations
-from sde_diffusion.exact import ExactDenoiser, Gaussian
+from sde_diffusion.exact import ExactDenoiser
 from sde_diffusion.reversal import (
     ancestral,
     ancestral_large,
@@ -26,13 +25,12 @@ from sde_diffusion.reversal import (
     reverse_sde,
 )
 from sde_diffusion.sde import DDPM, VP, LinearSDE
-from solvers import EulerMaruyama, FixedGrid
+from sde_diffusion.testing.laws import LAW, LOG_SNRS, distance, law_at, reversed_moments
+from solvers import EulerMaruyama
 from solvers.methods import METHODS
-from tests.solvers.problems import Impulses, observed_order
+from solvers.testing.orders import observed_order
 
 PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).values() if cls is not DDPM]
-MEAN, VARIANCE = 0.6, 0.5
-LAW = Gaussian([MEAN], [[VARIANCE]])
 REVERSALS = {
     "anderson": reverse_sde,
     "reverse_sde(0.5)": partial(reverse_sde, eta=0.5),
@@ -44,7 +42,6 @@ REVERSALS = {
     "ddim(0.5)": partial(ddim, eta=0.5),
     "churned": churned,
 }
-LOG_SNRS = (-4.0, 2.0)
 CASES = [
     pytest.param(make, sde, method, id=f"{name}-{type(sde).__name__}-{method!r}")
     for name, make in REVERSALS.items()
@@ -54,36 +51,12 @@ CASES = [
 ]
 
 
-class WithStart(Impulses):
-    """Impulses, and one more sample that starts a standard deviation away: its response carries the initial variance."""
-
-    @property
-    def batch(self):
-        return super().batch + 1
-
-    def moments(self, result):
-        mean = result[-2].item()
-        return mean, float(((result - mean) ** 2).sum())
-
-
-def moments_at(sde, t: float) -> tuple[float, float]:
-    kernel = sde.kernel(t)
-    return kernel.alpha * MEAN, kernel.alpha**2 * VARIANCE + kernel.sigma**2
-
-
 def law_error(reversal, sde, method, steps: int) -> tuple[float, float]:
     """Errors of mean and variance at the end, relative to the exact law's, from the exact law at the start."""
     start, stop = (sde.time(log_snr) for log_snr in LOG_SNRS)
-    read, spacing = reversal.clock.read, in_log_snr(sde, reversal.clock)
-    path = WithStart(spacing(read(start), read(stop), steps))
-    mean, variance = moments_at(sde, start)
-    x = torch.full((path.batch, 1), mean, dtype=torch.float64)
-    x[-1] += math.sqrt(variance)
-    y = reversal.encode(x, read(start))
-    y = FixedGrid(method, steps, spacing)(reversal.equation, y, read(start), read(stop), path)
-    got = path.moments(reversal.decode(y, read(stop)))
-    mean, variance = moments_at(sde, stop)
-    return abs(got[0] - mean) / math.sqrt(variance), abs(got[1] / variance - 1)
+    spacing = in_log_snr(sde, reversal.clock)
+    got = reversed_moments(reversal, method, law_at(sde, start), start, stop, steps, spacing)
+    return distance(got, law_at(sde, stop))
 
 
 @pytest.mark.parametrize(("make", "sde", "method"), CASES)

@@ -12,7 +12,7 @@ from sde_diffusion.sde import DDPM, VP, LinearSDE
 from solvers import FixedGrid, MarkovChain
 from solvers.methods import METHODS
 from solvers.methods.ancestral import Ancestral
-from tests.solvers.problems import observed_order
+from solvers.testing.orders import observed_order
 
 PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).values() if cls is not DDPM]
 LAW = Gaussian([0.4, -0.8], [[1.0, 0.6], [0.6, 0.8]])

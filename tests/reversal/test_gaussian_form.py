@@ -13,8 +13,8 @@ from sde_diffusion.sde import EDM, VP
 from solvers import ExponentialAdams, FixedGrid, SemilinearODE, SemilinearSDE
 from solvers.methods import METHODS
 from solvers.methods.exponential_runge_kutta import ExponentialRungeKutta
+from solvers.testing.orders import observed_order
 from tests.reversal.test_exact_moments import law_error
-from tests.solvers.problems import observed_order
 
 PROCESSES = [VP(), EDM()]
 MEAN, DEVIATION = 0.6, 0.3

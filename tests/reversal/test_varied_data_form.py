@@ -13,8 +13,8 @@ from sde_diffusion.sde import EDM, VP
 from solvers import FixedGrid
 from solvers.methods import METHODS
 from solvers.methods.exponential_euler import ExponentialEuler
+from solvers.testing.orders import observed_order
 from tests.reversal.test_exact_moments import WithStart, law_error
-from tests.solvers.problems import observed_order
 
 ETAS = {
     "band": band(1.3, 0.5, 3.0),

@@ -19,8 +19,9 @@ from solvers import FixedGrid, ItoSDE, WienerTree
 from solvers.area_tree import AreaTree
 from solvers.dyadic_tree import DyadicTree, locate
 from solvers.methods.sra1 import SRA1
+from solvers.testing.orders import observed_order
+from solvers.testing.problems import additive
 from tests.solvers.paths import spec, state, times
-from tests.solvers.problems import additive, observed_order
 
 AXES = 2000
 LOW, HIGH = -1.0, 2.0

@@ -13,7 +13,7 @@ from solvers.equations import RenoisedODE
 from solvers.methods.churn import Churn
 from solvers.methods.heun import Heun
 from solvers.methods.rk4 import RK4
-from tests.solvers.problems import Impulses
+from solvers.testing.paths import Impulses
 
 LEVELS = [9.0, 5.0, 3.1, 1.2, 0.5]
 MEAN, VARIANCE = 0.6, 0.5

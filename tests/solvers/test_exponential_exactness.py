@@ -9,7 +9,7 @@ import torch
 
 from solvers import FixedGrid, Method, SemilinearODE, SemilinearSDE, fixed
 from solvers.methods import METHODS
-from tests.solvers.problems import Impulses
+from solvers.testing.paths import Impulses
 
 FORCING, VOLATILITY = 0.9, 1.4
 GRIDS = [[0.2, 1.7], [0.2, 0.3, 1.1, 1.7], [1.7, 0.2], [1.7, 1.6, 0.5, 0.2]]

@@ -9,8 +9,8 @@ from solvers import EulerMaruyama, FixedGrid, FreshIncrements, Heun, ItoSDE, Key
 from solvers.adaptive_sde import AdaptiveSDE
 from solvers.graph import Graphed
 from solvers.methods.sra1 import SRA1
+from solvers.testing.problems import additive
 from tests.solvers.paths import KEYED, spec
-from tests.solvers.problems import additive
 
 NOISY = ItoSDE(lambda x, t: torch.cos(t * x), lambda t: 1 + t)
 

@@ -1,0 +1,272 @@
+r"""`check_sampler`: a whole sampler, ours or another library's, against exact laws.
+
+    print(check_sampler(ours("DDIM", data_form, ExponentialEuler(), order=1)))
+    print(check_sampler(k_diffusion.sampler(sample_dpmpp_2m, order=2)))
+
+A deterministic sampler is held against the exact flow of a mixture (`exact.reference_flow`), a stochastic one against
+the exact mean and variance of a Gaussian law, by one impulse in each step: no random number is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+
+from sde_diffusion.exact.mixture import Mixture
+from sde_diffusion.exact.reference_flow import flow_end_point
+from sde_diffusion.kernel import Kernel
+from sde_diffusion.testing.laws import LAW, MEAN, VARIANCE, FromLaw, Moments, distance
+from sde_diffusion.testing.sampler import Denoise, Sampler
+from solvers.grids import Spacing, geometric, power, uniform
+from solvers.testing.behaviour import gap
+from solvers.testing.diagnosis import likely
+from solvers.testing.exactness import NOISE_FACTORS
+from solvers.testing.host import host_reads
+from solvers.testing.orders import Observed, alternating, from_errors
+from solvers.testing.paths import ScaledPath
+from solvers.testing.report import FULL, QUICK, Finding, Report, judged, reported, run_checks
+from solvers.wiener import KeyedIncrements, PathSpec, WienerPath
+
+SPAN = (5.0, 0.1)
+STEPS = {QUICK: (20, 40, 80), FULL: (20, 40, 80, 160)}
+TOLERANCE = 0.25
+POINT = 0.7
+UNEVEN = power(4.0)
+
+
+def check_sampler(sampler: Sampler, level: str = QUICK) -> Report:
+    """The report on a sampler.
+
+    Raises:
+        TypeError: not a `Sampler`.
+        ValueError: an unknown level.
+    """
+    if not isinstance(sampler, Sampler):
+        raise TypeError(f"check_sampler takes a Sampler, got {type(sampler).__name__}; an adapter or `ours` makes one")
+    order = _stochastic_order if sampler.stochastic else _deterministic_order
+    looks: list[Callable[[Sampler], Iterator[Finding]]] = [
+        statelessness,
+        batch_invariance,
+        last_step,
+        levels,
+        edges,
+        precision,
+        reads,
+    ]
+    checks = [
+        ("order", partial(order, sampler, level)),
+        *((look.__name__.replace("_", " "), partial(look, sampler)) for look in looks),
+    ]
+    return run_checks(sampler.name, level, checks)
+
+
+@cache
+def problem() -> tuple[Mixture, Tensor, Tensor]:
+    """A mixture on the line, 16 states at the first level, and where the flow carries them."""
+    law = Mixture([0.4, 0.6], [[-1.0], [1.0]], 0.25)
+    y = SPAN[0] * torch.special.ndtri((torch.arange(16, dtype=torch.float64)[:, None] + 0.5) / 16)
+    return law, y, flow_end_point(law, lambda kappa: Kernel(1.0, kappa), y, *SPAN)
+
+
+def _denoise(law: Mixture) -> Denoise:
+    return lambda y, kappa: law.denoise(y, Kernel(1.0, kappa))
+
+
+def flow_errors(sampler: Sampler, steps: tuple[int, ...], spacing: Spacing = UNEVEN) -> list[float]:
+    """Root mean square distances to the exact flow's end."""
+    law, y, exact = problem()
+    ends = [sampler.run(_denoise(law), y, spacing(*SPAN, n), None) for n in steps]
+    return [(end.double() - exact).square().mean().sqrt().item() for end in ends]
+
+
+def _deterministic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
+    errors = flow_errors(sampler, STEPS[level])
+    yield from _order(sampler, errors, lambda: _why_grid(sampler, level))
+
+    if not errors[-1] > errors[0] / 4:
+        yield _rough(sampler, level)
+
+
+def rough(start: float, stop: float, steps: int) -> Tensor:
+    """Steps of lengths 1, 3, 2, ... in log(sigma)."""
+    return alternating(math.log(start), math.log(stop), steps).exp()
+
+
+def _rough(sampler: Sampler, level: str) -> Finding:
+    """The order where neighbouring steps are not alike."""
+    seen = from_errors(flow_errors(sampler, STEPS[level], rough))
+    smooth = from_errors(flow_errors(sampler, STEPS[level], geometric))
+    least = smooth.order if sampler.order is None else sampler.order
+    return judged(
+        "order on alternating steps",
+        max(least - seen.order, 0.0),
+        2 * TOLERANCE,
+        example=f"log(sigma) in steps of lengths 1, 3, 2, ...: observed {seen}, in equal ones {smooth}",
+        cause="the weights of a step belong to another step (an index, fixed weights): right where neighbouring steps are alike",
+        note=f"observed {seen}, declared {sampler.order}, in equal steps {smooth}",
+        read="solvers/testing/orders.py",
+    )
+
+
+def _why_grid(sampler: Sampler, level: str) -> str:
+    declared = sampler.order or 1.0
+    grids = {"sigma": uniform, "log(sigma)": geometric}
+    causes = [
+        (
+            f"right on grids uniform in {name} only: it steps by 1/N, not by the grid's own step",
+            lambda g=g: declared - from_errors(flow_errors(sampler, STEPS[level], g)).order,
+        )
+        for name, g in grids.items()
+    ]
+    return likely(causes, TOLERANCE)
+
+
+def law_errors(sampler: Sampler, steps: int, factor: float = 1.0, spacing: Spacing = UNEVEN) -> Moments:
+    """Errors of mean and variance at the last level, from the exact law at the first."""
+    kappas = spacing(*SPAN, steps)
+    path = FromLaw(kappas)
+    noise: WienerPath = path if factor == 1.0 else ScaledPath(path, factor)
+    start = path.start((MEAN, VARIANCE + SPAN[0] ** 2))
+    end = sampler.run(lambda y, kappa: LAW.denoise(y, Kernel(1.0, kappa)), start, kappas, noise)
+    return distance(path.moments(end.double()), (MEAN, VARIANCE + SPAN[1] ** 2))
+
+
+def _stochastic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
+    errors = [max(law_errors(sampler, n)) for n in STEPS[level]]
+
+    def slow(factor: float = 1.0, spacing: Spacing = UNEVEN) -> float:
+        seen = from_errors([max(law_errors(sampler, n, factor, spacing)) for n in STEPS[level]])
+        return (sampler.order or 1.0) - seen.order
+
+    causes = [(words, partial(slow, factor)) for words, factor in NOISE_FACTORS.items()]
+    causes += [("the drift is the flow's (half of the score), and noise is added to it", partial(slow, 0.0))]
+    causes += [("right on grids uniform in sigma only: steps of 1/N", partial(slow, spacing=uniform))]
+    yield from _order(sampler, errors, lambda: likely(causes, TOLERANCE))
+
+
+def _order(sampler: Sampler, errors: list[float], cause: Callable[[], str]) -> Iterator[Finding]:
+    """Whether the errors fall, and at the declared order."""
+    seen = from_errors(errors) if errors[-1] > 1e-12 else Observed(math.inf, math.inf, math.inf)
+    what = "mean and variance" if sampler.stochastic else "the exact flow"
+    least = 1.0 if sampler.order is None else sampler.order
+    yield judged(
+        "order" if sampler.order is not None else "convergence",
+        max(least - seen.order, 0.0) if math.isfinite(errors[-1]) else math.inf,
+        TOLERANCE if sampler.order is not None else 0.5,
+        example=f"{what}: errors {', '.join(f'{e:.2g}' for e in errors)} at twice the steps each",
+        cause=cause,
+        note=f"observed {seen}, declared {sampler.order}; error {errors[-1]:.2g} at the finest",
+        read="solvers/testing/orders.py",
+    )
+
+
+def _noise(sampler: Sampler, rows: Tensor, dtype: torch.dtype = torch.float64) -> WienerPath | None:
+    return KeyedIncrements(PathSpec(3, rows, (1,), SPAN[0], 0.0, dtype)) if sampler.stochastic else None
+
+
+def _run(sampler: Sampler, steps: int, rows: list[int] | None = None) -> Tensor:
+    law, y, _ = problem()
+    chosen = torch.arange(16) if rows is None else torch.tensor(rows)
+    return sampler.run(_denoise(law), y[chosen], UNEVEN(*SPAN, steps), _noise(sampler, chosen))
+
+
+def statelessness(sampler: Sampler) -> Iterator[Finding]:
+    """A run is what it was after another run."""
+    first = _run(sampler, 8)
+    _run(sampler, 5)
+    cause = "it remembers an earlier run: a step index or a history is kept on the object"
+    yield judged(
+        "statelessness", gap(first, _run(sampler, 8)), 0.0, example="8 steps, 5 steps, 8 steps again", cause=cause
+    )
+
+
+def batch_invariance(sampler: Sampler) -> Iterator[Finding]:
+    """A sample alone ends where it ends among others."""
+    together = _run(sampler, 8)
+    errors = [gap(_run(sampler, 8, [i]), together[i : i + 1]) for i in range(0, 16, 3)]
+    cause = "a norm, a mean or a step size is taken over the batch: take it for each sample"
+    example = f"8 steps, sample {3 * errors.index(max(errors))} alone and in the batch"
+    yield judged("batch invariance", max(errors), 1e-10, example=example, cause=cause)
+
+
+def last_step(sampler: Sampler) -> Iterator[Finding]:
+    """Data at one point, levels that end at sigma = 0: every sampler that knows the data ends on the point."""
+    kappas = torch.cat([UNEVEN(*SPAN, 9), torch.zeros(1, dtype=torch.float64)])
+    _, y, _ = problem()
+
+    def error(factor: float) -> float:
+        noise = _noise(sampler, torch.arange(16))
+        scaled = noise if noise is None or factor == 1.0 else ScaledPath(noise, factor)
+        end = sampler.run(lambda y, kappa: torch.full_like(y, POINT), y, kappas, scaled)
+        return gap(end, torch.full_like(end, POINT))
+
+    causes = (
+        [("noise is added on the last step: return the mean there", partial(error, 0.0))] if sampler.stochastic else []
+    )
+    off = error(1.0)
+    yield judged(
+        "last step to sigma = 0",
+        off,
+        1e-6,
+        example=f"data at {POINT}, 9 steps from {SPAN[0]:g} to {SPAN[1]:g} and one to 0",
+        cause=lambda: (
+            likely(causes, 1e-6)
+            or ("it divides by sigma = 0" if off == math.inf else "the last step is not the denoiser's answer")
+        ),
+        read="sde_diffusion/reversal/base.py: finish",
+    )
+
+
+def levels(sampler: Sampler) -> Iterator[Finding]:
+    """The denoiser is first asked at the level that the state has, or above it by a sampler that adds noise first."""
+    law, y, _ = problem()
+    kappas, asked = UNEVEN(*SPAN, 6), []
+
+    def listening(y: Tensor, kappa: float) -> Tensor:
+        asked.append(kappa)
+        return law.denoise(y, Kernel(1.0, kappa))
+
+    sampler.run(listening, y, kappas, _noise(sampler, torch.arange(16)))
+    grid = kappas.tolist()
+    off = abs(asked[0] / grid[0] - 1) if asked else math.inf
+    off = 0.0 if sampler.stochastic and asked and asked[0] > grid[0] else off
+    nearest = min(range(len(grid)), key=lambda i: abs(grid[i] - asked[0])) if asked else 0
+    yield judged(
+        "the denoiser is asked at the state's own level",
+        off,
+        1e-6,
+        example=f"a state at sigma/alpha = {grid[0]:g} is shown with {asked[0] if asked else math.nan:.6g}",
+        cause=f"timesteps are off by {nearest}: the level is that of another step"
+        if nearest
+        else "the level is rounded",
+        note=f"{len(asked)} calls in 6 steps",
+    )
+
+
+def edges(sampler: Sampler) -> Iterator[Finding]:
+    """One step and two steps end on numbers."""
+    ends = [_run(sampler, steps) for steps in (1, 2)]
+    yield judged(
+        "1 step and 2 steps", float(not all(torch.isfinite(end).all() for end in ends)), 0.0, example="NaN or infinity"
+    )
+
+
+def precision(sampler: Sampler) -> Iterator[Finding]:
+    """How far float32 states end from float64 ones."""
+    law, y, _ = problem()
+    single = sampler.run(_denoise(law), y.float(), UNEVEN(*SPAN, 8), _noise(sampler, torch.arange(16), torch.float32))
+    yield reported(
+        "float32 states", gap(single.double(), _run(sampler, 8)), f"largest difference; the answer is {single.dtype}"
+    )
+
+
+def reads(sampler: Sampler) -> Iterator[Finding]:
+    """How often a step, in its own code or in its adapter's, reads a value back to the host."""
+    few, many = (len(host_reads(lambda n=n: _run(sampler, n))[1]) for n in (4, 8))
+    yield reported(
+        "host reads in a step", (many - few) / 4, "on an accelerator each of them waits; those of an adapter count"
+    )

@@ -1,0 +1,54 @@
+"""`check_sde`: a process against its own equations.
+
+print(check_sde(MySDE()))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from sde_diffusion.sde.base import SDE, LinearSDE
+from sde_diffusion.testing import channels, ends, fokker_planck, laws, moments, quantiles
+from solvers.testing.report import QUICK, Finding, Report, run_checks
+
+Checks = list[tuple[str, Callable[[], Iterable[Finding]]]]
+
+
+def check_sde(sde: SDE, level: str = QUICK) -> Report:
+    """The report on a process: "quick" takes a second or two, "full" refines the simulations.
+
+    A `LinearSDE` is held against its closed forms. Any other process is simulated, forwards and in reverse, and held
+    against its Fokker-Planck equation on the line; if it has a method log_prob(x, t), the law that it claims is held
+    against that equation too, in two dimensions.
+
+    Raises:
+        TypeError: not an instance of `SDE`.
+        ValueError: an unknown level.
+    """
+    if not isinstance(sde, SDE):
+        raise TypeError(f"check_sde takes an SDE, got {type(sde).__name__}; pass an instance of SDE or LinearSDE")
+    checks = _linear(sde, level) if isinstance(sde, LinearSDE) else _nonlinear(sde, level)
+    return run_checks(type(sde).__name__, level, checks)
+
+
+def _linear(sde: LinearSDE, level: str) -> Checks:
+    closed = [
+        moments.moment_equations, channels.log_snr, channels.transitions, channels.posterior, channels.marginal,
+        channels.prior, ends.finite, ends.start, ends.single_precision,
+    ]  # fmt: skip
+    carried = [laws.forward, laws.reverse, laws.shapes]
+    return [
+        *((check.__name__.replace("_", " "), partial(check, sde)) for check in closed),
+        *((check.__name__.replace("_", " "), partial(check, sde, level)) for check in carried),
+    ]
+
+
+def _nonlinear(sde: SDE, level: str) -> Checks:
+    looks = [
+        fokker_planck.batch_independence,
+        fokker_planck.claimed_law,
+        fokker_planck.simulated_law,
+        quantiles.reversals,
+    ]
+    return [(look.__name__.replace("_", " "), partial(look, sde, level)) for look in looks]

@@ -1,0 +1,205 @@
+r"""Observed orders of convergence, with intervals: what the contract tests assert and `benchmarks/orders.py` tabulates.
+
+An order is the slope log2(error(n) / error(2n)). Where the errors are exact, its interval reaches as far as the slope
+has moved since the halving before. Where they are means over samples, d_1 and d_2 at n and 2n steps on the same paths,
+the errors are E_i = |mean d_i| (weak) or sqrt(mean d_i^2) (strong), and the delta method gives the standard error from
+
+    weak    (d_1/mean d_1 - d_2/mean d_2) / log 2,       strong    (d_1^2/E_1^2 - d_2^2/E_2^2) / (2 log 2),        (1)
+
+one number for each sample; the interval is three standard errors wide on either side.
+
+References:
+    Kloeden & Platen, Numerical Solution of Stochastic Differential Equations, 1992, sections 9.6 and 9.7
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from solvers.equations import Equation
+from solvers.grids import Spacing, through, uniform
+from solvers.integrate import FixedGrid, Solver
+from solvers.method import Method
+from solvers.testing.paths import FineWalk, Impulses, Mirrored
+from solvers.testing.problems import additive, geometric_brownian, linear_moments, manufactured
+
+UNEVEN = through(lambda t: t**0.8, lambda u: u**1.25)
+"""A smooth grid of unequal steps."""
+
+
+def alternating(start: float, stop: float, steps: int) -> Tensor:
+    """Steps of lengths 1, 3, 2, 1, 3, 2, ...: weights that belong to another step show here, on no smooth grid.
+
+    (With two lengths in turn the errors of weights one step late would cancel in pairs.)
+    """
+    lengths = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64).repeat(steps // 3 + 1)[:steps]
+    inner = start + (stop - start) * lengths.cumsum(0)[:-1] / lengths.sum()
+    return torch.tensor([start, *inner.tolist(), stop], dtype=torch.float64)
+
+
+SPANS = {"up": (0.3, 1.5), "down": (1.5, 0.3)}
+
+Kind = type[Equation]
+AtSteps = Callable[[int], Solver]
+"""A solver for every number of steps."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """An order and its interval."""
+
+    order: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """2.00 [1.99, 2.01]."""
+        return f"{self.order:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+    def reaches(self, declared: float, tolerance: float) -> bool:
+        """Whether an order of `declared` less the tolerance lies within reach of the interval."""
+        return self.high >= declared - tolerance
+
+    def stays(self, declared: float, tolerance: float) -> bool:
+        """Whether it is not resolved to be above the declared order."""
+        return self.low <= declared + tolerance
+
+
+def on_grid(method: Method, spacing: Spacing = uniform) -> AtSteps:
+    """A method on grids of one spacing."""
+    return lambda steps: FixedGrid(method, steps, spacing)
+
+
+def observed_order(errors: Sequence[float]) -> float:
+    """The slope of log(error) from the last halving of the step; errors are given at n, 2n, 4n, ..."""
+    return math.log2(errors[-2] / errors[-1])
+
+
+def from_errors(errors: Sequence[float]) -> Observed:
+    """The last slope, and how far it has moved since the one before."""
+    order = observed_order(errors)
+    moved = abs(order - observed_order(errors[:-1])) if len(errors) > 2 else 0.0
+    return Observed(order, order - moved, order + moved)
+
+
+def strong_order(coarse: Tensor, fine: Tensor) -> Observed:
+    """From the pathwise errors (N,) at n and at 2n steps, equation (1)."""
+    a, b = coarse.square(), fine.square()
+    order = 0.5 * math.log2(a.mean().item() / b.mean().item())
+    return _with_error(order, (a / a.mean() - b / b.mean()) / (2 * math.log(2)))
+
+
+def weak_order(coarse: Tensor, fine: Tensor) -> Observed:
+    """From the errors of a functional on each path (N,) at n and at 2n steps, equation (1)."""
+    order = math.log2(abs(coarse.mean().item() / fine.mean().item()))
+    return _with_error(order, (coarse / coarse.mean() - fine / fine.mean()) / math.log(2))
+
+
+def _with_error(order: float, influence: Tensor) -> Observed:
+    reach = 3 * influence.std().item() / len(influence) ** 0.5
+    return Observed(order, order - reach, order + reach)
+
+
+def deterministic(method: Method, kind: Kind, problem: str, direction: str, spacing: Spacing = UNEVEN) -> Observed:
+    """The largest error on the second half of the grid, halving the step until the error nears rounding."""
+    start, stop = SPANS[direction]
+    equation, exact = manufactured(kind, problem)
+    x = torch.full((1, 1), exact(start), dtype=torch.float64)
+    errors, steps = [], 16
+    while len(errors) < 3 or (errors[-1] > 1e-10 and steps <= 1024):
+        walk = list(FixedGrid(method, steps, spacing).trajectory(equation, x, start, stop))
+        errors.append(max(abs(state.item() - exact(t)) for t, state in walk[steps // 2 :]))
+        steps *= 2
+    if errors[-1] <= 1e-13:
+        raise ArithmeticError(f"the errors {errors} reach rounding: the problem is too easy to measure an order")
+    return from_errors(errors)
+
+
+def weak_on_linear(at: AtSteps, kind: Kind, direction: str, spacing: Spacing = UNEVEN) -> Observed:
+    """The slower of mean and variance on a linear equation, by impulses: no random number is drawn.
+
+    `spacing` is the grid of the solvers `at`.
+    """
+    start, stop = SPANS[direction]
+    errors = {"mean": [], "variance": []}
+    for steps in (64, 128, 256):
+        path = Impulses(spacing(start, stop, steps))
+        x = torch.full((path.batch, 1), 0.7, dtype=torch.float64)
+        result = at(steps)(additive(kind), x, start, stop, path)
+        for key, got, exact in zip(errors, path.moments(result), linear_moments(start, stop, 0.7), strict=True):
+            errors[key].append(abs(got - exact))
+    return min((from_errors(e) for e in errors.values() if e[-1] > 1e-9), key=lambda seen: seen.order)
+
+
+def strong(at: AtSteps, kind: Kind, direction: str, seed: int = 5) -> Observed:
+    """Distance to the same solver with 16 times the steps, on one path; nonlinear drift, 200 samples, uniform grids."""
+    start, stop = SPANS[direction]
+    x = torch.full((200, 1), 0.7, dtype=torch.float64)
+    path = FineWalk(200, start, stop, cells=2048, seed=seed)
+
+    def end(steps: int) -> Tensor:
+        return at(steps)(additive(kind, bend=1.0), x, start, stop, path)[:, 0]
+
+    reference = end(1024)
+    return strong_order(end(32) - reference, end(64) - reference)
+
+
+def weak_on_nonlinear(at: AtSteps, kind: Kind, seed: int = 8) -> Observed | None:
+    """E[sin x + x^2], coupled to a fine run on the same paths, 20000 of them and their mirror images, uniform grids.
+
+    None where the error has fallen below six standard errors: too small to measure an order.
+    """
+    start, stop, n = 0.3, 1.5, 20_000
+    x = torch.full((2 * n, 1), 0.7, dtype=torch.float64)
+    path = Mirrored(FineWalk(n, start, stop, cells=512, seed=seed))
+
+    def end(steps: int) -> Tensor:
+        y = at(steps)(additive(kind, bend=0.5), x, start, stop, path)[:, 0]
+        return (torch.sin(y) + y**2).reshape(2, n).mean(0)
+
+    reference = end(256)
+    coarse, fine = (end(steps) - reference for steps in (4, 8))
+    resolved = abs(fine.mean().item()) > 6 * fine.std().item() / n**0.5
+    return weak_order(coarse, fine) if resolved else None
+
+
+def strong_on_geometric(at: AtSteps) -> Observed:
+    """Geometric Brownian motion against its closed form on the same path, 4000 samples, from 32 to 128 steps."""
+    equation, x = geometric_brownian(), torch.ones(4000, 1, dtype=torch.float64)
+    path = FineWalk(4000, 0.0, 1.0, cells=128, seed=6)
+    exact = torch.exp((0.5 - 0.6**2 / 2) + 0.6 * path.increment(0.0, 1.0))
+    coarse, fine = ((at(steps)(equation, x, 0.0, 1.0, path) - exact)[:, 0] for steps in (32, 128))
+    twice = strong_order(coarse, fine)  # two halvings apart
+    return Observed(twice.order / 2, twice.low / 2, twice.high / 2)
+
+
+def weak_on_geometric(at: AtSteps) -> Observed:
+    """E[x] and E[x^2] of geometric Brownian motion: the moments of one step by Gauss-Hermite, multiplied up."""
+    errors = []
+    for steps in (32, 64, 128):
+        first, second = _one_step_moments(at, 1 / steps)
+        errors.append(max(abs(first**steps - math.exp(0.5)), abs(second**steps - math.exp(2 * 0.5 + 0.36))))
+    return from_errors(errors)
+
+
+class _Nodes(FineWalk):
+    """One step whose increments are the nodes of a Gauss-Hermite rule."""
+
+    def __init__(self) -> None:
+        z, w = np.polynomial.hermite_e.hermegauss(8)
+        self.z, self.weights = torch.from_numpy(z)[:, None], torch.from_numpy(w / w.sum())
+
+    def increment(self, t, s):
+        return self.z * abs(s - t) ** 0.5
+
+
+def _one_step_moments(at: AtSteps, h: float) -> tuple[float, float]:
+    nodes = _Nodes()
+    x = at(1)(geometric_brownian(), torch.ones_like(nodes.z), 0.0, h, nodes)[:, 0]
+    return float(nodes.weights @ x), float(nodes.weights @ x**2)

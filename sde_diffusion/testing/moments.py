@@ -105,21 +105,27 @@ def moment_equations(sde: LinearSDE) -> Iterator[Finding]:
 
 
 def candidates(schedule: Schedule, t: Tensor) -> Iterator[Candidate]:
-    """The usual mistakes of a schedule, and the error of both equations when they are undone."""
+    """The usual mistakes of a schedule, and the error of both equations when they are undone.
+
+    A factor of sigma is offered beside one of g, unless alpha^2 + sigma^2 = 1 speaks for sigma.
+    """
 
     def error(corrected: Schedule) -> float:
         mean, variance, _ = residuals(corrected, t)
         return max(mean.max().item(), variance.max().item())
 
-    for words, corrected in chain(_single(schedule), _joint(schedule, t)):
+    for words, corrected in chain(_single(schedule, t), _joint(schedule, t)):
         yield words, partial(error, corrected)
 
 
-def _single(schedule: Schedule) -> Iterator[tuple[str, Schedule]]:
+def _single(schedule: Schedule, t: Tensor) -> Iterator[tuple[str, Schedule]]:
     for words, undo in FACTORS:
         for name in ("f", "g"):
             yield f"{name} {words}", replace(schedule, **{name: _after(undo, getattr(schedule, name))})
     alpha, sigma = schedule.alpha, schedule.sigma
+    if not torch.allclose(alpha(t) ** 2 + sigma(t) ** 2, torch.ones_like(t), rtol=1e-9):
+        for words, undo in FACTORS[:4]:
+            yield f"sigma {words}", replace(schedule, sigma=_after(undo, sigma))
     yield (
         "alpha is squared: alpha_bar stands where sqrt(alpha_bar) belongs",
         replace(schedule, alpha=_after(torch.sqrt, alpha)),

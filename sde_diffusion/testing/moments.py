@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,7 +61,9 @@ def _lifted(function: Callable) -> Function:
 def slope(function: Function, t: Tensor) -> tuple[Tensor, bool]:
     """The derivative at times (N,), and whether it is exact: by dual numbers, else by central differences."""
     try:
-        tangent = torch.func.jvp(function, (t,), (torch.ones_like(t),))[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, at its first use of dual numbers
+            tangent = torch.func.jvp(function, (t,), (torch.ones_like(t),))[1]
         if tangent.abs().max() > 0 or torch.equal(function(t), function(t * 0.999)):
             return tangent, True
     except (RuntimeError, TypeError, ValueError):

@@ -29,6 +29,7 @@ COLUMNS = [
     "repeatable",
     "last step to 0",
     "reads a step",
+    "global draws",
 ]
 NOTES = """
 How to read it. All samplers are given one exact denoiser (a mixture of two Gaussians on the line; for stochastic ones a
@@ -39,9 +40,10 @@ measured without random numbers. *Alternating steps* is the order on steps of le
 no usual schedule is so rough, and a sampler that is of high order on usual schedules only is not wrong there. *Batch*
 and *repeatable* are the largest differences between a sample alone and in its batch, and between a run and its
 repetition on a new object. *Last step to 0* is how far a run that ends at sigma = 0 lands from data at one point; "not
-defined" where the adapter's way of setting the levels does not give the library a level of 0, which its own schedules
-may treat in a way of their own. *Reads* are transfers of a value to the host for each step, the adapter's own included
-(one for each call of the denoiser).
+defined" where it lands on NaN: the formula chosen here (full order to the end) has no limit there, and the library's own
+schedules stop above zero or end on a formula of lower order. *Reads* are transfers of a value to the host for each step, the adapter's own included
+(one for each call of the denoiser). *Global draws*: whether a run moves torch's global generator, though it was given
+its noise or wants none.
 
 A multistep sampler that takes its first steps by formulas of lower order, as most do, leaves an error of order two
 behind: on a span where those steps count, such as this one, a third or fourth order is then not observed, whatever the
@@ -152,6 +154,7 @@ def row(library: str, sampler: Sampler, report: Report) -> list[str]:
         figure(found.get("statelessness")),
         "not defined" if last is None or last.error == float("inf") else figure(last),
         figure(found.get("host reads in a step"), "{:.0f}"),
+        "yes" if found["draws from the global generator"].error else "no",
     ]
 
 
@@ -182,7 +185,7 @@ def torchsde_rows() -> Iterator[list[str]]:
         found = {finding.check: finding for finding in report.findings}
         behaviour = [figure(found.get("batch invariance")), figure(found.get("statelessness"))]
         seen = "; ".join(f"{kind} {_both(found, kind)}" for kind in ("strong", "weak"))
-        yield ["torchsde", method, words, seen, "-", *behaviour, "-", "-"]
+        yield ["torchsde", method, words, seen, "-", *behaviour, "-", "-", "-"]
 
 
 def _both(found: dict[str, Finding], kind: str) -> str:

@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,7 +61,9 @@ def _lifted(function: Callable) -> Function:
 def slope(function: Function, t: Tensor) -> tuple[Tensor, bool]:
     """The derivative at times (N,), and whether it is exact: by dual numbers, else by central differences."""
     try:
-        tangent = torch.func.jvp(function, (t,), (torch.ones_like(t),))[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, at its first use of dual numbers
+            tangent = torch.func.jvp(function, (t,), (torch.ones_like(t),))[1]
         if tangent.abs().max() > 0 or torch.equal(function(t), function(t * 0.999)):
             return tangent, True
     except (RuntimeError, TypeError, ValueError):
@@ -105,21 +108,27 @@ def moment_equations(sde: LinearSDE) -> Iterator[Finding]:
 
 
 def candidates(schedule: Schedule, t: Tensor) -> Iterator[Candidate]:
-    """The usual mistakes of a schedule, and the error of both equations when they are undone."""
+    """The usual mistakes of a schedule, and the error of both equations when they are undone.
+
+    A factor of sigma is offered beside one of g, unless alpha^2 + sigma^2 = 1 speaks for sigma.
+    """
 
     def error(corrected: Schedule) -> float:
         mean, variance, _ = residuals(corrected, t)
         return max(mean.max().item(), variance.max().item())
 
-    for words, corrected in chain(_single(schedule), _joint(schedule, t)):
+    for words, corrected in chain(_single(schedule, t), _joint(schedule, t)):
         yield words, partial(error, corrected)
 
 
-def _single(schedule: Schedule) -> Iterator[tuple[str, Schedule]]:
+def _single(schedule: Schedule, t: Tensor) -> Iterator[tuple[str, Schedule]]:
     for words, undo in FACTORS:
         for name in ("f", "g"):
             yield f"{name} {words}", replace(schedule, **{name: _after(undo, getattr(schedule, name))})
     alpha, sigma = schedule.alpha, schedule.sigma
+    if not torch.allclose(alpha(t) ** 2 + sigma(t) ** 2, torch.ones_like(t), rtol=1e-9):
+        for words, undo in FACTORS[:4]:
+            yield f"sigma {words}", replace(schedule, sigma=_after(undo, sigma))
     yield (
         "alpha is squared: alpha_bar stands where sqrt(alpha_bar) belongs",
         replace(schedule, alpha=_after(torch.sqrt, alpha)),

@@ -50,6 +50,7 @@ def check_sampler(sampler: Sampler, level: str = QUICK) -> Report:
     order = _stochastic_order if sampler.stochastic else _deterministic_order
     looks: list[Callable[[Sampler], Iterator[Finding]]] = [
         statelessness,
+        global_draws,
         batch_invariance,
         last_step,
         levels,
@@ -85,7 +86,7 @@ def flow_errors(sampler: Sampler, steps: tuple[int, ...], spacing: Spacing = UNE
 
 def _deterministic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
     errors = flow_errors(sampler, STEPS[level])
-    yield from _order(sampler, errors, lambda: _why_grid(sampler, level))
+    yield from _order(sampler, errors, lambda: _why_grid(sampler, level, from_errors(errors).order))
 
     if not errors[-1] > errors[0] / 4:
         yield _rough(sampler, level)
@@ -112,12 +113,18 @@ def _rough(sampler: Sampler, level: str) -> Finding:
     )
 
 
-def _why_grid(sampler: Sampler, level: str) -> str:
+def _why_grid(sampler: Sampler, level: str, order: float) -> str:
+    """Whether the order is there on grids of equal steps; what is not even consistent on others steps by 1/N."""
     declared = sampler.order or 1.0
+    why = (
+        "it steps by 1/N, not by the grid's own step"
+        if order < 0.5
+        else "weights made for such grids, or a start too low"
+    )
     grids = {"sigma": uniform, "log(sigma)": geometric}
     causes = [
         (
-            f"right on grids uniform in {name} only: it steps by 1/N, not by the grid's own step",
+            f"right on grids uniform in {name} only: {why}",
             lambda g=g: declared - from_errors(flow_errors(sampler, STEPS[level], g)).order,
         )
         for name, g in grids.items()
@@ -178,9 +185,20 @@ def statelessness(sampler: Sampler) -> Iterator[Finding]:
     """A run is what it was after another run."""
     first = _run(sampler, 8)
     _run(sampler, 5)
-    cause = "it remembers an earlier run: a step index or a history is kept on the object"
+    cause = "it remembers an earlier run (a step index, a history on the object), or draws noise of its own"
     yield judged(
         "statelessness", gap(first, _run(sampler, 8)), 0.0, example="8 steps, 5 steps, 8 steps again", cause=cause
+    )
+
+
+def global_draws(sampler: Sampler) -> Iterator[Finding]:
+    """Whether a run moves torch's global generator: what else the program draws then depends on the sampler."""
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        _run(sampler, 4)
+        moved = not torch.equal(before, torch.get_rng_state())
+    yield reported(
+        "draws from the global generator", float(moved), "1 if it does, though noise was given or none is wanted"
     )
 
 

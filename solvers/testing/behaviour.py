@@ -34,13 +34,14 @@ def gap(a: Tensor, b: Tensor) -> float:
 def statelessness(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     """The same question has the same answer: again, after another run, beside another run, resumed half-way."""
     name, look = f"statelessness ({kind.__name__})", probe(kind, method)
-    settings = repr(sorted(vars(method)))
+    settings, drawn = repr(sorted(vars(method))), torch.get_rng_state()
     first = look.run(FixedGrid(method, 8))
     look.run(FixedGrid(method, 5))
     errors = {
         "a second run differs from the first": gap(first, look.run(FixedGrid(method, 8))),
         "a run differs when another one is walked beside it": gap(first, _beside(method, look)),
         "a run resumed from its state half-way differs": gap(first, _resumed(method, look)),
+        "torch's global generator has moved": float(not torch.equal(drawn, torch.get_rng_state())),
         "the method has new attributes after a run": float(repr(sorted(vars(method))) != settings),
     }
     words = max(errors, key=lambda key: errors[key])

@@ -138,10 +138,10 @@ def weak_on_linear(at: AtSteps, kind: Kind, direction: str, spacing: Spacing = U
 
 
 def strong(at: AtSteps, kind: Kind, direction: str, seed: int = 5) -> Observed:
-    """Distance to the same solver with 16 times the steps, on one path; nonlinear drift, 200 samples, uniform grids."""
+    """Distance to the same solver with 16 times the steps, on one path; nonlinear drift, 800 samples, uniform grids."""
     start, stop = SPANS[direction]
-    x = torch.full((200, 1), 0.7, dtype=torch.float64)
-    path = FineWalk(200, start, stop, cells=2048, seed=seed)
+    x = torch.full((800, 1), 0.7, dtype=torch.float64)
+    path = FineWalk(800, start, stop, cells=2048, seed=seed)
 
     def end(steps: int) -> Tensor:
         return at(steps)(additive(kind, bend=1.0), x, start, stop, path)[:, 0]

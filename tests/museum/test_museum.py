@@ -21,7 +21,10 @@ def name_of(exhibit) -> str:
     return exhibit.__name__.rpartition(".")[2]
 
 
-@pytest.mark.parametrize("exhibit", EXHIBITS, ids=name_of)
+MARKED = [pytest.param(e, id=name_of(e), marks=getattr(e, "MARKS", ())) for e in EXHIBITS]
+
+
+@pytest.mark.parametrize("exhibit", MARKED)
 def test_a_fault_is_caught_and_named(exhibit):
     report = exhibit.report()
     found = report[exhibit.CHECK]

@@ -104,12 +104,11 @@ def test_strategies_draw_what_they_say(data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sde", [VP(), DoubleWell()], ids=lambda sde: type(sde).__name__)
-def test_both_levels_take_the_promised_time(sde):
+def test_both_levels_take_the_promised_time():
     """CPU seconds: under 5 quick and under 60 full; the whole kit of one process, a denoiser and a sampler with it."""
     for level, most in (("quick", 5.0), ("full", 60.0)):
         began = time.process_time()
-        reports = [check(thing, level) for thing in (sde, ExactDenoiser(two()), SAMPLERS[1])]
+        reports = [check(thing, level) for thing in (VP(), ExactDenoiser(two()), SAMPLERS[1])]
         assert time.process_time() - began < most
         assert all(report.ok for report in reports)
 

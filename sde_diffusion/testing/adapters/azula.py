@@ -27,11 +27,11 @@ def run(
 
 
 def _denoiser(denoise: Denoise, kappas: Tensor) -> Any:
-    """The denoiser on the schedule alpha = 1, sigma(1 - i/steps) = kappas[i], geometric between the levels."""
+    """The denoiser on the schedule alpha = 1, sigma(1 - i/steps) = kappas[i], straight between the levels."""
     from azula.denoise import Denoiser, DiracPosterior
     from azula.noise import Schedule
 
-    logs = kappas.log().flip(0)
+    rising = kappas.flip(0)
 
     class Levels(Schedule):
         def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,9 +41,9 @@ def _denoiser(denoise: Denoise, kappas: Tensor) -> Any:
             return torch.ones_like(t)
 
         def sigma(self, t: Tensor) -> Tensor:
-            place = t.double() * (len(logs) - 1)
-            low = place.floor().long().clamp(0, len(logs) - 2)
-            return torch.lerp(logs[low], logs[low + 1], place - low).exp()
+            place = t.double() * (len(rising) - 1)
+            low = place.floor().long().clamp(0, len(rising) - 2)
+            return torch.lerp(rising[low], rising[low + 1], place - low)
 
     levels = Levels()
 

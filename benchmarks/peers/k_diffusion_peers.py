@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmarks.peers.base import Peer
 from sde_diffusion.testing.adapters import k_diffusion
+from sde_diffusion.testing.sampler import Denoise
 
 
 def peers() -> Iterator[Peer]:
@@ -46,7 +47,7 @@ def _run_noisy(sampler: Callable[..., Tensor], generator: torch.Generator, denoi
     def draw(sigma: Any, sigma_next: Any) -> Tensor:
         return torch.randn(y.shape, generator=generator, dtype=y.dtype)
 
-    return _run(partial(sampler, noise_sampler=draw), denoise, y, kappas)
+    return k_diffusion.run(partial(sampler, noise_sampler=draw), False, denoise, y, kappas)
 
 
 def _silence(sigma: Any, sigma_next: Any) -> float:

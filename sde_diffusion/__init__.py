@@ -27,7 +27,7 @@ _HOMES = {
         "predictor_corrector churned sigma_form velocity_form in_log_snr"
     ),
     "sde_diffusion.objectives": (
-        "DenoisingScoreMatching EDMWeighting LogNormalLevel MinSNR likelihood simple uniform_log_snr uniform_time"
+        "DenoisingScoreMatching EDMWeighting LogNormalLevel MinSNR simple uniform_log_snr uniform_time"
     ),
     "sde_diffusion.training": "TrainSettings fit train",
     "sde_diffusion.sampling": "sample sample_chunks",

@@ -104,7 +104,7 @@ class _Task:
             lambda rows, steps: self.columns(x[rows], numbers[rows], pilot, steps, self.seed), len(x), self.share, x.device
         )
         value, error, freedom = _summary(found.columns)
-        calls = found.total * (1 + pilot.cost(size))
+        calls = found.total.to(x.dtype) * (1 + pilot.cost(size))
         if isinstance(pilot, Hutchinson) and wanted is None:
             for rows, steps, count in _orders(error, found, self.share, size):
                 own, more = found.columns[rows], ExactTrace() if count == size else Hutchinson(count)

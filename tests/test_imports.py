@@ -52,6 +52,7 @@ FLOORS = {
 HELPERS = {"sde_diffusion.discovery", "sde_diffusion.elementary", "sde_diffusion.kernel"}  # open to their own floor
 SIDEWAYS = {  # the doors between neighbours
     ("sde_diffusion.cli", "sde_diffusion.report"),
+    ("sde_diffusion.likelihood", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.sampling"),
     ("sde_diffusion.tuning", "sde_diffusion.tuned"),

@@ -16,14 +16,17 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sde_diffusion.default_solver import default_solver
 from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.likelihood.exact import log_likelihood
 from sde_diffusion.sde.base import LinearSDE
 from solvers.integrate import FixedGrid
 
@@ -102,7 +105,46 @@ class Profile:
         return torch.einsum("bi,ij,bj->b", z, self.precision, z).clamp(min=0).sqrt()
 
 
+def judge(
+    sde: LinearSDE,
+    denoiser: Denoiser,
+    calibration: Tensor,
+    sets: Mapping[str, Tensor],
+    *,
+    tol: float = 0.02,
+    prior: Any = None,
+    deviation: float = 1.0,
+    seed: int = 0,
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+    """(score -> scores of calibration events, score -> set -> scores of its events (B,)), all four scores.
+
+    Two thirds of the calibration events (N, *E), which the model must not have seen, fit the means and the profile; where
+    something was fitted, only the others are scored, so that they stand to the fit as any new event of the law does.
+    """
+    rows, fit = {"": calibration, **sets}, 2 * len(calibration) // 3
+
+    def generator() -> torch.Generator:
+        return torch.Generator(calibration.device).manual_seed(seed)
+
+    log_p = {
+        name: log_likelihood(sde, denoiser, x, tol, prior=prior, deviation=deviation, seed=seed).value
+        for name, x in rows.items()
+    }
+    errors = {name: denoising_errors(sde, denoiser, x, deviation, generator=generator()) for name, x in rows.items()}
+    profile = Profile.of(errors[""][:fit])
+    found = {
+        "likelihood": {name: -value for name, value in log_p.items()},
+        "typicality": {name: typicality(value, log_p[""][:fit]) for name, value in log_p.items()},
+        "reconstruction": {
+            name: reconstruction_error(sde, denoiser, x, deviation, generator=generator()) for name, x in rows.items()
+        },
+        "denoising": {name: profile.distance(value) for name, value in errors.items()},
+    }
+    used = {"likelihood": 0, "typicality": fit, "reconstruction": 0, "denoising": fit}
+    return {score: by_set.pop("")[used[score] :] for score, by_set in found.items()}, found
+
+
 def _time(sde: LinearSDE, noise_level: float) -> float:
     """The time at which sigma/alpha is `noise_level`, within the process's range."""
-    t = float(sde.time(torch.tensor(noise_level, dtype=torch.float64).log().mul(-2).item()))
+    t = float(sde.time(-2 * math.log(noise_level)))
     return min(max(t, sde.t_min), sde.horizon)

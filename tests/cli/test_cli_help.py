@@ -14,7 +14,7 @@ from sde_diffusion.cli.main import found, main
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "scipy.stats", "sklearn", "matplotlib")
-COMMANDS = ("animate", "compare", "demo", "info", "sample", "train")
+COMMANDS = ("animate", "anomalies", "compare", "demo", "info", "likelihood", "sample", "train")
 HELP = """
 import sys
 from sde_diffusion.cli.main import main

@@ -38,8 +38,8 @@ class Settings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 8 <= self.count <= 10**7:
-            raise ValueError(f"count is between 8 and 10000000, got {self.count}; correct it")
+        if not 12 <= self.count <= 10**7:
+            raise ValueError(f"count is between 12 and 10000000, got {self.count}; correct it")
 
 
 def run(settings: Settings) -> None:
@@ -48,6 +48,7 @@ def run(settings: Settings) -> None:
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import load_model
     from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.likelihood.anomalies import judge
     from sde_diffusion.metrics import auroc, p_values
     from sde_diffusion.report.anomaly_plot import anomaly_plot
     from sde_diffusion.report.table import Table
@@ -61,7 +62,10 @@ def run(settings: Settings) -> None:
     claim(folder, "anomalies", {**asdict(settings), "run": str(source)})
     half = min(settings.count, len(own) // 2)
     sets = {"held out": own[half : 2 * half], str(asked["name"]): other}
-    calibration, judged = scores(model, own[:half], sets, settings.tol, settings.seed)
+    calibration, judged = judge(
+        model.sde, model.denoiser, own[:half], sets, tol=settings.tol, prior=model.prior, deviation=model.facts.std,
+        seed=settings.seed,
+    )  # fmt: skip
     found = {
         score: {name: p_values(values, calibration[score]) for name, values in by_set.items()}
         for score, by_set in judged.items()
@@ -84,34 +88,3 @@ def fitting(x: Tensor, model: Model) -> Tensor:
             "choose data of its shape"
         )
     return x
-
-
-def scores(
-    model: Model, calibration: Tensor, sets: dict[str, Tensor], tol: float, seed: int
-) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
-    """Scores of the calibration events by score, and of each set by score and name; half of the former fit the profile."""
-    import torch
-
-    from sde_diffusion.likelihood import log_likelihood
-    from sde_diffusion.likelihood.anomalies import Profile, denoising_errors, reconstruction_error, typicality
-
-    sde, denoiser, std = model.sde, model.denoiser, model.facts.std
-    rows = {"": calibration, **sets}
-    log_p = {k: log_likelihood(sde, denoiser, x, tol, prior=model.prior, deviation=std, seed=seed).value for k, x in rows.items()}
-
-    def generator() -> torch.Generator:
-        return torch.Generator(model.device).manual_seed(seed)
-
-    errors = {k: denoising_errors(sde, denoiser, x, std, generator=generator()) for k, x in rows.items()}
-    back = {k: reconstruction_error(sde, denoiser, x, std, generator=generator()) for k, x in rows.items()}
-    fit = len(calibration) // 2
-    profile = Profile.of(errors[""][:fit])
-    found = {
-        "likelihood": {k: -v for k, v in log_p.items()},
-        "typicality": {k: typicality(v, log_p[""][:fit]) for k, v in log_p.items()},
-        "reconstruction": back,
-        "denoising": {k: profile.distance(v) for k, v in errors.items()},
-    }
-    unseen = {"likelihood": 0, "typicality": fit, "reconstruction": 0, "denoising": fit}
-    first = {score: by_set.pop("")[unseen[score] :] for score, by_set in found.items()}
-    return first, found

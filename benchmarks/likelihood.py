@@ -77,7 +77,12 @@ class PeerField:
     """The drift in VP time and its divergence by reverse mode, counted."""
 
     def __init__(self, task: Problem, probes: Tensor | None):
-        self.field, self.probes, self.size, self.calls = probability_flow(SDE, task.denoiser).equation.drift, probes, task.size, 0
+        self.field, self.probes, self.size, self.calls = (
+            probability_flow(SDE, task.denoiser).equation.drift,
+            probes,
+            task.size,
+            0,
+        )
 
     def __call__(self, t, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         self.calls += 1

@@ -94,7 +94,9 @@ class Profile:
     def of(cls, errors: Tensor) -> Profile:
         """From errors (N, L), N > L; ValueError for fewer events."""
         if len(errors) <= errors.shape[1]:
-            raise ValueError(f"a profile of {errors.shape[1]} levels needs more events, got {len(errors)}; calibrate on more")
+            raise ValueError(
+                f"a profile of {errors.shape[1]} levels needs more events, got {len(errors)}; calibrate on more"
+            )
         logs = errors.double().log()
         covariance = logs.mT.cov() + 1e-6 * torch.eye(errors.shape[1], dtype=torch.float64, device=errors.device)
         return cls(logs.mean(0), torch.linalg.inv(covariance))

@@ -45,7 +45,9 @@ def continuous_bound(
     return LogProb(whole.mean(1), x[0].numel(), errors, {name: term.mean(1) for name, term in terms.items()}, freedom)
 
 
-def _comb(chain: Chain, x: Tensor, levels: int, schedule: Schedule, generator: torch.Generator | None) -> dict[str, Tensor]:
+def _comb(
+    chain: Chain, x: Tensor, levels: int, schedule: Schedule, generator: torch.Generator | None
+) -> dict[str, Tensor]:
     """The three terms (B,) once."""
 
     def normal() -> Tensor:

@@ -101,7 +101,10 @@ class _Task:
         size = x[0].numel()
         pilot = wanted or (ExactTrace() if size <= SMALL else Hutchinson(PILOT))
         found = refine(
-            lambda rows, steps: self.columns(x[rows], numbers[rows], pilot, steps, self.seed), len(x), self.share, x.device
+            lambda rows, steps: self.columns(x[rows], numbers[rows], pilot, steps, self.seed),
+            len(x),
+            self.share,
+            x.device,
         )
         value, error, freedom = _summary(found.columns)
         calls = found.total.to(x.dtype) * (1 + pilot.cost(size))

@@ -17,7 +17,9 @@ def auroc(strangers: Tensor, inliers: Tensor) -> float:
     Raises ValueError for an empty set.
     """
     if not (len(strangers) and len(inliers)):
-        raise ValueError(f"an area needs scores of both kinds, got {len(strangers)} and {len(inliers)}; give some of each")
+        raise ValueError(
+            f"an area needs scores of both kinds, got {len(strangers)} and {len(inliers)}; give some of each"
+        )
     ordered = inliers.sort().values
     above, reach = (torch.searchsorted(ordered, strangers.to(ordered), right=side).double() for side in (False, True))
     return ((above + reach) / 2 / len(ordered)).mean().item()

@@ -45,4 +45,3 @@ class DenoisingScoreMatching:
         kernel = sde.kernel(t)
         error = denoiser(kernel.perturb(x0, noise), kernel, **condition) - x0
         return self.weighting(sde, t).to(x0.dtype) * error.square().flatten(1).mean(1)
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ class Dequantised:
         Theis, van den Oord & Bethge, A Note on the Evaluation of Generative Models, 2016, https://arxiv.org/abs/1511.01844
     """
 
-    objective: Callable[..., Tensor] = DenoisingScoreMatching()
+    objective: Callable[..., Tensor] = field(default_factory=DenoisingScoreMatching)
     width: float = 2 / 255
 
     def __call__(

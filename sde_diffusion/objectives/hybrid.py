@@ -33,7 +33,12 @@ class Hybrid:
     weight: float = 1e-3
 
     def __call__(
-        self, denoiser: LearnedVariance, sde: LinearSDE, x0: Tensor, generator: torch.Generator | None = None, **condition
+        self,
+        denoiser: LearnedVariance,
+        sde: LinearSDE,
+        x0: Tensor,
+        generator: torch.Generator | None = None,
+        **condition,
     ) -> Tensor:
         """The loss of each sample, (B,), from data x0 (B, *E). Raises TypeError for a denoiser of fixed variance."""
         if not hasattr(denoiser, "log_excess"):

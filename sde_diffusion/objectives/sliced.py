@@ -24,7 +24,7 @@ from sde_diffusion.objectives.implicit import rate, score_field
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, uniform_time
 from sde_diffusion.sde.base import SDE
-
+from solvers.divergence.base import products
 
 Square = Callable[[Tensor, Tensor], Tensor]
 """(v (B, *E), s (B, *E)) -> the second term, twice, (B,)."""
@@ -62,8 +62,8 @@ class SlicedScoreMatching:
 
     def at(self, denoiser: nn.Module, sde: SDE, x: Tensor, v: Tensor, t: Tensor, **condition) -> Tensor:
         """The same at given states and directions (B, *E) and times (B,)."""
-        score, pushed = torch.func.jvp(score_field(denoiser, sde, t, **condition), (x,), (v,))
-        return rate(sde, t, x) * (_inner(v, pushed) + 0.5 * self.square(v, score)) / x[0].numel()
+        score, pushed = products(score_field(denoiser, sde, t, **condition), x, v[:, None])
+        return rate(sde, t, x) * (_inner(v, pushed[:, 0]) + 0.5 * self.square(v, score)) / x[0].numel()
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:

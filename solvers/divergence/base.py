@@ -41,9 +41,15 @@ class Divergence(ABC):
 
 
 def products(field: PointField, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """F(x), once, and J v for directions v (B, P, *E), by forward differentiation: shapes (B, *E) and (B, P, *E)."""
+    """F(x), once, and J v or J^T v for directions v (B, P, *E): shapes (B, *E) and (B, P, *E). Traces see no difference.
 
+    J v by forward differentiation where no gradient is recorded: it is cheaper and keeps no graph. J^T v by reverse
+    differentiation where one is, for torch differentiates the forward derivative of its layer norm wrongly.
+    """
     whole = x.contiguous()  # an expanded tensor cannot carry a tangent
+    if torch.is_grad_enabled():
+        value, pull = torch.func.vjp(field, whole)  # pyright: ignore[reportAssignmentType]
+        return value, torch.func.vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)(directions)
 
     def push(v: Tensor) -> tuple[Tensor, Tensor]:
         return torch.func.jvp(field, (whole,), (v,))

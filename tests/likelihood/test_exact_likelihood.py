@@ -12,7 +12,7 @@ from sde_diffusion.likelihood import flow_log_prob, log_likelihood, upwards
 from sde_diffusion.reversal import data_form, in_log_snr, noise_form, probability_flow, reverse_sde, velocity_form
 from sde_diffusion.reversal.grids import quadratic_in_vp_time
 from sde_diffusion.sde import EDM, VP, LinearSDE
-from solvers import AdamsBashforth, FixedGrid, RK4
+from solvers import RK4, AdamsBashforth, FixedGrid
 from solvers.adaptive import Adaptive
 from solvers.divergence import ExactTrace, Hutchinson, HutchPlusPlus, XTrace, sphere
 from solvers.methods.dopri5 import Dopri5

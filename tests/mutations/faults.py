@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations import in_noise, in_processes, in_reversals, in_solvers, in_training
+from tests.mutations import in_likelihood, in_noise, in_processes, in_reversals, in_solvers, in_training
 
 FAULTS = [
     *in_solvers.FAULTS,
@@ -10,4 +10,5 @@ FAULTS = [
     *in_processes.FAULTS,
     *in_reversals.FAULTS,
     *in_training.FAULTS,
+    *in_likelihood.FAULTS,
 ]

@@ -117,7 +117,10 @@ def test_a_linear_process_uses_its_denoiser():
     sde, law = VP(t_min=0.05), Gaussian([0.3, -0.2], [[0.5, 0.1], [0.1, 0.3]])
     x0 = law.sample(20_000, rng(5))
     with torch.no_grad():
-        losses = {k: o(ExactDenoiser(law), sde, x0, rng(6)) for k, o in (("i", ImplicitScoreMatching()), ("s", SlicedScoreMatching()))}
+        losses = {
+            k: o(ExactDenoiser(law), sde, x0, rng(6))
+            for k, o in (("i", ImplicitScoreMatching()), ("s", SlicedScoreMatching()))
+        }
     t = torch.linspace(0.05, 1, 4001, dtype=torch.float64)
     g2 = sde.beta(t)
     information = torch.stack([(1 / (sde.alpha(s) ** 2 * law.spectrum + sde.sigma(s) ** 2)).sum() for s in t])
@@ -233,13 +236,14 @@ def test_a_double_well_is_trained_without_kernels_and_reversed(objective):
     sde, law = DoubleWell(), Mixture([0.25, 0.75], [[-0.6], [1.2]], 0.25**2)
     torch.manual_seed(0)
     model = Score()
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=500)
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=500)
     generator = rng(14)
     for _ in range(500):
-        loss = objective(model, sde, law.sample(384, generator).float(), generator).mean()
+        loss = objective(model, sde, law.sample(768, generator).float(), generator).mean()
         optimizer.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
     prior = Quantiles(sde, law.sample(20_000, rng(18)).float())
@@ -250,4 +254,8 @@ def test_a_double_well_is_trained_without_kernels_and_reversed(objective):
     assert x.mean().item() == pytest.approx(law.mean.item(), abs=0.1)
     assert x.std().item() == pytest.approx(law.variance.sqrt().item(), rel=0.12)
     assert (x < 0.2).double().mean().item() == pytest.approx(0.25, abs=0.06)
-    assert energy_distance(x, truth) < 0.02 < energy_distance(prior.from_noise(torch.randn(2000, 1, generator=rng(16))).double(), truth)
+    assert (
+        energy_distance(x, truth)
+        < 0.01
+        < energy_distance(prior.from_noise(torch.randn(2000, 1, generator=rng(16))).double(), truth)
+    )

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from sde_diffusion.denoiser import Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.exact.problems import two
-from sde_diffusion.denoiser import Preconditioned
 from sde_diffusion.likelihood import Chain, continuous_bound, elbo
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.objectives import (

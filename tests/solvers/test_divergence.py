@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from solvers.divergence import ExactTrace, HutchPlusPlus, Hutchinson, XTrace, gaussian, rademacher, sphere
+from solvers.divergence import ExactTrace, Hutchinson, HutchPlusPlus, XTrace, gaussian, rademacher, sphere
 
 MANY = 20_000
 
@@ -48,6 +48,40 @@ def test_the_exact_trace_is_that_of_the_jacobian(shape, block):
     value, trace = ExactTrace(block).along(field, x, ExactTrace(block).probes(x, 0, torch.arange(3)))
     torch.testing.assert_close(trace[:, 0], torch.stack([j.trace() for j in jacobians]), rtol=1e-12, atol=1e-12)
     assert torch.equal(value, field(x))
+
+
+def test_forward_and_reverse_agree():
+    """Without gradients the products are J v, with them J^T v: the same field, the same trace, the same quadratic forms."""
+    matrix, x = normal(6, 6, seed=11), normal(3, 6, seed=12)
+    for divergence in (ExactTrace(), Hutchinson(4)):
+        probes = divergence.probes(x, 0, torch.arange(3))
+        recorded = divergence.along(linear(matrix), x, probes)
+        with torch.no_grad():
+            plain = divergence.along(linear(matrix), x, probes)
+        torch.testing.assert_close(recorded, plain, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", [torch.nn.LayerNorm(8), torch.nn.GroupNorm(2, 8)], ids=lambda n: type(n).__name__)
+def test_the_gradient_of_a_trace_reaches_the_weights(norm):
+    """Against central differences, through the layers that networks are made of: forward mode has it wrong for one."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 8), norm, torch.nn.SiLU(), torch.nn.Linear(8, 3)).double()
+    x, weight = normal(5, 3, seed=13), next(net.parameters())
+
+    def trace():
+        return ExactTrace().along(net, x, ExactTrace().probes(x, 0, torch.arange(5)))[1].sum()
+
+    (gradient,) = torch.autograd.grad(trace(), weight)
+    for i in range(3):
+        shift = torch.zeros_like(weight)
+        shift[i, i] = 1e-5
+        with torch.no_grad():
+            weight += shift
+            high = trace()
+            weight -= 2 * shift
+            low = trace()
+            weight += shift
+        assert gradient[i, i].item() == pytest.approx((high - low).item() / 2e-5, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +148,10 @@ def test_deflation_beats_plain_probes_where_the_spectrum_falls():
 def test_probes_belong_to_the_sample(law):
     """A sample's probes are those of its number in any batch; another number or seed has others."""
     x = normal(6, 3, seed=10)
-    all_, some = Hutchinson(4, law).probes(x, 2, torch.arange(6)), Hutchinson(4, law).probes(x[:2], 2, torch.tensor([5, 1]))
+    all_, some = (
+        Hutchinson(4, law).probes(x, 2, torch.arange(6)),
+        Hutchinson(4, law).probes(x[:2], 2, torch.tensor([5, 1])),
+    )
     assert torch.equal(some, all_[[5, 1]])
     assert not torch.equal(all_[0], all_[1])
     assert not torch.equal(all_, Hutchinson(4, law).probes(x, 3, torch.arange(6)))

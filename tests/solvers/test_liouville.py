@@ -71,7 +71,9 @@ def test_gradients_pass_through_states_and_divergences():
         shift = torch.zeros_like(x)
         shift[i] = h
         with torch.no_grad():
-            assert gradient[i].item() == pytest.approx(((integral(x + shift) - integral(x - shift)) / (2 * h)).item(), rel=1e-6)
+            assert gradient[i].item() == pytest.approx(
+                ((integral(x + shift) - integral(x - shift)) / (2 * h)).item(), rel=1e-6
+            )
 
 
 def test_what_has_no_flow_is_refused():

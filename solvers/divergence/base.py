@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,13 +49,15 @@ def products(field: PointField, x: Tensor, directions: Tensor) -> tuple[Tensor, 
     """
     whole = x.contiguous()  # an expanded tensor cannot carry a tangent
     if torch.is_grad_enabled():
-        value, pull = torch.func.vjp(field, whole)  # pyright: ignore[reportAssignmentType]
+        pulled: Any = torch.func.vjp(field, whole)
+        value, pull = pulled
         return value, torch.func.vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)(directions)
 
-    def push(v: Tensor) -> tuple[Tensor, Tensor]:
+    def push(v: Tensor) -> Any:
         return torch.func.jvp(field, (whole,), (v,))
 
-    return torch.func.vmap(push, in_dims=1, out_dims=(None, 1))(directions)  # pyright: ignore[reportReturnType]
+    dims: Any = (None, 1)  # F(x) does not depend on v: it is computed once
+    return torch.func.vmap(push, in_dims=1, out_dims=dims)(directions)
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:

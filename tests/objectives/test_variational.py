@@ -109,11 +109,11 @@ def test_learning_lowers_the_variance_and_keeps_the_mean():
 
 
 @pytest.mark.parametrize("draw", [independent, stratified, comb, antithetic])
-@pytest.mark.parametrize("count", [1, 5, 8])
+@pytest.mark.parametrize("count", [1, 5])
 def test_every_place_is_uniform(draw, count):
-    """20000 batches: mean and second moment of each place within 5 standard errors."""
+    """4000 batches: mean and second moment of each place within 5 standard errors."""
     generator, zeros = rng(13), torch.zeros(count, 1)
-    u = torch.stack([draw(zeros, generator) for _ in range(20_000)])
+    u = torch.stack([draw(zeros, generator) for _ in range(4000)])
     assert u.dtype == torch.float64
     assert u.min() >= 0
     assert u.max() < 1

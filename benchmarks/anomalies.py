@@ -61,7 +61,8 @@ def main() -> None:
         rows.append([score, *areas, f"{share:.3f}"])
     save_table("anomalies", "AUROC of anomaly scores against held-out digits", ["score", *names, "held-out share of p <= 0.05"],
                rows, steps=STEPS, calibration=HALF, judged=HALF)  # fmt: skip
-    anomaly_plot(p, RESULTS / "anomalies.png", "held out")
+    counts = {score: len(values) for score, values in calibration.items()}
+    anomaly_plot(p, RESULTS / "anomalies.png", "held out", counts)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,15 @@ Columns = Mapping[str, Mapping[str, Tensor]]
 """score -> set of events -> p-values (N,)."""
 
 
-def anomaly_plot(found: Columns, path: Path, inliers: str) -> Path:
+def anomaly_plot(found: Columns, path: Path, inliers: str, calibration: Mapping[str, int]) -> Path:
     """Write one pair of axes for each score: the share of p-values at most p, against p; `inliers` names the black line.
 
-    The grey band holds a share of exactly uniform p-values of as many events at each p with probability 95%.
+    The grey band holds the inliers' share at each p with probability 95%, p (1 - p) (1/N + 1/n) its variance for N of them
+    and n calibration events, given for each score.
     """
-    with figure(3.6 * len(found) + 0.4, 3.9) as drawing:
+    with figure(3.6 * len(found) + 0.4, 4.6) as drawing:
         for axis, (score, sets) in zip(drawing.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
-            _band(axis, len(sets[inliers]))
+            _band(axis, 1 / len(sets[inliers]) + 1 / calibration[score])
             for index, (name, values) in enumerate(sets.items()):
                 p = np.sort(values.cpu().numpy())
                 own = {"color": "black", "linewidth": 2.2} if name == inliers else {"color": colour(index)}
@@ -34,7 +35,7 @@ def anomaly_plot(found: Columns, path: Path, inliers: str) -> Path:
         return save(drawing, path)
 
 
-def _band(axis, count: int) -> None:
+def _band(axis, variance: float) -> None:
     p = np.linspace(0, 1, 101)
-    half = 1.96 * np.sqrt(p * (1 - p) / count)
+    half = 1.96 * np.sqrt(p * (1 - p) * variance)
     axis.fill_between(p, np.clip(p - half, 0, 1), np.clip(p + half, 0, 1), color="#BBBBBB", alpha=0.6, linewidth=0)

@@ -17,7 +17,8 @@ def likelihood_plot(found: Mapping[str, Any], path: Path) -> Path:
     with figure(9.6, 3.6) as drawing:
         left, right = drawing.subplots(1, 2)
         bits = {name: (-one.value.double().cpu() / (math.log(2) * one.size)).numpy() for name, one in found.items()}
-        edges = np.histogram_bin_edges(np.concatenate(list(bits.values())), 40)
+        pooled = np.concatenate(list(bits.values()))
+        edges = np.histogram_bin_edges(pooled, min(40, max(8, len(pooled) // (4 * len(bits)))))
         for index, (name, values) in enumerate(bits.items()):
             left.hist(values, edges, histtype="step", linewidth=1.8, color=colour(index), label=name)
             left.axvline(values.mean(), color=colour(index), linewidth=1.0, linestyle="--")

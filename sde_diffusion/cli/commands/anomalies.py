@@ -77,7 +77,8 @@ def run(settings: Settings) -> None:
     Table(["score", "AUROC", "median p", "share of p <= 0.05"], rows, f"{stranger} against {source.name}").print()
     plain = {score: {name: p.tolist() for name, p in by_set.items()} for score, by_set in found.items()}
     replace_file(folder / "anomalies.json", to_json(plain))
-    print(anomaly_plot(found, folder / "anomalies.png", "held out"))
+    counts = {score: len(values) for score, values in calibration.items()}
+    print(anomaly_plot(found, folder / "anomalies.png", "held out", counts))
 
 
 def fitting(x: Tensor, model: Model) -> Tensor:

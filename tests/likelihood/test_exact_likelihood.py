@@ -33,7 +33,7 @@ HARD = pytest.param("mixture64", marks=pytest.mark.slow)
 def test_an_exact_trace_at_a_tight_tolerance(name, sde):
     """Below 1e-4 bits per dimension at each point at tol = 1e-5 (in fact below 2e-5), and within the stated errors."""
     law = mixture64() if name == "mixture64" else LAWS[name]()
-    x = law.sample(6, rng(1))
+    x = law.sample(4 if name == "mixture64" else 6, rng(1))
     found = answer(law, sde, x, 1e-5, divergence=ExactTrace())
     errors = found.value - stopped(law, sde, x)
     assert bits(errors, x).abs().max() < 2e-5
@@ -67,7 +67,7 @@ def test_the_interval_covers_by_deflation(divergence):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("law", "divergence"), [(two(), Hutchinson(16, sphere)), (mixture64(), Hutchinson(24))])
+@pytest.mark.parametrize(("law", "divergence"), [(two(), Hutchinson(16, sphere)), (mixture64(), Hutchinson(16))])
 def test_the_interval_covers_for_mixtures(law, divergence):
     assert 0.92 < covered(law, VP(), 1000 if law.event_shape[0] == 2 else 300, divergence, seed=6) < 0.98
 

@@ -227,7 +227,7 @@ class Quantiles:
     [
         ImplicitScoreMatching(Simulated(20)),
         SlicedScoreMatching(Simulated(20)),
-        LocalDenoising(0.1, Simulated(20)),
+        LocalDenoising(0.2, Simulated(20)),
     ],
     ids=lambda o: type(o).__name__,
 )

@@ -27,7 +27,11 @@ _HOMES = {
         "predictor_corrector churned sigma_form velocity_form in_log_snr"
     ),
     "sde_diffusion.objectives": (
-        "DenoisingScoreMatching EDMWeighting LogNormalLevel MinSNR likelihood simple uniform_log_snr uniform_time"
+        "ContinuousBound DiscreteBound Hybrid ImplicitScoreMatching LocalDenoising SlicedScoreMatching "
+        "DenoisingScoreMatching EDMWeighting LogNormalLevel MinSNR simple uniform_log_snr uniform_time"
+    ),
+    "sde_diffusion.likelihood": (
+        "Chain LogProb continuous_bound elbo flow_log_prob importance_weighted log_likelihood quantised"
     ),
     "sde_diffusion.training": "TrainSettings fit train",
     "sde_diffusion.sampling": "sample sample_chunks",
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from sde_diffusion.denoiser import *  # noqa: F403
     from sde_diffusion.exact import *  # noqa: F403
     from sde_diffusion.kernel import *  # noqa: F403
+    from sde_diffusion.likelihood import *  # noqa: F403
     from sde_diffusion.networks import *  # noqa: F403
     from sde_diffusion.objectives import *  # noqa: F403
     from sde_diffusion.parameterization import *  # noqa: F403

@@ -54,6 +54,7 @@ HELPERS = {"sde_diffusion.discovery", "sde_diffusion.elementary", "sde_diffusion
 SIDEWAYS = {  # the doors between neighbours
     ("sde_diffusion.cli", "sde_diffusion.report"),
     ("sde_diffusion.default_stochastic_solver", "sde_diffusion.default_solver"),
+    ("sde_diffusion.likelihood", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.sampling"),
     ("sde_diffusion.tuning", "sde_diffusion.tuned"),

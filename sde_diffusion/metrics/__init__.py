@@ -8,6 +8,7 @@ Pictures are compared by the features of a `Classifier`; points of the plane as 
 
 from __future__ import annotations
 
+from sde_diffusion.metrics.auroc import auroc
 from sde_diffusion.metrics.bootstrap import bootstrap
 from sde_diffusion.metrics.classes import class_shares, total_variation
 from sde_diffusion.metrics.classifier import Classifier, train_classifier
@@ -15,11 +16,13 @@ from sde_diffusion.metrics.energy import energy_distance
 from sde_diffusion.metrics.estimate import Estimate
 from sde_diffusion.metrics.frechet import frechet, frechet_of_moments
 from sde_diffusion.metrics.nearest import copied_share, nearest
+from sde_diffusion.metrics.p_values import p_values
 from sde_diffusion.metrics.sliced_wasserstein import sliced_wasserstein
 
 __all__ = [
     "Classifier",
     "Estimate",
+    "auroc",
     "bootstrap",
     "class_shares",
     "copied_share",
@@ -27,6 +30,7 @@ __all__ = [
     "frechet",
     "frechet_of_moments",
     "nearest",
+    "p_values",
     "sliced_wasserstein",
     "total_variation",
     "train_classifier",

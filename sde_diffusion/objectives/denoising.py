@@ -15,26 +15,28 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, Weighting, simple, uniform_time
 from sde_diffusion.sde.base import LinearSDE
 
 
 @dataclass(frozen=True)
 class DenoisingScoreMatching:
-    """The loss of each sample, for a weighting and a distribution of times.
+    """The loss of each sample, for a weighting, a distribution of times and the way a batch draws from it.
 
-    The times of a batch are stratified: one in each of B equal shares of the distribution, in random order, which
-    leaves every expectation as it is and lowers the variance.
+    The times of a batch are stratified unless asked otherwise: one in each of B equal shares of the distribution, in
+    random order, which leaves every expectation as it is and lowers the variance.
     """
 
     weighting: Weighting = simple
     times: TimeDistribution = uniform_time
+    draw: Uniforms = stratified
 
     def __call__(
         self, denoiser: Denoiser, sde: LinearSDE, x0: Tensor, generator: torch.Generator | None = None, **condition
     ) -> Tensor:
         """The weighted mean square error of each sample, shape (B,), from data x0 (B, *E)."""
-        t = self.times(sde, stratified(x0, generator))
+        t = self.times(sde, self.draw(x0, generator))
         noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
         return self.at(denoiser, sde, x0, noise, t, **condition)
 
@@ -43,10 +45,3 @@ class DenoisingScoreMatching:
         kernel = sde.kernel(t)
         error = denoiser(kernel.perturb(x0, noise), kernel, **condition) - x0
         return self.weighting(sde, t).to(x0.dtype) * error.square().flatten(1).mean(1)
-
-
-def stratified(x0: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One uniform number in each of B equal shares of [0, 1), shuffled; float64, shape (B,), on x0's device."""
-    count, device = x0.shape[0], x0.device
-    share = torch.randperm(count, generator=generator, device=device)
-    return (share + torch.rand(count, generator=generator, device=device, dtype=torch.float64)) / count

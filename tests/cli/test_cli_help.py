@@ -14,7 +14,18 @@ from sde_diffusion.cli.main import found, main
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "scipy.stats", "sklearn", "matplotlib")
-COMMANDS = ("animate", "check", "compare", "demo", "info", "sample", "train", "tune")
+COMMANDS = (
+    "animate",
+    "anomalies",
+    "check",
+    "compare",
+    "demo",
+    "info",
+    "likelihood",
+    "sample",
+    "train",
+    "tune",
+)
 HELP = """
 import sys
 from sde_diffusion.cli.main import main

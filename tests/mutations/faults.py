@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.mutations import in_kit, in_noise, in_processes, in_reversals, in_solvers, in_training, in_tuning
+from tests.mutations import (
+    in_kit,
+    in_likelihood,
+    in_noise,
+    in_processes,
+    in_reversals,
+    in_solvers,
+    in_training,
+    in_tuning,
+)
 
 FAULTS = [
     *in_solvers.FAULTS,
@@ -12,4 +21,5 @@ FAULTS = [
     *in_training.FAULTS,
     *in_tuning.FAULTS,
     *in_kit.FAULTS,
+    *in_likelihood.FAULTS,
 ]

@@ -1,0 +1,67 @@
+"""A log-probability that knows how far it may be off, and from what.
+
+Everything inside is in nats; `bits_per_dim` is the one way out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LogProb:
+    """log p(x), or a lower bound of it, for a batch.
+
+    Attributes:
+        value: (B,), in nats.
+        size: how many numbers an event has.
+        errors: standard errors of `value` by source, each (B,), in nats, independent of each other.
+        terms: what `value` is made of or was measured beside it, each (B,), in nats.
+        freedom: degrees of freedom (B,) of the first of `errors`, an empirical one; infinite without it.
+    """
+
+    value: Tensor
+    size: int
+    errors: Mapping[str, Tensor]
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+    freedom: Tensor | None = None
+
+    @property
+    def standard_error(self) -> Tensor:
+        """The root of the sum of the squares of `errors`, (B,)."""
+        return torch.stack(list(self.errors.values())).square().sum(0).sqrt()
+
+    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+        """(low, high), each (B,): the first error by Student's quantile of its freedom, the others by the normal one.
+
+        Raises ValueError for a level outside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"a level lies in (0, 1), got {level}; give 0.95")
+        first, *others = self.errors.values()
+        half = (_quantile(level, self.freedom, first) * first).square()
+        for error in others:
+            half = half + (_quantile(level, None, error) * error).square()
+        return self.value - half.sqrt(), self.value + half.sqrt()
+
+    def bits_per_dim(self) -> tuple[float, float]:
+        """(mean over the batch of -log2 p / size, its standard error over events drawn like these)."""
+        bits = self.value.double() / (-math.log(2) * self.size)
+        spread = bits.std().item() / math.sqrt(len(bits)) if len(bits) > 1 else math.nan
+        return bits.mean().item(), spread
+
+
+def _quantile(level: float, freedom: Tensor | None, like: Tensor) -> Tensor:
+    """Of Student's law (B,), or of the normal law ()."""
+    from scipy.special import ndtri, stdtrit
+
+    tail = (1 + level) / 2
+    if freedom is None:
+        return torch.as_tensor(ndtri(tail), dtype=like.dtype, device=like.device)
+    found = stdtrit(freedom.double().cpu().clamp(max=1e6).numpy(), tail)
+    return torch.as_tensor(found, dtype=like.dtype, device=like.device)

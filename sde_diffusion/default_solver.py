@@ -4,14 +4,15 @@ The rule knows the process's range of noise levels and the budget, and nothing o
 
     chart     y = x/(alpha + c sigma), clock u = sigma/(alpha + c sigma)                  (weighted_velocity_form)
     grid      log(1 + (kappa/level)^inner)^outer uniform, kappa = sigma/alpha             (solvers.grids.tapered)
-    method    up to FEW calls Adams-Bashforth of three fields, beyond a predictor-corrector of four, one call a step
+    method    Adams-Bashforth of three fields up to FEW calls, of five up to SOME; beyond, a predictor-corrector of four
 
 A corrector earns an order where the steps are short enough to be corrected and costs stability where they are not:
 hence the change of method. The last step is of full order: the end is x at t_min itself, not a denoised mean.
 
-The numbers are power laws of the budget, fitted on either side of FEW to two mixtures in 2 dimensions, one in 64 and the
-empirical law of the digits, all of about unit variance, by the logarithm of the error over the best peer's, with a penalty
-on ratios above one: to be near the best everywhere counts for more than to be far ahead somewhere. `deviation` carries
+The numbers are power laws of the budget, fitted in each of the three ranges to mixtures in 2 to 64 dimensions, up to FEW
+calls to the empirical law of the digits as well, all of about unit variance, by the logarithm of the error over that of
+good published settings, with a penalty on ratios above one: to be near the best everywhere counts for more than to be far
+ahead somewhere. `deviation` carries
 them to data of another scale, exactly. benchmarks/work_precision.py measures the rule on points, and on problems, that
 no fit has seen.
 """
@@ -31,8 +32,8 @@ from solvers.method import Method
 from solvers.methods.adams_bashforth import AdamsBashforth
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 
-FEW = 13
-"""Up to this many calls the rule extrapolates, beyond it corrects as well."""
+FEW, SOME = 12, 19
+"""Up to so many calls the rule extrapolates, from three fields and then from five; beyond it corrects as well."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,23 @@ def checked(nfe: int, deviation: float) -> None:
 
 
 def method(nfe: int) -> Method:
-    """Adams-Bashforth of three fields for few calls, a predictor-corrector of four for more."""
-    return AdamsBashforth(3) if nfe <= FEW else PredictEvaluateCorrect(4)
+    """Adams-Bashforth for few calls, a predictor-corrector of one call a step for more."""
+    if nfe <= FEW:
+        return AdamsBashforth(3)
+    return AdamsBashforth(5) if nfe <= SOME else PredictEvaluateCorrect(4)
 
 
 def shape(nfe: int) -> Shape:
     """The numbers of a budget. Below 5 calls they are those of 5, above 100 those of 100."""
     if nfe <= FEW:
-        r = max(nfe, 5) / 8
-        return Shape(level=0.82 * r**1.76, inner=2.27 * r**0.33, outer=0.19 * r**-0.56, weight=1.69 * r**-0.46)
-    r = min(nfe, 100) / 30
-    return Shape(level=0.74 * r**-0.87, inner=2.22 * r**0.17, outer=0.197 * r**0.5, weight=5.0 * r**0.18)
+        return _power_law(max(nfe, 5) / 8, (0.82, 2.27, 0.19, 1.69), (1.76, 0.33, -0.56, -0.46))
+    if nfe <= SOME:
+        return _power_law(nfe / 15, (1.39, 2.24, 0.186, 1.26), (0.24, -0.19, 0.34, 0.21))
+    return _power_law(min(nfe, 100) / 30, (1.38, 2.68, 0.159, 3.61), (-0.28, 0.11, 0.08, -0.44))
+
+
+def _power_law(r: float, factors: tuple[float, ...], exponents: tuple[float, ...]) -> Shape:
+    return Shape(*(factor * r**exponent for factor, exponent in zip(factors, exponents, strict=True)))
 
 
 def in_noise_level(sde: LinearSDE, spacing: Spacing) -> Spacing:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.default_solver import FEW, default_solver, method, shape
+from sde_diffusion.default_solver import FEW, SOME, default_solver, method, shape
 from sde_diffusion.exact import ExactDenoiser, Gaussian, Mixture
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.exact.reference_flow import flow_end_point
@@ -56,7 +56,7 @@ def median_error(x, y) -> float:
     return (x - y).square().mean(-1).sqrt().median().item()
 
 
-@pytest.mark.parametrize("nfe", [1, 2, 3, 4, 5, 8, FEW, FEW + 1, 29, 30, 100])
+@pytest.mark.parametrize("nfe", [1, 2, 3, 4, 5, 8, FEW, FEW + 1, SOME, SOME + 1, 100])
 def test_the_cost_is_the_budget(nfe):
     denoiser = Counted(two())
     sample(*default_solver(VP(), denoiser, nfe), (7, 2), seed=0)
@@ -64,26 +64,26 @@ def test_the_cost_is_the_budget(nfe):
 
 
 def test_it_beats_the_published_rules_at_the_same_cost():
-    """At 20 calls, geometric mean over two laws and two ranges: velocity Adams-Bashforth 4, quadratic in VP time, by 1.25;
-    Heun on a geometric grid by 10."""
+    """At 36 calls, geometric mean over two laws and two ranges: velocity Adams-Bashforth 4, quadratic in VP time, by 1.6;
+    Heun on a geometric grid by 15."""
     ratios = torch.tensor([_over_the_published(law, sde) for law in (two(), ring8()) for sde in RANGES])
     adams, heun = ratios.log().mean(0).exp().tolist()
-    assert adams < 0.8
-    assert heun < 0.1
+    assert adams < 0.6
+    assert heun < 0.06
 
 
 def _over_the_published(law, sde) -> tuple[float, float]:
     denoiser, x = ExactDenoiser(law), start_points(sde, law, 1024)
     end = exact(sde, law, x)
-    ours = rms_error(end_point(*default_solver(sde, denoiser, 20), x), end)
+    ours = rms_error(end_point(*default_solver(sde, denoiser, 36), x), end)
     velocity, sigma = velocity_form(sde, denoiser).raw(), sigma_form(sde, denoiser).raw()
-    adams = FixedGrid(AdamsBashforth(4), 20, quadratic_in_vp_time(sde, velocity.clock))
-    heun = FixedGrid(Heun(), 10, in_log_snr(sde, sigma.clock))
+    adams = FixedGrid(AdamsBashforth(4), 36, quadratic_in_vp_time(sde, velocity.clock))
+    heun = FixedGrid(Heun(), 18, in_log_snr(sde, sigma.clock))
     return ours / rms_error(end_point(velocity, adams, x), end), ours / rms_error(end_point(sigma, heun, x), end)
 
 
 @pytest.mark.parametrize("sde", [*RANGES, Rectified()], ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.08), (10, 0.012), (20, 3e-4), (40, 3e-6)])
+@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.08), (10, 0.012), (20, 8e-4), (40, 6e-6)])
 def test_a_gaussian_lands_on_its_flow(sde, nfe, bound):
     """A correlated Gaussian, whose flow is linear: root mean square error over 64 points."""
     law = Gaussian([0.4, -0.8], [[1.0, 0.6], [0.6, 0.8]])

@@ -13,9 +13,9 @@ from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.reversal import data_form, in_log_snr
 from sde_diffusion.sampling import sample
 from sde_diffusion.sde import EDM, VP
+from sde_diffusion.testing.laws import FromLaw
 from solvers import FixedGrid, FreshIncrements, KeyedIncrements
 from solvers.methods.stochastic_exponential_adams import StochasticExponentialAdams
-from tests.reversal.test_exact_moments import WithStart
 from tests.test_default_solver import Counted
 
 RANGES = [VP(), EDM()]
@@ -32,7 +32,7 @@ def excess(sde, deviation: float, make) -> float:
     """The relative error of the variance on N(0, deviation^2), from the exact law, by impulses."""
     reversal, solver = make(sde, ExactDenoiser(Gaussian([0.0], [[deviation**2]])))
     variances = [sde.alpha(t) ** 2 * deviation**2 + sde.sigma(t) ** 2 for t in (sde.horizon, sde.t_min)]
-    path = WithStart(solver.spacing(reversal.start, reversal.stop, solver.steps))
+    path = FromLaw(solver.spacing(reversal.start, reversal.stop, solver.steps))
     x = torch.zeros(path.batch, 1, dtype=torch.float64)
     x[-1] = math.sqrt(variances[0])
     y = solver(reversal.equation, reversal.encode(x, reversal.start), reversal.start, reversal.stop, path)

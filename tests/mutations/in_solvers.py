@@ -29,8 +29,8 @@ METHODS = [
     Fault(
         "adams-weights-in-reverse",
         "solvers/multistep.py",
-        "windows: windows[:, -2::-1]",
-        "windows: windows[:, :-1]",
+        "slice(-2, None, -1)",
+        "slice(0, -1)",
         "Old and new fields exchange their weights: a multistep sampler that stays consistent and loses its order.",
         ORDERS,
         "deterministic_order and AdamsBashforth and sine and down",

@@ -10,11 +10,12 @@ import torch
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.reversal import band, data_form, in_log_snr, varied_data_form
 from sde_diffusion.sde import EDM, VP
+from sde_diffusion.testing.laws import FromLaw
 from solvers import FixedGrid
 from solvers.methods import METHODS
 from solvers.methods.exponential_euler import ExponentialEuler
 from solvers.testing.orders import observed_order
-from tests.reversal.test_exact_moments import WithStart, law_error
+from tests.reversal.test_exact_moments import law_error
 
 ETAS = {
     "band": band(1.3, 0.5, 3.0),
@@ -36,7 +37,7 @@ def end(reversal, sde, method, steps: int, z: float = 0.9):
     """Mean and variance at t = 0.1 from the law of 0.6 + kappa noise at t = 0.8, in the data form's chart."""
     spacing, read = in_log_snr(sde, reversal.clock), reversal.clock.read
     start, stop = read(0.8), read(0.1)
-    path = WithStart(spacing(start, stop, steps))
+    path = FromLaw(spacing(start, stop, steps))
     kappa = sde.sigma(0.8) / sde.alpha(0.8)
     y = torch.full((path.batch, 1), 0.6, dtype=torch.float64)
     y[-1] += kappa
@@ -112,7 +113,7 @@ def test_exponential_euler_alone_sees_no_noise_outside_the_band():
 
     def step(form):
         t_, s_ = form.clock.read(t), form.clock.read(s)
-        path = WithStart(torch.tensor([t_, s_], dtype=torch.float64)) if form.equation.stochastic else None
+        path = FromLaw(torch.tensor([t_, s_], dtype=torch.float64)) if form.equation.stochastic else None
         x = y[: path.batch] if path else y
         return ExponentialEuler().step(form.equation, x, t_, s_, path, None)[0]
 

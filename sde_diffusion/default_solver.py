@@ -81,7 +81,7 @@ def shape(nfe: int) -> Shape:
         return _power_law(max(nfe, 5) / 8, (0.82, 2.27, 0.19, 1.69), (1.76, 0.33, -0.56, -0.46))
     if nfe <= SOME:
         return _power_law(nfe / 15, (1.39, 2.24, 0.186, 1.26), (0.24, -0.19, 0.34, 0.21))
-    return _power_law(min(nfe, 100) / 30, (1.38, 2.68, 0.159, 3.61), (-0.28, 0.11, 0.08, -0.44))
+    return _power_law(min(nfe, 100) / 30, (0.86, 2.33, 0.187, 4.63), (-0.72, 0.15, 0.39, 0.03))
 
 
 def _power_law(r: float, factors: tuple[float, ...], exponents: tuple[float, ...]) -> Shape:

@@ -33,7 +33,7 @@ class Counted(ExactDenoiser):
 
 @pytest.fixture(scope="module")
 def tuned() -> Tuned:
-    settings = TuneSettings(iterations=20, trajectories=512, reference=60)
+    settings = TuneSettings(iterations=20, trajectories=2048, reference=60)
     return tune(ExactDenoiser(two()), SDE, 5, (2,), settings, dtype=torch.float64)
 
 
@@ -68,7 +68,7 @@ def test_it_beats_the_untuned_solver_on_fresh_points(tuned):
 
 def test_it_beats_the_untuned_solver_on_a_ring_as_well():
     sde = EDM()
-    found = tune(ExactDenoiser(ring8()), sde, 6, (2,), TuneSettings(15, 512, 60), dtype=torch.float64)
+    found = tune(ExactDenoiser(ring8()), sde, 6, (2,), TuneSettings(20, 1024, 60), dtype=torch.float64)
     before, after = distances(ring8(), sde, found, 6)
     assert after.median() < 0.2 * before.median()
     assert rms(after) < 0.4 * rms(before)
@@ -132,8 +132,8 @@ def test_the_record_says_what_it_was_tuned_on(tuned):
     record = tuned.record
     assert record["process"] == repr(SDE)
     assert (record["model"], record["event_shape"], record["dtype"]) == ("ExactDenoiser", [2], "float64")
-    assert (record["seed"], record["trained_on_samples"]) == (0, [0, 512])
-    assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 512]
+    assert (record["seed"], record["trained_on_samples"]) == (0, [0, 2048])
+    assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 2048]
     assert record["deviation"] == 1.0
 
 

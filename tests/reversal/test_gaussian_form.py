@@ -29,8 +29,8 @@ named = pytest.mark.parametrize("sde", PROCESSES, ids=lambda s: type(s).__name__
 @pytest.mark.parametrize(("eta", "steps"), [(1.0, 1), (1.0, 5), (0.4, 3)])
 def test_its_own_gaussian_is_exact_in_law_on_any_grid(sde, method, eta, steps, monkeypatch):
     """Mean and variance from log SNR -4 to 2 by impulses, on the law with variance DEVIATION^2."""
-    monkeypatch.setattr("tests.reversal.test_exact_moments.MEAN", MEAN)
-    monkeypatch.setattr("tests.reversal.test_exact_moments.VARIANCE", DEVIATION**2)
+    monkeypatch.setattr("sde_diffusion.testing.laws.MEAN", MEAN)
+    monkeypatch.setattr("sde_diffusion.testing.laws.VARIANCE", DEVIATION**2)
     assert max(law_error(gaussian_form(sde, OWN, eta, DEVIATION), sde, method, steps)) < 1e-9
 
 

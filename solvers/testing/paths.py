@@ -39,9 +39,9 @@ class Impulses(AreaPath):
         area = self._impulse([(2 * self.steps + self._at(t) // 2, (abs(s - t) / 12) ** 0.5)])
         return self.increment(t, s), area
 
-    def _at(self, t: float) -> int:
+    def _at(self, t: Time) -> int:
         """The number of a half-step's end; KeyError for a time that is none."""
-        return self._places[round(t, 12)]
+        return self._places[round(float(t), 12)]
 
     @cached_property
     def _places(self) -> dict[float, int]:
@@ -111,7 +111,9 @@ class Mirrored(AreaPath):
 
     def channel(self, k):
         """The path's own, mirrored."""
-        return Mirrored(self.path.channel(k))
+        channel = self.path.channel(k)
+        assert isinstance(channel, AreaPath)
+        return Mirrored(channel)
 
 
 class ScaledPath(AreaPath):

@@ -147,12 +147,13 @@ def main() -> None:
     bins = [[name, shown(quantised(flow, x, rule, DRAWS, rng(3)))] for name, rule in
             (("uniform", Uniform(WIDTH)), ("variational", learned))]  # fmt: skip
     save_table("objectives_schedule", "Variance of the continuous bound by schedule (VDM's network)",
-               ["schedule", "loss, nats/dim", "variance"], comparison)  # fmt: skip
+               ["schedule", "loss, nats/dim", "variance"], comparison, "objectives")  # fmt: skip
     save_table(
         "objectives_dequantisation",
         "Bits/dim by dequantisation (VDM's network, flow)",
         ["law of the bin", "bits/dim"],
         bins,
+        "objectives",
     )
     save_table("objectives", "Digits: held-out bits/dim by objective", ["objective", *kept["L_simple"], "minutes"], rows,
                steps=STEPS, batch=BATCH, points=POINTS, draws=DRAWS)  # fmt: skip

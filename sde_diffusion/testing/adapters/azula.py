@@ -28,8 +28,8 @@ def run(
 
 def _denoiser(denoise: Denoise, kappas: Tensor) -> Any:
     """The denoiser on the schedule alpha = 1, sigma(1 - i/steps) = kappas[i], straight between the levels."""
-    from azula.denoise import Denoiser, DiracPosterior
-    from azula.noise import Schedule
+    from azula.denoise import Denoiser, DiracPosterior  # pyright: ignore[reportMissingImports]
+    from azula.noise import Schedule  # pyright: ignore[reportMissingImports]
 
     rising = kappas.flip(0)
 

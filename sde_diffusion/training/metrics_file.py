@@ -24,11 +24,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines[:-1], 1):
         try:
-            records.append(dict(json.loads(line)))
+            records.append(dict(json.loads(line.decode("utf-8"))))
         except (ValueError, TypeError) as error:
             raise ValueError(f"line {number} of {path} is no JSON object; repair or remove it") from error
     return records

@@ -85,7 +85,6 @@ def _run(folder: Path, body: Callable, arguments: tuple) -> None:
     words = os.open(folder / "words", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(words, number)
-    sys.stdout, sys.stderr = (open(number, "w", buffering=1, encoding="utf-8", closefd=False) for number in (1, 2))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     import torch
 

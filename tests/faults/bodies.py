@@ -14,7 +14,8 @@ from pathlib import Path
 
 import sde_diffusion.cli.model  # noqa: F401
 from sde_diffusion.cli.main import found, main
-from sde_diffusion.training import latest, load
+from sde_diffusion.training import checkpoint, latest, load
+from sde_diffusion.training.batches import Batches
 from tests.training.conftest import Run
 
 LONG = {"steps": 400, "checkpoint_every": 1, "log_every": 1, "keep": 2}
@@ -99,4 +100,23 @@ def killed_in_step(voice, folder: Path, k: int, changes: dict) -> None:
 
 def command(voice, arguments: list[str]) -> int:
     """The command line, as its entry point runs it."""
+    return main(arguments)
+
+
+def command_that_signals_itself(voice, arguments: list[str], when: str, signals: list[int], group: bool) -> int:
+    """The command line in a process group of its own; it sends the signals to itself in its 6th step or its 2nd save."""
+    if group:
+        os.setsid()
+    ours, count = (os.getpgrp(), os.killpg) if group else (os.getpid(), os.kill), []
+    target, name, at = {"step": (Batches, "at", 6), "save": (checkpoint.manifest, "write", 2)}[when]
+    usual = getattr(target, name)
+
+    def struck(*args, **kwargs):
+        count.append(1)
+        if len(count) == at:
+            for number in signals:
+                ours[1](ours[0], number)
+        return usual(*args, **kwargs)
+
+    setattr(target, name, struck)
     return main(arguments)

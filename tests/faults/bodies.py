@@ -1,4 +1,4 @@
-"""What the children do, until they are killed, stopped or starved. Imported by their server, so all of it is ready."""
+"""What the children do, until they are killed, stopped or starved."""
 
 from __future__ import annotations
 
@@ -6,31 +6,18 @@ import hashlib
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-import sde_diffusion.cli.model  # noqa: F401
-from sde_diffusion.cli.main import found, main
-from sde_diffusion.training import checkpoint, latest, load
+from sde_diffusion.cli.main import main
+from sde_diffusion.training import manifest
 from sde_diffusion.training.batches import Batches
 from tests.training.conftest import Run
 
 LONG = {"steps": 400, "checkpoint_every": 1, "log_every": 1, "keep": 2}
 """A run that is killed long before its end, its every step saved and announced."""
-
-
-def _warm_up() -> None:
-    """What the first step and the first save of a process import and build, so that no child does it again."""
-    found()
-    with tempfile.TemporaryDirectory() as folder:
-        Run(Path(folder)).go(reports=1)
-        load(latest(Path(folder) / "checkpoints"))
-
-
-_warm_up()
 
 
 def digest(tensors: dict) -> str:
@@ -107,15 +94,15 @@ def command_that_signals_itself(voice, arguments: list[str], when: str, signals:
     """The command line in a process group of its own; it sends the signals to itself in its 6th step or its 2nd save."""
     if group:
         os.setsid()
-    ours, count = (os.getpgrp(), os.killpg) if group else (os.getpid(), os.kill), []
-    target, name, at = {"step": (Batches, "at", 6), "save": (checkpoint.manifest, "write", 2)}[when]
+    send, receiver, calls = os.killpg if group else os.kill, os.getpid(), []
+    target, name, at = {"step": (Batches, "at", 6), "save": (manifest, "write", 2)}[when]
     usual = getattr(target, name)
 
     def struck(*args, **kwargs):
-        count.append(1)
-        if len(count) == at:
+        calls.append(1)
+        if len(calls) == at:
             for number in signals:
-                ours[1](ours[0], number)
+                send(receiver, number)
         return usual(*args, **kwargs)
 
     setattr(target, name, struck)

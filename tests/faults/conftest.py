@@ -24,7 +24,7 @@ def _server():
         pytest.skip("the faults are injected into forked children")
     before = Path.cwd()
     os.chdir(ROOT)  # where the server finds the modules to import
-    apart.SERVER.set_forkserver_preload(["tests.faults.bodies"])
+    apart.SERVER.set_forkserver_preload(["tests.faults.warm"])
     try:
         from multiprocessing.forkserver import ensure_running
 

@@ -6,6 +6,7 @@ the command and of a helper that does not ignore the signal.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -108,15 +109,18 @@ def test_the_real_command_in_its_group(tmp_path, number):
     """A new interpreter, and a helper in its process group; the signal goes to the group, as from a terminal."""
     code = f"from sde_diffusion.cli.main import main\nraise SystemExit(main({['train', *LONG, '--output', 'run']!r}))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    script = f"sleep 600 & exec {sys.executable} -c \"$CODE\""
+    script = f'sleep 60 & exec {sys.executable} -c "$CODE" 2>words'
     process = subprocess.Popen(
-        ["sh", "-c", script], env={**environment, "CODE": code}, cwd=tmp_path, start_new_session=True, stderr=-1
+        ["sh", "-c", script], env={**environment, "CODE": code}, cwd=tmp_path, start_new_session=True
     )
-    wait_for_reports(tmp_path / "run")
-    os.killpg(process.pid, number)
-    said = process.communicate(timeout=60)[1].decode()
-    assert process.returncode == CODES[number]
-    assert said.endswith(SAID[number])
+    try:
+        wait_for_reports(tmp_path / "run")
+        os.killpg(process.pid, number)
+        assert process.wait(timeout=60) == CODES[number]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (tmp_path / "words").read_text().endswith(SAID[number])
     assert latest(tmp_path / "run/checkpoints") is not None
 
 

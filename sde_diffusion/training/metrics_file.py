@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sde_diffusion.training.files import replace_file
+from sde_diffusion.training.files import named, replace_file
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a line. A number that JSON does not know, NaN or infinity, becomes null."""
+    """Add a line. A number that JSON does not know, NaN or infinity, becomes null. Raises OSError with the file's name."""
     known = {name: _known(value) for name, value in record.items()}
-    with open(path, "a", encoding="utf-8") as file:
+    with named(path), open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(known, allow_nan=False) + "\n")
 
 

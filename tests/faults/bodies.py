@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 from sde_diffusion.cli.main import main
 from sde_diffusion.training import manifest
 from sde_diffusion.training.batches import Batches
+from sde_diffusion.training.lock import locked
 from tests.training.conftest import Run
 
 LONG = {"steps": 400, "checkpoint_every": 1, "log_every": 1, "keep": 2}
@@ -107,3 +110,58 @@ def command_that_signals_itself(voice, arguments: list[str], when: str, signals:
 
     setattr(target, name, struck)
     return main(arguments)
+
+
+def train_with_room_for(voice, folder: Path, room: int, changes: dict) -> int:
+    """Train where no file may grow beyond `room` bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    return said_by(lambda: train(voice, folder, changes))
+
+
+def command_with_room_for(voice, arguments: list[str], room: int) -> int:
+    """The command line where no file may grow beyond `room` bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    return main(arguments)
+
+
+def train_as_nobody(voice, folder: Path, changes: dict) -> int:
+    """Train without the rights of the superuser, who may write anywhere."""
+    become_nobody()
+    return said_by(lambda: train(voice, folder, changes))
+
+
+def command_as_nobody(voice, arguments: list[str]) -> int:
+    """The command line without the rights of the superuser."""
+    become_nobody()
+    return main(arguments)
+
+
+def become_nobody() -> None:
+    """Give up the superuser's rights, where there are any."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def said_by(body: Callable[[], None]) -> int:
+    """Print the type and the words of an OSError that ends `body`; 0, 2 where there was one."""
+    try:
+        body()
+    except OSError as error:
+        print(type(error).__name__, error)
+        return 2
+    return 0
+
+
+def command_at_once(voice, arguments: list[str], start: float) -> int:
+    """The command line, begun at a moment that others share."""
+    time.sleep(max(0.0, start - time.time()))
+    return main(arguments)
+
+
+def hold_the_lock(voice, folder: Path) -> None:
+    """Hold a folder's lock for longer than any test lasts."""
+    with locked(folder):
+        voice.acknowledge(1)
+        time.sleep(600)

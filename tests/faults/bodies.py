@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from sde_diffusion.cli.main import main
-from sde_diffusion.training import manifest
+from sde_diffusion.training import CheckpointError, load, manifest
 from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.lock import locked
 from tests.training.conftest import Run
@@ -165,3 +165,30 @@ def hold_the_lock(voice, folder: Path) -> None:
     with locked(folder):
         voice.acknowledge(1)
         time.sleep(600)
+
+
+def load_within(voice, folder: Path, good: Path, megabytes: int) -> int:
+    """Read a checkpoint with so much memory beyond that of a good one, which is read first."""
+    load(good)
+    return _within(voice, megabytes, lambda: load(folder))
+
+
+def resume_within(voice, folder: Path, megabytes: int) -> int:
+    """Go on with a run in so much memory beyond what the process has."""
+    run = Run(folder)
+    return _within(voice, megabytes, lambda: run.go(reports=1))
+
+
+def _within(voice, megabytes: int, body: Callable[[], object]) -> int:
+    """Acknowledge the growth of the peak in KiB; 2 and its words after a CheckpointError."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + megabytes * 2**20,) * 2)
+    try:
+        body()
+    except CheckpointError as error:
+        print(error)
+        return 2
+    finally:
+        voice.acknowledge(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return 0

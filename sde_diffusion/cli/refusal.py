@@ -22,9 +22,10 @@ def code(error: BaseException) -> int | None:
 
 
 def sentence(error: Exception) -> str:
-    """The message of an error on one line; an operating system's error with its file."""
+    """The message of an error on one line, short enough to be read; an operating system's error with its file."""
     if is_out_of_memory(error) and "batch_size" not in str(error):
         return f"there was not enough memory ({first_line(error)}); lower --chunk or --count, or take a smaller network"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror.lower()}"
-    return " ".join(str(error).split())
+    line = " ".join(str(error).split())
+    return line if len(line) <= 800 else f"{line[:500]} ... {line[-200:]}"

@@ -64,5 +64,7 @@ class Tally:
     def load(self, numbers: list[float]) -> None:
         """Go on from `state()`; ValueError for anything else."""
         if len(numbers) != len(self.numbers) or not all(map(math.isfinite, numbers)):
-            raise ValueError(f"a tally has {len(self.numbers)} finite numbers, got {numbers}; the checkpoint is foreign")
+            raise ValueError(
+                f"a tally has {len(self.numbers)} finite numbers, got {numbers}; the checkpoint is foreign"
+            )
         self.numbers.copy_(torch.tensor(numbers))

@@ -19,7 +19,7 @@ from sde_diffusion.training import RunFolder, latest, metrics_file
 from sde_diffusion.training.checkpoint import checkpoints
 from tests.cli.conftest import TINY
 
-EVERYDAY, ALL = 50, 1000
+EVERYDAY, ALL, BESIDE = 50, 1000, 300
 SHARES = [0.0, 0.01, 0.5, 0.999]
 
 
@@ -80,7 +80,7 @@ def goes_on_or_says_why(run, same, wanted, folder, is_sentence) -> bool:
     return True
 
 
-@pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(ALL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(BESIDE, marks=pytest.mark.slow)])
 def test_one_flipped_bit_beside_the_checkpoints(run, same, attempted, tmp_path, attempts, is_sentence):
     whole = run(checkpoint_every=2)
     whole.go()
@@ -172,6 +172,8 @@ def test_a_truncated_file_beside_the_checkpoints_of_the_command(tmp_path, capsys
             (tmp_path / "run" / other).write_bytes(content)
         shutil.rmtree(tmp_path / "run" / "samples", ignore_errors=True)
 
-    cases = [(name, share) for name in ("config.json", "data.json", "metrics.jsonl", "versions.json") for share in SHARES]
+    cases = [
+        (name, share) for name in ("config.json", "data.json", "metrics.jsonl", "versions.json") for share in SHARES
+    ]
     attempted([(case, command) for case in cases for command in ("train", "sample")], attempt)
     assert json.loads(files["config.json"])["training"]["steps"] == 2

@@ -27,7 +27,9 @@ from tests.faults import bodies
 ROOM, MOST = 128, 48
 """MiB that the child may ask for, and that it may use at its peak."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the memory is read from /proc and bounded by RLIMIT_AS")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the memory is read from /proc and bounded by RLIMIT_AS"
+)
 
 
 class Evil:

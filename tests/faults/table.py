@@ -12,9 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import torch
 
-from sde_diffusion.report.table import Table
 from tests.faults.rows import ROWS, Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +61,10 @@ class Counter:
 
 def page(rows: Iterable[tuple[Row, int, int]]) -> str:
     """The text of docs/faults.md."""
+    import torch  # pytest wants to import the project itself, so that nothing of it is imported before
+
+    from sde_diffusion.report.table import Table
+
     rows = list(rows)
     cells = [(row.injected, row.expected, f"{passed}/{made}") for row, passed, made in rows]
     passed, made = (sum(numbers) for numbers in zip(*((p, m) for _, p, m in rows), strict=True))

@@ -66,11 +66,13 @@ def begun(run, folder):
 
 def goes_on_or_says_why(run, same, wanted, folder, is_sentence) -> bool:
     """Whether the run of a damaged folder was finished, to the weights `wanted`; else one sentence names the file."""
-    before = snapshot(folder / "checkpoints")
+    before, error = snapshot(folder / "checkpoints"), None
     try:
         again = run(RunFolder.create(folder, CONFIG), checkpoint_every=2)
         again.go()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError) as caught:
+        error = caught
+    if error is not None:
         assert is_sentence(error), error
         assert str(folder) in str(error), f"the sentence names no file: {error}"
         assert snapshot(folder / "checkpoints") == before

@@ -61,7 +61,7 @@ def test_other_errors_are_not_taken_for_it(run):
     def failing(*arguments, **condition):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied (4x2 and 3x8)")
 
-    with pytest.raises(RuntimeError, match="^mat1 and mat2") as caught:
+    with pytest.raises(RuntimeError, match=r"^mat1 and mat2") as caught:
         run(objective=failing).go()
     assert not isinstance(caught.value, torch.OutOfMemoryError)
     assert not is_out_of_memory(ValueError("out of memory"))

@@ -127,8 +127,7 @@ def test_the_real_command_in_its_group(tmp_path, number):
 def test_outside_the_block_sigterm_is_what_it_was():
     assert signal.getsignal(TERM) == signal.SIG_DFL
     with pytest.raises(Terminated), terminable():
-        os.kill(os.getpid(), TERM)
-        time.sleep(10)
+        signal.raise_signal(TERM)
     assert signal.getsignal(TERM) == signal.SIG_DFL
 
 
@@ -137,8 +136,7 @@ def test_a_host_that_handles_sigterm_keeps_its_handler():
     before = signal.signal(TERM, lambda *arrival: seen.append(arrival))
     try:
         with terminable():
-            os.kill(os.getpid(), TERM)
-            time.sleep(0.01)
+            signal.raise_signal(TERM)
         assert len(seen) == 1
     finally:
         signal.signal(TERM, before)

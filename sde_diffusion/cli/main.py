@@ -1,4 +1,4 @@
-"""`sde-diffusion`: finds the commands, reads the arguments, runs one; every refusal is one sentence and exit code 2."""
+"""`sde-diffusion`: finds the commands, reads the arguments, runs one; every refusal is one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -14,30 +14,39 @@ from types import ModuleType
 from jsonargparse import ArgumentError, ArgumentParser
 
 from sde_diffusion.cli import commands, options, parts
-from sde_diffusion.cli.refusal import REFUSALS, sentence
+from sde_diffusion.cli.refusal import INTERRUPTED, TERMINATED, code, sentence
+from sde_diffusion.cli.termination import Terminated, terminable
 
 PROGRAM = "sde-diffusion"
 DEBUG = "--debug"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command of `arguments` (the process's own by default): 0 when done, 1 when a check failed, 2 when refused, 130 interrupted."""
+    """Run the command of `arguments` (the process's own by default) and return its exit code.
+
+    0: done. 1: a check failed. 2: refused. 3: the numbers were not finite. 4: out of memory. 130: interrupted (SIGINT).
+    143: terminated (SIGTERM). See docs/training-faults.md.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     known = found()
     try:
         name, settings = read(known, parts.spelled_out(given))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), terminable():
             warnings.showwarning = _warn
-            code = known[name].run(settings)
+            done = known[name].run(settings)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 130
-    except REFUSALS as error:
-        if DEBUG in given:
+        return INTERRUPTED
+    except Terminated:
+        print(f"{PROGRAM}: terminated", file=sys.stderr)
+        return TERMINATED
+    except Exception as error:
+        ends = code(error)
+        if ends is None or DEBUG in given:
             raise
         print(f"{PROGRAM}: {sentence(error)}", file=sys.stderr)
-        return 2
-    return code or 0
+        return ends
+    return done or 0
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

@@ -174,10 +174,11 @@ def _films(films: list[Path]) -> list[Block]:
 
 
 def _training(run: RunFolder, figures: Path) -> list[Block]:
-    records = [record for record in metrics_file.read(run.metrics_file) if record.get("loss") is not None]
-    if not records:
+    pairs = [(record.get("step"), record.get("loss")) for record in metrics_file.read(run.metrics_file)]
+    known = [pair for pair in pairs if all(isinstance(number, (int, float)) for number in pair)]
+    if not known:
         return []
-    steps, losses = [record["step"] for record in records], [record["loss"] for record in records]
+    steps, losses = zip(*known, strict=True)
     path = training_curve(steps, losses, figures / "training.png")
     return [Heading("Training"), Picture(path, f"The loss over {steps[-1]} steps.")]
 

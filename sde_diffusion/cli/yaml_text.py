@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-LONGEST = 2**16
+LONGEST = 2**15
 """Characters of the longest text that is read."""
 
 DEEPEST = 16

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from sde_diffusion.report.style import colour, figure, marker, save
+from sde_diffusion.report.style import colour, figure, literal, marker, save
 
 REACH = 100
 """How many times the median error the largest one drawn is: what diverges leaves the axes."""
@@ -39,7 +39,7 @@ def cost_plot(panels: Sequence[Panel], path: Path, title: str = "") -> Path:
     """Write the panels side by side, with one legend below for all: a sampler has one colour and one marker."""
     names = list(dict.fromkeys(line.name for panel in panels for line in panel.lines))
     with figure(5.4 * len(panels) + 0.4, 4.4 + 0.22 * len(names) / 2) as drawing:
-        drawing.suptitle(title, fontweight="bold")
+        drawing.suptitle(literal(title), fontweight="bold")
         for axis, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _draw(axis, panel, names)
         handles = _handles(drawing)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_diffusion.report.film import spread, write_gif
 from sde_diffusion.report.panels import Panel
-from sde_diffusion.report.style import colour, figure, save
+from sde_diffusion.report.style import colour, figure, literal, save
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def film(scenes: Sequence[Scene], script: Script, gif: Path, strip: Path, stills
 def _frames(scenes: Sequence[Scene], script: Script) -> Iterator[np.ndarray]:
     with figure(8.0, 5.0) as drawing:
         drawing.set_layout_engine("none")
-        drawing.text(0.5, 0.955, script.title, ha="center", va="center", fontsize=12, fontweight="bold")
+        drawing.text(0.5, 0.955, literal(script.title), ha="center", va="center", fontsize=12, fontweight="bold")
         axes = [drawing.add_axes((left, 0.275, 0.4, 0.6)) for left in (0.075, 0.575)]
         for axis, title in zip(axes, (script.left, script.right), strict=True):
             axis.set_title(title, fontweight="normal")
@@ -82,7 +82,7 @@ def _strip(scenes: Sequence[Scene], script: Script, path: Path, stills: int) -> 
     ways = [[scene for scene in scenes if scene.backward is backward] for backward in (False, True)]
     chosen = [way[i] for way in ways for i in spread(len(way), stills)]
     with figure(1.6 * len(chosen) + 0.3, 3.85) as drawing:
-        drawing.suptitle(f"{script.title}   {script.there}; {script.back}", fontsize=11, fontweight="bold")
+        drawing.suptitle(f"{literal(script.title)}   {script.there}; {script.back}", fontsize=11, fontweight="bold")
         axes = drawing.subplots(2, len(chosen))
         for column, scene in zip(axes.T, chosen, strict=True):
             for axis, panel in zip(column, (scene.left, scene.right), strict=True):

@@ -64,6 +64,11 @@ def save(drawing: Figure, path: Path) -> Path:
     return path
 
 
+def literal(text: str) -> str:
+    """Text of a user as it stands: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def colour(index: int) -> str:
     """The index-th colour of the palette, round and round."""
     return PALETTE[index % len(PALETTE)]

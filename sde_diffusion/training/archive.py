@@ -28,6 +28,10 @@ class Archive(ABC):
         """Keep a settled state; one that is kept already costs nothing."""
 
     @abstractmethod
+    def roll_back(self, state: TrainState) -> str:
+        """Return `state` to what was kept last, where anything was; a clause that says what became of it."""
+
+    @abstractmethod
     def report(self, record: dict[str, Any]) -> None:
         """Keep a report."""
 
@@ -37,6 +41,10 @@ class Nowhere(Archive):
 
     def save(self, state: TrainState) -> None:
         """Nothing."""
+
+    def roll_back(self, state: TrainState) -> str:
+        """Nothing: a skipped step changes no parameter."""
+        return "the parameters are those before"
 
     def report(self, record: dict[str, Any]) -> None:
         """Nothing."""
@@ -72,6 +80,14 @@ class InFolder(Archive):
             checkpoint.save(self.run.checkpoints, state.checkpoint(self.identity))
             self.saved = state.step
             checkpoint.prune(self.run.checkpoints, self.keep, state.step)
+
+    def roll_back(self, state: TrainState) -> str:
+        """Take up the newest whole checkpoint; before the first one, leave the parameters, which no skip changes."""
+        path = checkpoint.latest(self.run.checkpoints)
+        if path is None:
+            return "there is no checkpoint yet"
+        state.take_up(checkpoint.load(path), self.identity, path)
+        return f"rolled back to {path.name}"
 
     def report(self, record: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""

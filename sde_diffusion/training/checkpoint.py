@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import re
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from sde_diffusion.training import manifest
 from sde_diffusion.training.files import new_folder, remove_folder, to_json
 from sde_diffusion.training.manifest import CheckpointError
+from sde_diffusion.training.tensor_archive import refuse_more_than_tensors
 
 Tensors = dict[str, Tensor]
 
@@ -163,15 +163,14 @@ def _tensors(path: Path) -> Tensors:
 
 
 def _pickled(path: Path) -> dict[str, Any]:
-    """The optimizer's state; entries are stored as they are, so that a small file cannot become a large memory."""
+    """The optimizer's state, of a file that cannot become a larger memory."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-        value = torch.load(path, map_location="cpu", weights_only=True) if plain else None
+        refuse_more_than_tensors(path)
+        value = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a hostile file provokes
         raise CheckpointError(f"{path} is foreign: it holds other things than tensors and is not opened") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is foreign: it is not the uncompressed state of an optimizer")
+        raise CheckpointError(f"{path} is foreign: it is not the state of an optimizer")
     return value
 
 

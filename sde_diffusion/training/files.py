@@ -51,13 +51,51 @@ def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or the next start after a crash, finds the old content or the new."""
     draft = path.with_name(_aside(path.name))
     try:
-        draft.write_bytes(content)
-        sync(draft)
-        os.replace(draft, path)
+        with named(path):
+            draft.write_bytes(content)
+            sync(draft)
+            os.replace(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def create_file(path: Path, content: bytes) -> bool:
+    """Write a file that nobody has written before, in full or not at all; False when another was first."""
+    draft = path.with_name(_aside(path.name))
+    try:
+        with named(path):
+            draft.write_bytes(content)
+            sync(draft)
+            first = _given_name(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync(path.parent)
+    return first
+
+
+def _given_name(draft: Path, path: Path) -> bool:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        os.replace(draft, path)
+    return True
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Puts the file's name into an OSError of the block that has none, as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def sync(path: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sde_diffusion.training.files import named
+
 
 class FolderInUse(RuntimeError):
     """Another run writes to the folder."""
@@ -24,9 +26,10 @@ def locked(folder: Path) -> Iterator[None]:
     with open(folder / "lock", "a+", encoding="utf-8") as file:
         if not _seize(file.fileno()):
             raise FolderInUse(f"{folder} is in use by {_holder(file)}; wait for it to end or take another folder")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with named(folder / "lock"):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         yield
 
 

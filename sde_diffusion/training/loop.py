@@ -3,7 +3,8 @@
 Between two reports the loop runs without a look at the device, in which time interrupts wait for the end of a step.
 Whenever it is left, by a break, an interrupt, an error of the caller or its own end, the state of the last whole step
 is saved, and the same call goes on from there with the same bits (on one machine, with one number of threads): see
-`randomness` for why no generator's state is needed.
+`randomness` for why no generator's state is needed. While the last step was not finite no checkpoint falls due, so that
+a run that gives up for it rolls back to one from before.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.ema import EMA
 from sde_diffusion.training.identity import identity
 from sde_diffusion.training.interrupts import held
+from sde_diffusion.training.memory import explained
 from sde_diffusion.training.randomness import borrowed, word
 from sde_diffusion.training.schedule import rate
 from sde_diffusion.training.settings import TrainSettings
@@ -95,7 +97,9 @@ def train(
     Raises from the generator:
         FolderInUse, CheckpointError, FileExistsError: see `archive.InFolder`.
         OSError: a checkpoint could not be written; the earlier ones stay.
-        FloatingPointError: `patience` steps in a row were skipped, or more by the next look at the device.
+        FloatingPointError: `patience` steps in a row were skipped, or more by the next look at the device; the model
+            and the folder are those of the last checkpoint before.
+        torch.OutOfMemoryError: a step needed more memory than there is; the checkpoints stay.
     """
     if not isinstance(denoiser, nn.Module):
         raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; swap them")
@@ -133,9 +137,12 @@ class _Loop:
     objective: Objective
     sde: LinearSDE
     archive: Archive
+    kept: int = 0
+    row: int = 0
 
     def run(self) -> Iterator[Progress]:
         with self.archive.opened(self.state), _training(self.state.model):
+            self.kept = self.state.step
             try:
                 while self.state.step < self.settings.steps:
                     yield self._to_next_report()
@@ -151,10 +158,15 @@ class _Loop:
             with held() as interrupts:
                 self._advance(min(due, self._next_look()), interrupts)
                 progress = self._report(begin, start) if self.state.step == due else None
-                if self.state.step % self.settings.checkpoint_every == 0 or self.state.step == self.settings.steps:
+                if self._due():
                     self._save()
             if progress is not None:
                 return progress
+
+    def _due(self) -> bool:
+        """Whether a multiple of `checkpoint_every` was passed since the last save, by a step that was finite."""
+        every, step = self.settings.checkpoint_every, self.state.step
+        return step == self.settings.steps or (self.row == 0 and step // every > self.kept // every)
 
     def _next_look(self) -> int:
         settings, step = self.settings, self.state.step
@@ -162,7 +174,7 @@ class _Loop:
 
     def _advance(self, until: int, interrupts: list) -> None:
         """Steps until one is reached or an interrupt arrives; then a look at the device."""
-        with borrowed(self.batches.device) as seeded:
+        with borrowed(self.batches.device) as seeded, explained(self.settings.batch_size):
             while self.state.step < until and not interrupts:
                 self._step(seeded(word(self.settings.seed, self.state.step)))
         self._check_finite()
@@ -191,19 +203,21 @@ class _Loop:
         state.settled = True
 
     def _check_finite(self) -> None:
-        worst = self.state.tally.read().worst
-        if worst >= self.settings.patience:
+        reading, step = self.state.tally.read(), self.state.step
+        self.row = reading.row
+        if reading.worst >= self.settings.patience:
+            self.state.settled = False
             raise FloatingPointError(
-                f"the loss or its gradient was not finite for {worst} steps in a row by step {self.state.step}, which "
-                f"changed no parameter; lower the learning rate ({self.settings.learning_rate:g}) or the scale of the "
-                "data, in another folder"
+                f"the loss or its gradient was not finite for {reading.worst} steps in a row by step {step}, which "
+                f"changed no parameter, and {self.archive.roll_back(self.state)}; lower the learning rate "
+                f"({self.settings.learning_rate:g}) or the scale of the data, in another folder"
             )
 
     def _save(self) -> None:
         """Unsettled meanwhile: a save that fails is not tried again on the way out."""
         self.state.settled = False
         self.archive.save(self.state)
-        self.state.settled = True
+        self.kept, self.state.settled = self.state.step, True
 
 
 def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EMA:

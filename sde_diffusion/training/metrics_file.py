@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sde_diffusion.training.files import replace_file
+from sde_diffusion.training.files import named, replace_file
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a line. A number that JSON does not know, NaN or infinity, becomes null."""
+    """Add a line. A number that JSON does not know, NaN or infinity, becomes null. Raises OSError with the file's name."""
     known = {name: _known(value) for name, value in record.items()}
-    with open(path, "a", encoding="utf-8") as file:
+    with named(path), open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(known, allow_nan=False) + "\n")
 
 
@@ -24,11 +24,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines[:-1], 1):
         try:
-            records.append(dict(json.loads(line)))
+            records.append(dict(json.loads(line.decode("utf-8"))))
         except (ValueError, TypeError) as error:
             raise ValueError(f"line {number} of {path} is no JSON object; repair or remove it") from error
     return records

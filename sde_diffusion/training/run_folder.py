@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sde_diffusion.training.files import replace_file, to_json
+from sde_diffusion.training.files import create_file, replace_file, to_json
 
 _PACKAGES = ("sde-diffusion", "torch", "numpy", "safetensors", "scipy", "torchvision")
 
@@ -42,7 +42,7 @@ class RunFolder(os.PathLike):
         run.path.mkdir(parents=True, exist_ok=True)
         if not run.config_file.exists():
             _refuse_foreign(run.path)
-            replace_file(run.config_file, to_json(wanted))
+            create_file(run.config_file, to_json(wanted))
         _refuse_other(run, wanted)
         run._record(environment())
         return run

@@ -45,7 +45,7 @@ class TrainState:
         try:
             _load_adam(self.optimizer, checkpoint.optimizer["state"])
             self.tally.load(checkpoint.state["tally"])
-            self.ema.count = checkpoint.state["averaged"]
+            self.ema.count = _count(checkpoint.state["averaged"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
         self.step = checkpoint.step
@@ -55,17 +55,31 @@ def _load_adam(optimizer: torch.optim.Optimizer, state: dict) -> None:
     """Take up Adam's moments; the hyper-parameters stay those of this run.
 
     torch's fused kernels look at neither shapes nor strides, so that a foreign file could make them write beyond the
-    memory: every moment is copied into a tensor laid out as its parameter. Raises ValueError for other moments.
+    memory: every moment is copied into a tensor laid out as its parameter, once it is known to be as large, since a
+    small file can hold one number that poses as many. Raises ValueError for other moments.
     """
+    parameters = dict(enumerate(p for group in optimizer.param_groups for p in group["params"]))
+    for index, moments in state.items():
+        _check_moments(parameters.get(index), moments)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     for parameter, moments in optimizer.state.items():
-        shapes = {name: value.shape for name, value in moments.items()}
-        if shapes != {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}:
-            raise ValueError(
-                f"a parameter of shape {tuple(parameter.shape)} has moments {shapes}, which are not Adam's"
-            )
         for name in ("exp_avg", "exp_avg_sq"):
             moments[name] = torch.empty_like(parameter).copy_(moments[name])
+
+
+def _check_moments(parameter: torch.Tensor | None, moments: dict) -> None:
+    if parameter is None:
+        raise ValueError("there are moments of a parameter that this model has not")
+    kinds = {name: (tuple(value.shape), value.dtype) for name, value in moments.items()}
+    kind = (tuple(parameter.shape), parameter.dtype)
+    if kinds != {"step": ((), torch.float32), "exp_avg": kind, "exp_avg_sq": kind}:
+        raise ValueError(f"a parameter {kind} has moments {kinds}, which are not Adam's")
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"a count is a whole number from 0, got {value!r}")
+    return value
 
 
 def _check_identity(there: object, here: dict, source: Path) -> None:

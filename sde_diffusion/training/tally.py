@@ -10,11 +10,15 @@ from torch import Tensor
 
 
 class Reading(NamedTuple):
-    """The sums on the host. Means are over the finite steps since the last report; NaN when there were none."""
+    """The sums on the host. Means are over the finite steps since the last report; NaN when there were none.
+
+    `row` steps were skipped up to this moment without a finite one between, `worst` is the longest such row.
+    """
 
     loss: float
     gradient_norm: float
     skipped: int
+    row: int
     worst: int
 
 
@@ -42,10 +46,10 @@ class Tally:
 
     def read(self) -> Reading:
         """Wait for the device. The worst row starts again; a row in progress goes on."""
-        loss, norm, counted, skipped, _, worst = self.numbers.tolist()
+        loss, norm, counted, skipped, row, worst = self.numbers.tolist()
         self.numbers[5] = 0
         means = (loss / counted, norm / counted) if counted else (math.nan, math.nan)
-        return Reading(*means, int(skipped), int(worst))
+        return Reading(*means, int(skipped), int(row), int(worst))
 
     def report(self) -> Reading:
         """The same, and the means start again."""
@@ -59,6 +63,8 @@ class Tally:
 
     def load(self, numbers: list[float]) -> None:
         """Go on from `state()`; ValueError for anything else."""
-        if len(numbers) != len(self.numbers):
-            raise ValueError(f"a tally has {len(self.numbers)} numbers, got {len(numbers)}; the checkpoint is foreign")
+        if len(numbers) != len(self.numbers) or not all(map(math.isfinite, numbers)):
+            raise ValueError(
+                f"a tally has {len(self.numbers)} finite numbers, got {numbers}; the checkpoint is foreign"
+            )
         self.numbers.copy_(torch.tensor(numbers))

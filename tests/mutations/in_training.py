@@ -6,6 +6,7 @@ from tests.mutations.fault import Fault
 
 WEIGHTING, DENOISING = "tests/objectives/test_weighting.py", "tests/objectives/test_denoising.py"
 EMA, RESUME, LOOP = (f"tests/training/test_{name}.py" for name in ("ema", "resume", "train_loop"))
+NOT_FINITE = "tests/faults/test_not_finite.py"
 FRECHET, TRANSPORT = "tests/metrics/test_metrics_frechet.py", "tests/metrics/test_metrics_transport.py"
 
 OBJECTIVES = [
@@ -121,10 +122,37 @@ TRAINING = [
         "closed_after_any_step and 4",
     ),
     Fault(
+        "checkpoints-in-a-row-of-bad-steps",
+        "sde_diffusion/training/loop.py",
+        "self.row == 0 and step // every",
+        "step // every",
+        "A run whose loss is not finite goes on saving, until the good checkpoints are pushed out.",
+        NOT_FINITE,
+        "long_row",
+    ),
+    Fault(
+        "no-roll-back",
+        "sde_diffusion/training/loop.py",
+        "            self.state.settled = False\n            raise FloatingPointError(",
+        "            raise FloatingPointError(",
+        "What is left on the disk is the end of the bad row, not the checkpoint before it.",
+        NOT_FINITE,
+        "a_row_rolls",
+    ),
+    Fault(
+        "the-second-configuration-wins",
+        "sde_diffusion/training/files.py",
+        "        os.link(draft, path)\n",
+        "        os.replace(draft, path)\n",
+        "Of two runs that begin at once one trains under the other's configuration.",
+        "tests/faults/test_full_disk.py",
+        "created_once",
+    ),
+    Fault(
         "the-warm-up-begins-again-on-resume",
         "sde_diffusion/training/state.py",
-        'self.ema.count = checkpoint.state["averaged"]',
-        'self.ema.count = 0 * checkpoint.state["averaged"]',
+        'self.ema.count = _count(checkpoint.state["averaged"])',
+        'self.ema.count = 0 * _count(checkpoint.state["averaged"])',
         "The counter of the average is not restored: its decay starts from 1/10 once more.",
         RESUME,
         "closed_after_any_step and 4",

@@ -166,14 +166,6 @@ def test_a_few_in_a_row_stop_the_run(run, is_sentence, patience, calls, stops):
     assert is_sentence(caught.value)
 
 
-@pytest.mark.parametrize("calls", [[1, 2, 3], [3, 4, 5]], ids=["in progress", "over"])
-def test_a_stopped_run_goes_on_when_the_fault_is_gone(run, tmp_path, calls):
-    with pytest.raises(FloatingPointError):
-        run(tmp_path, Spoilt("nan", calls), patience=3).go()
-    last = run(tmp_path, patience=3).go()[-1]
-    assert (last.step, last.skipped) == (9, 3)
-
-
 def test_a_run_that_never_was_finite_keeps_its_parameters(run, same, tmp_path):
     whole = run(tmp_path, Spoilt("inf", range(100)), patience=4)
     before = parameters(whole)

@@ -1,0 +1,61 @@
+"""What the tests of faults share: the small run of the training tests, children to kill, and the count of attempts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults import apart
+from tests.training.conftest import is_sentence, run, same
+
+__all__ = ["is_sentence", "run", "same"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def _server():
+    """The server, with all that a child needs in its memory."""
+    if os.name != "posix":
+        pytest.skip("the faults are injected into forked children")
+    before = Path.cwd()
+    os.chdir(ROOT)  # where the server finds the modules to import
+    apart.SERVER.set_forkserver_preload(["tests.faults.warm"])
+    try:
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def child(_server, tmp_path):
+    """`child(body, *arguments, name=...)`, for use with `with`; what it says lies in a folder of that name."""
+
+    def begin(body: Callable, *arguments: object, name: str = "child"):
+        return apart.started(tmp_path / f"said-{name}", body, *arguments)
+
+    return begin
+
+
+def _attempted(node, attempts, attempt: Callable[[object], None]) -> None:
+    """Make every attempt, though some fail; count them for the table of docs/faults.md."""
+    attempts, failed = list(attempts), []
+    for one in attempts:
+        try:
+            attempt(one)
+        except AssertionError as error:
+            failed.append(f"{one}: {error}")
+    node.user_properties += [("attempts", len(attempts)), ("passed", len(attempts) - len(failed))]
+    assert not failed, f"{len(failed)} of {len(attempts)} failed; the first: {failed[0]}"
+
+
+@pytest.fixture
+def attempted(request):
+    """`attempted(attempts, attempt)` calls `attempt` with each of the attempts, which are fixed beforehand."""
+    return partial(_attempted, request.node)

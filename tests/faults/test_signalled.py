@@ -1,0 +1,148 @@
+"""SIGTERM and SIGINT: the step under way is finished and saved, and the exit code says which of them it was.
+
+Batches are indexed from tensors by a stateless order, so there are no worker processes; the process group is that of
+the command and of a helper that does not ignore the signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from sde_diffusion.cli.main import main
+from sde_diffusion.cli.termination import Terminated, terminable
+from sde_diffusion.training.checkpoint import latest
+from sde_diffusion.training.files import ASIDE
+from tests.cli.conftest import TINY
+from tests.faults import bodies
+from tests.faults.conftest import ROOT
+
+TERM, INT = signal.SIGTERM, signal.SIGINT
+CODES = {TERM: 143, INT: 130}
+SAID = {TERM: "sde-diffusion: terminated\n", INT: "sde-diffusion: interrupted\n"}
+LONG = [*TINY, "--training.steps", "100000", "--training.checkpoint_every", "100000", "--data.held_out", "1700"]
+
+ONCE = {
+    "once": [TERM],
+    "twice": [TERM, TERM],
+    "ctrl-c": [INT],
+    "ctrl-c twice": [INT, INT],
+    "term then ctrl-c": [TERM, INT],
+    "ctrl-c then term": [INT, TERM],
+}
+
+
+def weights(folder):
+    newest = latest(folder / "checkpoints")
+    return {**load_file(newest / "model.safetensors"), **load_file(newest / "ema.safetensors")}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The weights of the run that nobody stops."""
+    folder = tmp_path_factory.mktemp("signalled") / "straight"
+    assert main(["train", *TINY, "--output", str(folder)]) == 0
+    return weights(folder)
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize("when", ["step", "save"])
+@pytest.mark.parametrize("signals", ONCE)
+def test_a_signal_ends_the_command_in_good_order(child, same, straight, tmp_path, signals, when, group):
+    """In the middle of step 6, and in the middle of the save of step 8; then the same command goes on to its end."""
+    sent, step = ONCE[signals], {"step": 6, "save": 8}[when]
+    wanted = ["train", *TINY, "--output", str(tmp_path / "run")]
+    with child(bodies.command_that_signals_itself, wanted, when, sent, group) as command:
+        code, said = command.ended(), command.words()
+    assert code == CODES[sent[0]]
+    assert said == SAID[sent[0]]
+    assert latest(tmp_path / "run/checkpoints").name == f"step-{step:06d}"
+    assert not list((tmp_path / "run").rglob(ASIDE + "*"))
+    assert main(wanted) == 0
+    assert same(weights(tmp_path / "run"), straight)
+
+
+@pytest.mark.parametrize("attempts", [6, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_signal_at_any_moment(child, attempted, tmp_path, attempts):
+    """From outside, between the first step and about the two hundredth, with a report of each: the last step is saved."""
+    drawn = random.Random(4)
+
+    def attempt(number):
+        folder, sent = tmp_path / str(number), (TERM, INT)[number % 2]
+        wanted = ["train", *LONG, "--training.log_every", "1", "--output", str(folder)]
+        with child(bodies.command, wanted, name=str(number)) as command:
+            wait_for_reports(folder)
+            time.sleep(drawn.uniform(0, 0.2))
+            for _ in range(1 + number % 3):
+                command.signal(sent)
+            code, said = command.ended(), command.words()
+        assert (code, said) == (CODES[sent], SAID[sent])
+        steps = int(latest(folder / "checkpoints").name.removeprefix("step-"))
+        reports = len((folder / "metrics.jsonl").read_bytes().splitlines())
+        assert reports <= steps <= reports + 1
+        assert not list(folder.rglob(ASIDE + "*"))
+        shutil.rmtree(folder)
+
+    attempted(range(attempts), attempt)
+
+
+def wait_for_reports(folder):
+    end = time.monotonic() + 60
+    while not (folder / "metrics.jsonl").exists():
+        assert time.monotonic() < end, "the command never reported"
+        time.sleep(0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [TERM, INT])
+def test_the_real_command_in_its_group(tmp_path, number):
+    """A new interpreter, and a helper in its process group; the signal goes to the group, as from a terminal."""
+    code = f"from sde_diffusion.cli.main import main\nraise SystemExit(main({['train', *LONG, '--output', 'run']!r}))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    script = f'sleep 60 & exec {sys.executable} -c "$CODE" 2>words'
+    process = subprocess.Popen(
+        ["sh", "-c", script], env={**environment, "CODE": code}, cwd=tmp_path, start_new_session=True
+    )
+    try:
+        wait_for_reports(tmp_path / "run")
+        os.killpg(process.pid, number)
+        assert process.wait(timeout=60) == CODES[number]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (tmp_path / "words").read_text().endswith(SAID[number])
+    assert latest(tmp_path / "run/checkpoints") is not None
+
+
+def test_outside_the_block_sigterm_is_what_it_was():
+    assert signal.getsignal(TERM) == signal.SIG_DFL
+    with pytest.raises(Terminated), terminable():
+        signal.raise_signal(TERM)
+    assert signal.getsignal(TERM) == signal.SIG_DFL
+
+
+def test_a_host_that_handles_sigterm_keeps_its_handler():
+    seen = []
+    before = signal.signal(TERM, lambda *arrival: seen.append(arrival))
+    try:
+        with terminable():
+            signal.raise_signal(TERM)
+        assert len(seen) == 1
+    finally:
+        signal.signal(TERM, before)
+
+
+def test_the_codes_are_documented():
+    words = Path(ROOT / "docs/training-faults.md").read_text(encoding="utf-8")
+    for code in (0, 1, 2, 3, 4, 130, 143):
+        assert f"| {code} |" in words

@@ -12,7 +12,11 @@ from sde_diffusion import networks
 from sde_diffusion.discovery import implementations
 
 EVENT = (2, 4, 4)
-SMALL = {"mlp": {"width": 32, "depth": 2}, "unet": {"width": 8, "attention": (1,)}}
+SMALL = {
+    "mlp": {"width": 32, "depth": 2},
+    "unet": {"width": 8, "attention": (1,)},
+    "dit": {"width": 16, "depth": 2, "heads": 2},
+}
 NAMES = networks.names()
 
 
@@ -164,6 +168,6 @@ def test_what_does_not_fit_is_refused_in_a_sentence(name, x):
 
 def test_every_backbone_is_found_and_takes_the_common_options():
     found = implementations(networks, networks.Backbone)
-    assert {"mlp", "unet"} <= set(found)
+    assert {"mlp", "unet", "dit"} <= set(found)
     for cls in found.values():
         assert "classes" in inspect.signature(cls).parameters

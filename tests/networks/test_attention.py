@@ -73,7 +73,7 @@ def test_second_derivatives_by_create_graph_need_the_context():
         (slope,) = torch.autograd.grad(function(x, 2 * x, x**2).sum(), x, create_graph=True)
         return torch.autograd.grad(slope.square().sum(), x)[0]
 
-    with pytest.raises(RuntimeError, match="derivative for .*attention.* is not implemented"):
+    with pytest.raises(RuntimeError, match=r"derivative for .*attention.* is not implemented"):
         twice(attend)
     with twice_differentiable():
         ours = twice(attend)

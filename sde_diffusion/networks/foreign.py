@@ -12,10 +12,12 @@ the rule is `ChainTimestep`: the number k where c = c_k, and the straight line b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from sde_diffusion.networks.attention import transformed, twice_differentiable
 from sde_diffusion.networks.features import per_sample
 
 
@@ -56,7 +58,8 @@ class DiffusersBackbone(nn.Module):
         times = self.timestep(per_sample(c_time, x))
         classes = getattr(getattr(self.network, "config", None), "num_class_embeds", None)
         told = {} if classes is None and label is None else {"class_labels": self._labels(label, x, classes)}
-        answer = self.network(x, times, **told)
+        with twice_differentiable() if transformed() else nullcontext():
+            answer = self.network(x, times, **told)
         return answer if isinstance(answer, Tensor) else answer.sample
 
     def _labels(self, label: Tensor | int | None, x: Tensor, classes: int | None) -> Tensor:

@@ -6,9 +6,9 @@ pipeline, `push_to_hub` uploads one.
 
 from sde_diffusion.sharing.card import Card, Figure
 from sde_diffusion.sharing.chain import timestep_of
-from sde_diffusion.sharing.diffusers_folder import from_diffusers, to_diffusers
+from sde_diffusion.sharing.diffusers_folder import from_diffusers, is_pipeline, to_diffusers
 from sde_diffusion.sharing.hub import push_to_hub
-from sde_diffusion.sharing.pretrained import Pretrained, from_pretrained, save_pretrained
+from sde_diffusion.sharing.pretrained import Pretrained, from_pretrained, is_pretrained, save_pretrained
 
 __all__ = [
     "Card",
@@ -16,6 +16,8 @@ __all__ = [
     "Pretrained",
     "from_diffusers",
     "from_pretrained",
+    "is_pipeline",
+    "is_pretrained",
     "push_to_hub",
     "save_pretrained",
     "timestep_of",

@@ -80,7 +80,7 @@ def from_diffusers(folder: str | Path, revision: str | None = None, no_label: in
     unet, shape = _network(path)
     backbone = DiffusersBackbone(unet, timestep_of(chain), no_label)
     denoiser = Preconditioned(backbone, meaning(1.0)).eval().requires_grad_(False)
-    return Pretrained(denoiser, chain, shape)
+    return Pretrained(denoiser, chain, shape, classes=unet.config.num_class_embeds)
 
 
 def _chain(config: dict[str, Any]) -> Any:

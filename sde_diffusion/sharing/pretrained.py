@@ -47,6 +47,7 @@ class Pretrained:
         denoiser, sde: the model and its process.
         event_shape: the shape *E of an event.
         mean, std: of all numbers in the data; `prior` is matched to them.
+        classes: how many labels the network is told, or None.
         run: the configuration that made it, as plain data, or nothing.
     """
 
@@ -55,6 +56,7 @@ class Pretrained:
     event_shape: tuple[int, ...]
     mean: float = 0.0
     std: float = 1.0
+    classes: int | None = None
     run: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,7 +113,10 @@ def from_pretrained(folder: str | Path, revision: str | None = None) -> Pretrain
 
 def is_pretrained(folder: Path) -> bool:
     """Whether a folder says that it is one of `save_pretrained`."""
-    return (folder / CONFIG).is_file() and door.read_plain(folder / CONFIG).get("format") == FORMAT
+    try:
+        return door.read_plain(folder / CONFIG).get("format") == FORMAT
+    except ValueError:
+        return False
 
 
 def _description(
@@ -162,4 +167,5 @@ def _read(config: dict[str, Any], path: Path) -> Pretrained:
 
     denoiser = door.built(make, path / WEIGHTS, source).eval().requires_grad_(False)
     sde = door.plainly(lambda: part("process"), source)
-    return Pretrained(denoiser, sde, tuple(shape), float(config["mean"]), float(config["std"]), run)
+    classes = config["network"].get("classes")
+    return Pretrained(denoiser, sde, tuple(shape), float(config["mean"]), float(config["std"]), classes, run)

@@ -106,3 +106,13 @@ def test_the_context_gives_a_foreign_network_its_second_derivative():
         h = 1e-5
         difference = (steepness(x + h * u) - steepness(x - h * u)) / (2 * h)
     torch.testing.assert_close((second * u).sum(), difference.detach(), rtol=1e-5, atol=1e-8)
+
+
+def test_likelihoods_get_their_forward_derivative_without_a_word():
+    """J u by forward mode, which diffusers' attention lacks by itself, against finite differences."""
+    backbone = DiffusersBackbone(small(), lambda c: 100 * c).double()
+    x, u, h = states().double(), states(1).double(), 1e-5
+    with torch.no_grad():
+        pushed = torch.func.jvp(lambda z: backbone(z, 1.0), (x,), (u,))[1]
+        difference = (backbone(x + h * u, 1.0) - backbone(x - h * u, 1.0)) / (2 * h)
+    torch.testing.assert_close(pushed, difference, rtol=1e-6, atol=1e-8)

@@ -114,8 +114,8 @@ def load_model(folder: Path, device: torch.device) -> Model:
 
 def _shared(found: Pretrained, folder: Path, device: torch.device) -> Model:
     """A shared model; what its folder does not tell of the run, such as the data, is a part called UNTOLD."""
-    told = {"network": part(UNTOLD, classes=found.classes), "data": part(UNTOLD)}
-    config = RunConfig.of(found.run, str(folder)) if found.run else RunConfig(**told)
+    untold = RunConfig(network=part(UNTOLD, classes=found.classes), data=part(UNTOLD))
+    config = RunConfig.of(found.run, str(folder)) if found.run else untold
     facts = Facts(found.event_shape, found.mean, found.std, found.classes)
     return Model(config, facts, found.sde, found.denoiser.to(device), device)
 

@@ -17,6 +17,7 @@ References:
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 
-def twice_differentiable() -> AbstractContextManager[None]:
+def twice_differentiable() -> AbstractContextManager[Any]:
     """Within it, attention has derivatives of every order and kind; it costs the time and memory of all the weights.
 
     It is torch's own choice of a kernel, so foreign networks that use torch's attention obey it too.

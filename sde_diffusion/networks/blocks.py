@@ -67,8 +67,12 @@ class Double(nn.Module):
     """(B, C, *S) -> (B, C, 2 *S): every value repeated."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each value 2^rank times."""
-        return interpolate(x, scale_factor=2.0, mode="nearest")
+        """Each value 2^rank times; on the CPU axis by axis, for torch's own way goes through another layout and back."""
+        if torch.compiler.is_compiling() or x.device.type != "cpu" or not x.is_contiguous():
+            return interpolate(x, scale_factor=2.0, mode="nearest")
+        for axis in range(2, x.ndim):
+            x = x.repeat_interleave(2, dim=axis)
+        return x
 
 
 class ResidualBlock(nn.Module):

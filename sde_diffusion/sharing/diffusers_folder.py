@@ -103,7 +103,7 @@ def _network(path: Path) -> tuple[Any, tuple[int, ...]]:
         return cls(**config)
 
     unet = door.built(make, path / WEIGHTS, source)
-    size = config.get("sample_size")
+    size: Any = config.get("sample_size")
     sides = size if isinstance(size, list) else [size, size]
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"{source} gives no sample_size, which is the pictures' side; write it there")

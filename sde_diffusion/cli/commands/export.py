@@ -58,7 +58,7 @@ def card(settings: Settings, source: Path, data: str) -> Card:
         "title": settings.title or source.name, "data": data, "licence": settings.licence, "words": settings.words
     }  # fmt: skip
     path = source / "compare" / "comparison.json"
-    found = json.loads(path.read_bytes()) if path.is_file() else {"trials": []}
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"trials": []}
     trials = [trial for trial in found["trials"] if trial["scores"]]
     if not trials:
         return Card(**told)

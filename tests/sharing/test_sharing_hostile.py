@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import resource
 import struct
 import time
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 
 from sde_diffusion.sharing import from_pretrained, save_pretrained
 from tests.sharing.models import EVENT, MODELS
+
+resource = pytest.importorskip("resource")
 
 MEMORY = 200  # MiB that a refusal may take at most
 

@@ -71,10 +71,8 @@ def readme(card: Card, described: Mapping[str, Any], parameters: int) -> str:
 _USE = """## Use
 
 ```python
-from sde_diffusion import FixedGrid, sample
-from sde_diffusion.reversal import data_form
-from sde_diffusion.sharing import from_pretrained
-from solvers import ExponentialAdams
+from sde_diffusion import data_form, from_pretrained, sample
+from solvers import ExponentialAdams, FixedGrid
 
 model = from_pretrained("FOLDER OR NAME ON THE HUB")
 reversal = data_form(model.sde, model.denoiser).starting_from(model.prior)

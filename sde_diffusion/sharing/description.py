@@ -19,6 +19,8 @@ Part = dict[str, Any]
 def part_of(thing: Any, package: str, base: type) -> Part:
     """The name and arguments of a network, or of a dataclass such as a process.
 
+    Defaults are written out: they may be others in the version that reads it.
+
     Raises TypeError for what the package does not hold, and so cannot be found by its name again.
     """
     name = name_of(type(thing))
@@ -27,8 +29,13 @@ def part_of(thing: Any, package: str, base: type) -> Part:
             f"{type(thing).__name__} is none of the implementations in {package} and cannot be found again by a name; "
             "offer it as a plug-in, or share the run itself"
         )
-    arguments = thing.arguments if not dataclasses.is_dataclass(thing) else _fields(thing)
+    arguments = _called_with(thing) if not dataclasses.is_dataclass(thing) else _fields(thing)
     return {"name": name, **arguments}
+
+
+def _called_with(network: Any) -> dict[str, Any]:
+    parameters = inspect.signature(type(network)).parameters.items()
+    return {name: p.default for name, p in parameters if p.default is not p.empty} | network.arguments
 
 
 def _fields(thing: Any) -> dict[str, Any]:

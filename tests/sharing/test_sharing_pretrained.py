@@ -49,7 +49,8 @@ def test_the_folder_is_plain(tmp_path):
     assert {entry.name for entry in path.iterdir()} == {"model.safetensors", "config.json", "README.md"}
     config = json.loads((path / "config.json").read_text())
     assert config["network"] == {
-        "name": "unet", "channels": 2, "width": 8, "attention": [1], "classes": 3, "rank": 2
+        "name": "unet", "channels": 2, "width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [1], "classes": 3,
+        "dropout": 0.0, "vector": None, "rank": 2, "checkpointing": False,
     }  # fmt: skip
     assert config["process"]["betas"] == [0.1, 0.2, 0.3]
     assert config["parameterization"] == {"name": "velocity", "data_std": 1.5}
@@ -107,3 +108,11 @@ def test_what_cannot_be_described_is_not_shared(tmp_path):
     with pytest.raises(TypeError, match="no plain data"):
         save_pretrained(tmp_path / "shared", model, VP(horizon=float("inf")), (2,))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_code_on_the_card_runs(tmp_path):
+    path = save_pretrained(tmp_path / "shared", *MODELS["mlp"](), EVENT)
+    code = (path / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict = {}
+    exec(code.replace("FOLDER OR NAME ON THE HUB", str(path)), names)
+    assert names["x"].shape == (16, *EVENT)

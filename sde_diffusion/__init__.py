@@ -20,7 +20,7 @@ _HOMES = {
     "sde_diffusion.kernel": "Kernel",
     "sde_diffusion.parameterization": "Parameterization Noise Data Score Velocity EDM",
     "sde_diffusion.denoiser": "Denoiser Preconditioned",
-    "sde_diffusion.networks": "TimeMLP UNet",
+    "sde_diffusion.networks": "TimeMLP UNet DiT cost",
     "sde_diffusion.exact": "Gaussian Mixture Empirical ExactDenoiser",
     "sde_diffusion.reversal": (
         "Reversal reverse_sde probability_flow annealed_langevin data_form noise_form ancestral ancestral_large ddim "
@@ -35,6 +35,7 @@ _HOMES = {
     ),
     "sde_diffusion.training": "TrainSettings fit train",
     "sde_diffusion.sampling": "sample sample_chunks",
+    "sde_diffusion.sharing": "from_pretrained save_pretrained",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from sde_diffusion.parameterization import *  # noqa: F403
     from sde_diffusion.reversal import *  # noqa: F403
     from sde_diffusion.sampling import *  # noqa: F403
+    from sde_diffusion.sharing import *  # noqa: F403
     from sde_diffusion.training import *  # noqa: F403
 
 

@@ -38,14 +38,31 @@ def parameterization(part: Part, data_std: float) -> Parameterization:
 
 
 def network(part: Part, event_shape: tuple[int, ...], seed: int):
-    """The backbone for events of this shape, its weights a function of the seed; the global generator is given back."""
+    """The backbone for events of this shape, its weights a function of the seed; the global generator is given back.
+
+    The argument `preset` stands for the arguments that the backbone has under this name; others beside it win.
+    """
     import torch
 
     cls = catalogue.choose("network", part["name"])
+    part = _with_preset(part, getattr(cls, "presets", {}))
     arguments = _arguments("network", part, cls, {_shape_of(cls)})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _called(part, lambda: cls.fitting(tuple(event_shape), **arguments))  # pyright: ignore
+
+
+def _with_preset(part: Part, presets: Mapping[str, Mapping[str, Any]]) -> Part:
+    """The part with the arguments of its preset, if it names one, written out."""
+    if "preset" not in part:
+        return part
+    given = dict(part)
+    name = str(given.pop("preset"))
+    if name not in presets:
+        raise ValueError(
+            f"the network {part['name']} has no preset {name!r}; {catalogue.nearest(name, presets)}; `info` lists them"
+        )
+    return {**presets[name], **given}
 
 
 def _shape_of(cls: Callable[..., Any]) -> str:

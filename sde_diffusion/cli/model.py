@@ -1,4 +1,4 @@
-"""A run's model: trained into a folder, or taken from one."""
+"""A run's model: trained into a folder, or taken from one; or the model of a folder that somebody shared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli import build
 from sde_diffusion.cli.config import RunConfig
+from sde_diffusion.cli.parts import part
 from sde_diffusion.training.files import replace_file, to_json
 from sde_diffusion.training.run_folder import RunFolder
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from sde_diffusion.data import DataSource
     from sde_diffusion.denoiser import Denoiser, Preconditioned
     from sde_diffusion.sde import GaussianPrior, LinearSDE
+    from sde_diffusion.sharing import Pretrained
+
+UNTOLD = "untold"
 
 
 @dataclass(frozen=True)
@@ -83,12 +88,17 @@ def train_model(folder: Path, config: RunConfig, device: torch.device) -> Model:
 
 
 def load_model(folder: Path, device: torch.device) -> Model:
-    """The model of a run, with the averaged weights of its newest whole checkpoint.
+    """The model of a run, with the averaged weights of its newest whole checkpoint; or that of a shared folder.
 
-    Raises ValueError for what is no run, CheckpointError (a ValueError) for damaged or foreign checkpoints.
+    Raises ValueError for what is neither, CheckpointError (a ValueError) for damaged or foreign checkpoints.
     """
+    from sde_diffusion.sharing import from_diffusers, from_pretrained, is_pipeline, is_pretrained
     from sde_diffusion.training import latest, load_average
 
+    if is_pretrained(folder):
+        return _shared(from_pretrained(folder), folder, device)
+    if is_pipeline(folder):
+        return _shared(from_diffusers(folder), folder, device)
     run = RunFolder(folder)
     config = RunConfig.of(run.config(), str(run.config_file))
     facts = Facts.read(folder / "data.json")
@@ -100,6 +110,21 @@ def load_model(folder: Path, device: torch.device) -> Model:
     return Model(
         config, facts, build.process(config.part("sde")), denoiser.to(device).eval().requires_grad_(False), device
     )
+
+
+def _shared(found: Pretrained, folder: Path, device: torch.device) -> Model:
+    """A shared model; what its folder does not tell of the run, such as the data, is a part called UNTOLD."""
+    untold = RunConfig(network=part(UNTOLD, classes=found.classes), data=part(UNTOLD))
+    config = RunConfig.of(found.run, str(folder)) if found.run else untold
+    facts = Facts(found.event_shape, found.mean, found.std, found.classes)
+    return Model(config, facts, found.sde, found.denoiser.to(device), device)
+
+
+def data_of(model: Model) -> DataSource:
+    """The data that the model was trained on; ValueError for a shared model that does not tell."""
+    if model.config.part("data")["name"] == UNTOLD:
+        raise ValueError("this folder does not tell what data its model was trained on; name a run, or one of `export`")
+    return build.data(model.config.part("data"))
 
 
 def untrained(config: RunConfig, facts: Facts) -> Preconditioned:

@@ -39,11 +39,11 @@ def folder_of(output: str) -> Path:
 
 
 def run_folder(run: str) -> Path:
-    """The folder of an existing run by its name or its path; ValueError with the nearest name when there is none."""
+    """The folder of a run, or of a shared model, by its name or its path; ValueError with the nearest name when there is none."""
     if not run or "\0" in run or len(run) > 4000:
         raise ValueError(f"a run is a name below {RUNS} or a path, got {run[:40]!r}")
     for path in (RUNS / run, Path(run)):
-        if (path / "config.json").is_file():
+        if any((path / name).is_file() for name in ("config.json", "model_index.json")):
             return path
     known = sorted(path.parent.name for path in RUNS.glob("*/config.json"))
     near = difflib.get_close_matches(run, known, n=1)

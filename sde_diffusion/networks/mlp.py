@@ -57,7 +57,7 @@ class TimeMLP(Backbone):
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(x.flatten(1))
         for block in self.blocks:
-            h = block(h, vector)
+            h = self.through(block, h, vector)
         return self.leave(h).reshape(x.shape)
 
 

@@ -1,8 +1,13 @@
-"""A small U-Net: down to coarse pictures and up again, with every fine picture handed across.
+"""A U-Net: down to coarse data and up again, with everything fine handed across; for sequences, pictures and volumes.
+
+Its residual blocks are those of ADM and DDPM++: modulated by the conditioning, resampling inside the blocks.
 
 References:
     Ronneberger, Fischer & Brox, U-Net, 2015, https://arxiv.org/abs/1505.04597
     Ho, Jain & Abbeel, Denoising Diffusion Probabilistic Models, 2020, https://arxiv.org/abs/2006.11239, appendix B
+    Song et al., Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
+        https://arxiv.org/abs/2011.13456, appendix H (DDPM++)
+    Dhariwal & Nichol, Diffusion Models Beat GANs on Image Synthesis, 2021, https://arxiv.org/abs/2105.05233 (ADM)
 """
 
 from __future__ import annotations
@@ -14,20 +19,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from sde_diffusion.networks import presets
 from sde_diffusion.networks.base import Backbone, zeroed
-from sde_diffusion.networks.blocks import Double, Halve, ResidualBlock, SelfAttention, group_norm
+from sde_diffusion.networks.blocks import (
+    Double,
+    Halve,
+    ResidualBlock,
+    SelfAttention,
+    activated,
+    convolution,
+    normalisation,
+)
 from sde_diffusion.networks.conditioning import Conditioning
+
+_AXES = {1: "(L,)", 2: "(H, W)", 3: "(D, H, W)"}
 
 
 class UNet(Backbone):
-    """For pictures (channels, H, W) of any H and W divisible by 2^(levels - 1).
+    """For events (channels, *S), *S of `rank` axes (1, 2 or 3), each divisible by 2^(levels - 1).
 
     Level i has width * multipliers[i] channels and `blocks` residual blocks on the way down, one more on the way up;
     the levels listed in `attention` (0 is the finest) have self-attention, and so has the middle when any level is
-    listed. `classes` is the number of labels.
+    listed. `classes` is the number of labels, `dropout` the share of activations left out in training, `vector` the
+    width of the conditioning, 4 * width unless given.
     """
 
     name = "unet"
+    presets = presets.UNET
 
     def __init__(
         self,
@@ -37,104 +55,108 @@ class UNet(Backbone):
         blocks: int = 1,
         attention: Sequence[int] = (),
         classes: int | None = None,
+        dropout: float = 0.0,
+        vector: int | None = None,
+        rank: int = 2,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         _check(channels, width, multipliers, blocks, attention)
-        self.channels, self.factor = channels, 2 ** (len(multipliers) - 1)
-        widths, vector = [width * m for m in multipliers], 4 * width
+        _check_more(rank, dropout)
+        self.channels, self.rank, self.factor = channels, rank, 2 ** (len(multipliers) - 1)
+        self.checkpointing = checkpointing
+        widths, vector = [width * m for m in multipliers], 4 * width if vector is None else vector
+        build = _Builder(rank, vector, dropout, tuple(attention))
         self.condition = Conditioning(vector, classes)
-        self.enter = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.down, kept = _descent(widths, blocks, attention, vector)
-        self.middle = nn.ModuleList(_Stage(widths[-1], widths[-1], vector, i == 0 and bool(attention)) for i in (0, 1))
-        self.up = _ascent(widths, kept, blocks, attention, vector)
-        self.leave = nn.Sequential(
-            group_norm(widths[0]), nn.SiLU(), zeroed(nn.Conv2d(widths[0], channels, 3, padding=1))
-        )
+        self.enter = convolution(rank, channels, width)
+        self.down, kept = build.descent(width, widths, blocks)
+        middle = widths[-1]
+        self.middle = nn.ModuleList(build.stage(middle, middle, attend=i == 0 and bool(attention)) for i in (0, 1))
+        self.up = build.ascent(widths, kept, blocks)
+        self.norm = normalisation(widths[0])
+        self.leave = zeroed(convolution(rank, widths[0], channels))
 
     @classmethod
     def fitting(cls, event_shape: tuple[int, ...], **options: Any) -> Self:
-        """A U-Net for pictures of this shape (C, H, W); ValueError when it is no picture or does not halve evenly."""
-        if len(event_shape) != 3:
-            raise ValueError(f"a U-Net takes pictures (C, H, W), got events of shape {tuple(event_shape)}; try TimeMLP")
-        network = cls(event_shape[0], **options)
+        """A U-Net for events of this shape (C, *S); ValueError for a wrong rank or what does not halve evenly."""
+        if not 2 <= len(event_shape) <= 4:
+            raise ValueError(
+                "a U-Net takes events (C, L), (C, H, W) or (C, D, H, W), got events of shape "
+                f"{tuple(event_shape)}; try TimeMLP"
+            )
+        network = cls(event_shape[0], rank=len(event_shape) - 1, **options)
         network.check(event_shape)
         return network
 
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
-        """See `Backbone.forward`; ValueError for pictures that do not fit."""
+        """See `Backbone.forward`; ValueError for events that do not fit."""
         self.check(x.shape[1:])
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(x)
         kept = [h]
         for part in self.down:
-            h = part(h, vector)
+            h = self.through(part, h, vector)
             kept.append(h)
         for part in self.middle:
-            h = part(h, vector)
+            h = self.through(part, h, vector)
         for part in self.up:
-            h = part(h if part.keeps else torch.cat([h, kept.pop()], dim=1), vector)
-        return self.leave(h)
+            h = self.through(part, h if part.resizes else torch.cat([h, kept.pop()], dim=1), vector)
+        return self.leave(activated(self.norm(h)))
 
     def check(self, event_shape: Sequence[int]) -> None:
-        """Refuse what is not (channels, H, W) with H and W divisible by the factor of the coarsest level."""
-        shape = tuple(event_shape)
-        if len(shape) != 3 or shape[0] != self.channels or shape[1] % self.factor or shape[2] % self.factor:
+        """Refuse what is not (channels, *S) with *S divisible by the factor of the coarsest level."""
+        channels, *axes = tuple(event_shape)
+        if channels != self.channels or len(axes) != self.rank or any(size % self.factor for size in axes):
             raise ValueError(
-                f"this U-Net takes pictures ({self.channels}, H, W) with H and W divisible by {self.factor}, "
-                f"got {shape}; pad them or use fewer multipliers"
+                f"this U-Net takes events ({self.channels}, *{_AXES[self.rank]}) with each axis divisible by "
+                f"{self.factor}, got {tuple(event_shape)}; pad them or use fewer multipliers"
             )
 
 
 class _Stage(nn.Module):
-    """A residual block, then attention if asked: (B, C, H, W), (B, V) -> (B, D, H, W)."""
+    """A residual block, then attention if asked: (B, C, *S), (B, V) -> (B, D, *S')."""
 
-    keeps = False
-
-    def __init__(self, channels: int, out_channels: int, vector: int, attend: bool) -> None:
+    def __init__(self, block: ResidualBlock, attend: bool, resizes: bool) -> None:
         super().__init__()
-        self.block = ResidualBlock(channels, out_channels, vector)
-        self.attention = SelfAttention(out_channels) if attend else nn.Identity()
+        self.block, self.resizes = block, resizes
+        self.attention = SelfAttention(block.norm2.num_channels) if attend else nn.Identity()
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
         return self.attention(self.block(x, vector))
 
 
-class _Resize(nn.Module):
-    """A change of resolution in the place of a stage."""
+class _Builder:
+    """What all stages of one network have in common."""
 
-    keeps = True
+    def __init__(self, rank: int, vector: int, dropout: float, attention: tuple[int, ...]) -> None:
+        self.rank, self.vector, self.dropout, self.attention = rank, vector, dropout, attention
 
-    def __init__(self, change: nn.Module) -> None:
-        super().__init__()
-        self.change = change
+    def stage(self, channels: int, out_channels: int, attend: bool, resize: nn.Module | None = None) -> _Stage:
+        block = ResidualBlock(self.rank, channels, out_channels, self.vector, self.dropout, resize)
+        return _Stage(block, attend, resizes=resize is not None)
 
-    def forward(self, x: Tensor, vector: Tensor) -> Tensor:
-        return self.change(x)
+    def descent(self, width: int, widths: list[int], blocks: int) -> tuple[nn.ModuleList, list[int]]:
+        """The way down, and the number of channels that `enter` and each part hand across."""
+        parts, kept = nn.ModuleList(), [width]
+        for level, wide in enumerate(widths):
+            if level > 0:
+                parts.append(self.stage(kept[-1], kept[-1], False, Halve()))
+                kept.append(kept[-1])
+            for _ in range(blocks):
+                parts.append(self.stage(kept[-1], wide, level in self.attention))
+                kept.append(wide)
+        return parts, kept
 
-
-def _descent(widths: list[int], blocks: int, attention: Sequence[int], vector: int) -> tuple[nn.ModuleList, list[int]]:
-    """The parts of the way down, and the number of channels that `enter` and each part hand across."""
-    parts, kept = nn.ModuleList(), [widths[0]]
-    for level, width in enumerate(widths):
-        for _ in range(blocks):
-            parts.append(_Stage(kept[-1], width, vector, level in attention))
-            kept.append(width)
-        if level < len(widths) - 1:
-            parts.append(_Resize(Halve(width)))
-            kept.append(width)
-    return parts, kept
-
-
-def _ascent(widths: list[int], kept: list[int], blocks: int, attention: Sequence[int], vector: int) -> nn.ModuleList:
-    """The parts of the way up: one stage for each picture handed across, a doubling between levels."""
-    parts, kept, channels = nn.ModuleList(), list(kept), widths[-1]
-    for level, width in reversed(list(enumerate(widths))):
-        for _ in range(blocks + 1):
-            parts.append(_Stage(channels + kept.pop(), width, vector, level in attention))
-            channels = width
-        if level > 0:
-            parts.append(_Resize(Double(width)))
-    return parts
+    def ascent(self, widths: list[int], kept: list[int], blocks: int) -> nn.ModuleList:
+        """The way up: one stage for each tensor handed across, a doubling between levels."""
+        parts, kept, channels = nn.ModuleList(), list(kept), widths[-1]
+        for level, wide in reversed(list(enumerate(widths))):
+            for _ in range(blocks + 1):
+                parts.append(self.stage(channels + kept.pop(), wide, level in self.attention))
+                channels = wide
+            if level > 0:
+                parts.append(self.stage(wide, wide, False, Double()))
+        return parts
 
 
 def _check(channels: int, width: int, multipliers: Sequence[int], blocks: int, attention: Sequence[int]) -> None:
@@ -145,3 +167,10 @@ def _check(channels: int, width: int, multipliers: Sequence[int], blocks: int, a
         )
     if any(not 0 <= level < len(multipliers) for level in attention):
         raise ValueError(f"attention lists levels 0 .. {len(multipliers) - 1}, got {tuple(attention)}")
+
+
+def _check_more(rank: int, dropout: float) -> None:
+    if rank not in _AXES:
+        raise ValueError(f"the events have 1, 2 or 3 axes besides their channels, got rank {rank}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is a share in [0, 1), got {dropout}; 0.1 is usual")

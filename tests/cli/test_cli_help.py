@@ -20,6 +20,7 @@ COMMANDS = (
     "check",
     "compare",
     "demo",
+    "export",
     "info",
     "likelihood",
     "sample",

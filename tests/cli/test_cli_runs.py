@@ -10,12 +10,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.drawing import draw
 from sde_diffusion.cli.main import main
-from sde_diffusion.cli.model import load_model
+from sde_diffusion.cli.model import Facts, load_model, untrained
+from sde_diffusion.cli.parts import part
 from sde_diffusion.cli.samplers import sampler
 from sde_diffusion.data import by_name
+from sde_diffusion.networks import UNet
 from sde_diffusion.training import metrics_file
 from tests.cli.conftest import TINY
 
@@ -145,6 +148,17 @@ def test_info_prints_tables(capsys):
     assert main(["info"]) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("vp", "unet", "exponential_adams", "digits", "ring8", "torch", "threads"))
+    row = next(line for line in shown.splitlines() if "ddpm++" in line)
+    assert "56.3 M" in row
+    assert "43.0 G" in row  # tests/networks/test_networks_cost.py holds both against the paper
+
+
+def test_a_preset_stands_for_its_arguments_and_others_win(refused):
+    config = RunConfig(network=part("unet", preset="tiny", width=8))
+    model = untrained(config, Facts((1, 8, 8), 0.0, 1.0, None))
+    assert model.backbone.arguments == {**UNet.presets["tiny"], "width": 8, "channels": 1, "rank": 2}
+    assert "did you mean 'small'?" in refused("train", "--network", "unet", "--network.preset", "smal")
+    assert "has no preset 'small'" in refused("train", "--network.preset", "small")
 
 
 DEMO = [*TINY, "--samplers", "[data_adams, ancestral/3, reverse_sde/3, langevin]", "--budgets", "[2, 4]"]

@@ -12,7 +12,11 @@ from sde_diffusion import networks
 from sde_diffusion.discovery import implementations
 
 EVENT = (2, 4, 4)
-SMALL = {"mlp": {"width": 32, "depth": 2}, "unet": {"width": 8, "attention": (1,)}}
+SMALL = {
+    "mlp": {"width": 32, "depth": 2},
+    "unet": {"width": 8, "attention": (1,)},
+    "dit": {"width": 16, "depth": 2, "heads": 2},
+}
 NAMES = networks.names()
 
 
@@ -91,6 +95,29 @@ def test_gradient_reaches_every_parameter_within_three_steps(name, x):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_checkpointing_keeps_less_and_changes_no_bit(name, x):
+    found = []
+    for checkpointing in (False, True):
+        network, kept = build(name), []
+        network.checkpointing = checkpointing
+        with torch.autograd.graph.saved_tensors_hooks(lambda z, kept=kept: kept.append(z.nbytes) or z, lambda z: z):
+            loss = network(x, C).square().sum()
+        loss.backward()
+        found.append(([parameter.grad for parameter in network.parameters()], sum(kept)))
+    (plain, all_kept), (again, less) = found
+    assert all(map(torch.equal, plain, again))
+    assert less < all_kept
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_is_built_again_from_its_arguments(name):
+    network = networks.by_name(name).fitting(EVENT, **SMALL.get(name, {}), classes=3)
+    again = type(network)(**network.arguments)
+    assert again.arguments == network.arguments
+    assert again.load_state_dict(network.state_dict())
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_float64_follows_x_and_agrees_with_float32(name, x):
     network = build(name)
     single = network(x, C)
@@ -164,6 +191,6 @@ def test_what_does_not_fit_is_refused_in_a_sentence(name, x):
 
 def test_every_backbone_is_found_and_takes_the_common_options():
     found = implementations(networks, networks.Backbone)
-    assert {"mlp", "unet"} <= set(found)
+    assert {"mlp", "unet", "dit"} <= set(found)
     for cls in found.values():
         assert "classes" in inspect.signature(cls).parameters

@@ -70,9 +70,8 @@ def _of_law(settings: Settings) -> tuple[Path, Film]:
 
 
 def _of_run(settings: Settings) -> tuple[Path, Film]:
-    from sde_diffusion.cli import build
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.model import data_of, load_model
     from sde_diffusion.cli.outputs import claim
     from sde_diffusion.report.journeys import of_model
 
@@ -80,7 +79,7 @@ def _of_run(settings: Settings) -> tuple[Path, Film]:
     model = load_model(source, device_of(settings.device))
     folder = source / "animation" if settings.output is None else folder_of(settings.output)
     claim(folder, "animate", {**asdict(settings), "run": str(source)})
-    x0, _ = build.data(model.config.part("data")).tensors("held_out")
+    x0, _ = data_of(model).tensors("held_out")
     return folder, of_model(
         model.sde, model.denoiser, x0.to(model.device), settings.points, settings.frames, settings.seed
     )

@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
     """Judge, and write anomalies.json (all p-values) and anomalies.png."""
     from sde_diffusion.cli import build
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.model import data_of, load_model
     from sde_diffusion.cli.outputs import claim
     from sde_diffusion.likelihood.anomalies import judge
     from sde_diffusion.metrics import auroc, p_values
@@ -56,7 +56,7 @@ def run(settings: Settings) -> None:
 
     source, asked = run_folder(settings.run), checked(settings.data, "data")
     model = load_model(source, device_of(settings.device))
-    own = build.data(model.config.part("data")).tensors("held_out")[0].to(model.device)
+    own = data_of(model).tensors("held_out")[0].to(model.device)
     other = fitting(build.data(asked).tensors("held_out")[0], model).to(model.device)[: settings.count]
     folder = source / "anomalies" if settings.output is None else folder_of(settings.output)
     claim(folder, "anomalies", {**asdict(settings), "run": str(source)})

@@ -84,10 +84,9 @@ def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Compar
 def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
     from tqdm import tqdm
 
-    from sde_diffusion.cli import build
     from sde_diffusion.cli.compare_run import at_budgets, comparison, tried
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.model import data_of, load_model
     from sde_diffusion.cli.outputs import claim
     from sde_diffusion.report.judge import Judge
 
@@ -95,7 +94,7 @@ def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Compar
     model = load_model(source, device_of(settings.device))
     folder = source / "compare" if settings.output is None else folder_of(settings.output)
     claim(folder, "compare", {**asdict(settings), "run": str(source)})
-    judge = Judge(build.data(model.config.part("data")), settings.seed)
+    judge = Judge(data_of(model), settings.seed)
     tries = tqdm(list(at_budgets(recipes, settings.budgets)), "samplers", disable=None, leave=False)
     trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tries]
     return folder, comparison(f"run {source.name}", trials, judge, settings.seed)

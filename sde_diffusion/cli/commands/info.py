@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from sde_diffusion.cli import catalogue
 from sde_diffusion.cli.samplers import NAMED
 
+PICTURE = (3, 32, 32)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,6 +28,8 @@ def run(settings: Settings) -> None:
     for kind in _kinds(settings.kind):
         rows = [(name, catalogue.summary(thing)) for name, thing in catalogue.KINDS[kind]().items()]
         Table(("name", "what it is"), rows, kind).print()
+    if settings.kind in (None, "network"):
+        Table(("network", "preset", "parameters", "operations"), presets(), "presets, for events (3, 32, 32)").print()
     if settings.kind is None:
         Table(("name", "recipe"), list(NAMED.items()), "named sampler").print()
         Table(("what", "which"), [*versions(), *devices()], "this machine").print()
@@ -37,6 +41,22 @@ def _kinds(kind: str | None) -> list[str]:
     if kind not in catalogue.KINDS:
         raise ValueError(f"there is no kind {kind!r}; {catalogue.nearest(kind, catalogue.KINDS)}")
     return [kind]
+
+
+def presets() -> list[tuple[str, str, str, str]]:
+    """The networks' presets with what each one costs; none is computed or given memory."""
+    import torch
+
+    from sde_diffusion.networks import by_name, cost, names
+
+    rows = []
+    for name, preset in ((name, preset) for name in names() for preset in by_name(name).presets):
+        cls = by_name(name)
+        with torch.device("meta"):
+            network = cls.fitting(PICTURE, **cls.presets[preset])
+        found = cost(network, PICTURE)
+        rows.append((name, preset, f"{found.parameters / 1e6:.1f} M", f"{found.flops / 1e9:.1f} G"))
+    return rows
 
 
 def versions() -> list[tuple[str, str]]:

@@ -51,16 +51,15 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Score, and write likelihood.json and likelihood.png."""
-    from sde_diffusion.cli import build
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.model import data_of, load_model
     from sde_diffusion.cli.outputs import claim
     from sde_diffusion.report.likelihood_plot import likelihood_plot
     from sde_diffusion.training.files import replace_file, to_json
 
     source = run_folder(settings.run)
     model = load_model(source, device_of(settings.device))
-    data = build.data(model.config.part("data"))
+    data = data_of(model)
     folder = source / "likelihood" if settings.output is None else folder_of(settings.output)
     claim(folder, "likelihood", {**asdict(settings), "run": str(source)})
     x = data.tensors("held_out")[0][: settings.count].to(model.device)

@@ -1,0 +1,69 @@
+"""Put a run's model into a folder for others: weights, a description as plain data and a model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sde_diffusion.cli.options import positional
+from sde_diffusion.cli.parts import written
+from sde_diffusion.cli.places import folder_of, run_folder
+
+if TYPE_CHECKING:
+    from sde_diffusion.sharing import Card
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to share, and as what.
+
+    Attributes:
+        run: the run's name or folder.
+        folder: where to; it must not exist, or be empty.
+        title: what the card calls the model; the run's name unless given.
+        licence: an identifier such as apache-2.0, for the card.
+        words: anything else that the card should say, in Markdown.
+    """
+
+    run: str = positional()
+    folder: str = positional()
+    title: str | None = None
+    licence: str = ""
+    words: str = ""
+
+
+def run(settings: Settings) -> None:
+    """Write the folder; the figures of `compare`, where it was run, go onto the card."""
+    from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.sharing import save_pretrained
+
+    source, folder = run_folder(settings.run), folder_of(settings.folder)
+    model = load_model(source, device_of("cpu"))
+    facts = model.facts
+    save_pretrained(
+        folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
+        card=card(settings, source, written(model.config.part("data"))), run=model.config.as_dict(),
+    )  # fmt: skip
+    print(f"{folder}; next: sde-diffusion sample {folder}")
+
+
+def card(settings: Settings, source: Path, data: str) -> Card:
+    """The card: the run's data, and the best sampler of its comparison by the first distance, with all its figures."""
+    from sde_diffusion.sharing import Card, Figure
+
+    told: dict[str, Any] = {
+        "title": settings.title or source.name, "data": data, "licence": settings.licence, "words": settings.words
+    }  # fmt: skip
+    path = source / "compare" / "comparison.json"
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"trials": []}
+    trials = [trial for trial in found["trials"] if trial["scores"]]
+    if not trials:
+        return Card(**told)
+    best = min(trials, key=lambda trial: trial["scores"][0]["value"])
+    figures = [
+        Figure(s["name"], s["value"], found["count"], found["seed"], (s["high"] - s["low"]) / 2) for s in best["scores"]
+    ]
+    return Card(solver=best["recipe"], evaluations=best["evaluations"], figures=figures, **told)

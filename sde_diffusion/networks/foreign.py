@@ -1,0 +1,75 @@
+r"""Networks of other libraries as backbones.
+
+Any module with forward(x, c_time, **condition) is a backbone already (`denoiser.Preconditioned`). Those of diffusers are
+called (x, timestep, class_labels): `DiffusersBackbone` calls them so, and what the timestep of a noise level is, it is
+told. For a network trained on a discrete chain, whose step k = 0 .. N-1 has the noise level
+
+    c_k = log(sigma_k/alpha_k) = log((1 - alpha_bar_k)/alpha_bar_k)/2,                                              (1)
+
+the rule is `ChainTimestep`: the number k where c = c_k, and the straight line between neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from sde_diffusion.networks.attention import transformed, twice_differentiable
+from sde_diffusion.networks.features import per_sample
+
+
+class ChainTimestep:
+    """Equation (1) read backwards: c_time (B,) -> timestep (B,), real numbers in [0, N - 1], held at both ends."""
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        """`levels` are the rising c_0 < c_1 < ...; ValueError for others, or for fewer than two."""
+        table = torch.tensor([float(level) for level in levels], dtype=torch.float64)
+        if len(table) < 2 or not bool((table[1:] > table[:-1]).all()):
+            raise ValueError(f"a chain has at least two noise levels, each above the one before, got {len(table)}")
+        self.levels = table
+
+    def __call__(self, c_time: Tensor) -> Tensor:
+        """The timesteps in c_time's dtype; computed in float64."""
+        table, c = self.levels.to(c_time.device), c_time.double().contiguous()
+        above = torch.searchsorted(table, c.detach()).clamp(1, len(table) - 1)
+        low, high = table[above - 1], table[above]
+        return (above - 1 + (c - low) / (high - low)).clamp(0, len(table) - 1).to(c_time.dtype)
+
+
+class DiffusersBackbone(nn.Module):
+    """A network called as network(x, timestep[, class_labels]), such as diffusers' UNet2DModel, as a backbone.
+
+    `timestep` takes noise levels c_time (B,) to what the network calls time, (B,). `no_label` is the class that stands
+    for label -1 and for no label at all, for a network that was taught one.
+    """
+
+    def __init__(self, network: nn.Module, timestep: Callable[[Tensor], Tensor], no_label: int | None = None) -> None:
+        super().__init__()
+        self.network, self.timestep, self.no_label = network, timestep, no_label
+
+    def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
+        """The network's answer (B, *E), from a tensor or from an output with a field `sample`.
+
+        Raises ValueError for labels that the network cannot take, or that it lacks.
+        """
+        times = self.timestep(per_sample(c_time, x))
+        classes = getattr(getattr(self.network, "config", None), "num_class_embeds", None)
+        told = {} if classes is None and label is None else {"class_labels": self._labels(label, x, classes)}
+        with twice_differentiable() if transformed() else nullcontext():
+            answer = self.network(x, times, **told)
+        return answer if isinstance(answer, Tensor) else answer.sample
+
+    def _labels(self, label: Tensor | int | None, x: Tensor, classes: int | None) -> Tensor:
+        if classes is None:
+            raise ValueError("this network was built without classes but got labels; drop them")
+        given = torch.as_tensor(-1 if label is None else label, device=x.device)
+        if given.is_floating_point() or given.shape not in ((), (x.shape[0],)):
+            raise ValueError(
+                f"labels are integers of shape () or ({x.shape[0]},), got {given.dtype} of shape {tuple(given.shape)}"
+            )
+        if self.no_label is None and not torch.compiler.is_compiling() and bool((given < 0).any()):
+            raise ValueError(f"this network knows no missing label; give one of 0 .. {classes - 1}")
+        return torch.where(given < 0, self.no_label or 0, given).expand(x.shape[0])

@@ -1,0 +1,159 @@
+"""A folder of a diffusers pipeline: unconditional, or of classes, in pixels.
+
+    model_index.json                                   which pipeline of which parts
+    unet/config.json                                   the arguments of UNet2DModel
+    unet/diffusion_pytorch_model.safetensors           its weights
+    scheduler/scheduler_config.json                    the chain, and what the network's output means
+
+Their step k = 0 .. N-1 is our node k + 1 of the chain. Needs the package diffusers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sde_diffusion.denoiser import Denoiser, Preconditioned
+from sde_diffusion.networks.foreign import DiffusersBackbone
+from sde_diffusion.sde import LinearSDE
+from sde_diffusion.sharing import door
+from sde_diffusion.sharing.chain import MEANINGS, SCHEDULERS, as_chain, chain_of, levels, timestep_of
+from sde_diffusion.sharing.description import check_arguments
+from sde_diffusion.sharing.hub import fetched
+from sde_diffusion.sharing.pretrained import Pretrained
+from sde_diffusion.training.files import new_folder, sync
+
+INDEX = "model_index.json"
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+NETWORK, SCHEDULER = "unet/config.json", "scheduler/scheduler_config.json"
+
+
+def to_diffusers(folder: str | Path, denoiser: Denoiser, sde: LinearSDE, event_shape: Sequence[int]) -> Path:
+    """Write a DDIMPipeline that samples as this model does, into a folder that must not exist or be empty.
+
+    Raises:
+        TypeError: the network is not diffusers' UNet2DModel in a `DiffusersBackbone`, or its output means something
+            that no scheduler knows.
+        ValueError: the process is no chain and preserves no variance; the network is told other timesteps than the
+            chain's; the data are not scaled to unit variance; the events do not fit.
+    """
+    diffusers = _package()
+    unet, meaning = _parts(denoiser, diffusers)
+    chain, shape = as_chain(sde), tuple(event_shape)
+    _check_rule(denoiser.backbone.timestep, chain)  # pyright: ignore[reportAttributeAccessIssue]
+    if len(shape) != 3 or shape[0] != unet.config.in_channels:
+        raise ValueError(f"a UNet2DModel takes ({unet.config.in_channels}, H, W), got {shape}; give the data's shape")
+    size = shape[1] if shape[1] == shape[2] else list(shape[1:])
+    scheduler = diffusers.DDIMScheduler(
+        num_train_timesteps=chain.steps, trained_betas=list(chain.betas), prediction_type=meaning, clip_sample=False
+    )
+    path = Path(folder)
+    with new_folder(path) as draft:
+        pipeline = diffusers.DDIMPipeline(unet, scheduler)
+        pipeline.unet.register_to_config(sample_size=size)
+        pipeline.save_pretrained(draft, safe_serialization=True)
+        for name in (INDEX, WEIGHTS, NETWORK, SCHEDULER):
+            sync(draft / name)
+    return path
+
+
+def from_diffusers(folder: str | Path, revision: str | None = None, no_label: int | None = None) -> Pretrained:
+    """The model of a pipeline's folder, or of a name on the Hub, in eval mode on the CPU.
+
+    `no_label` is the class that the network was taught for "any class". Only safetensors and JSON are read, by our own
+    door; of diffusers, only the network's class is used. Samples are not clipped, whatever the scheduler says.
+    Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind of pipeline.
+    """
+    path = fetched(folder, revision)
+    door.check_folder(path, "unet", "scheduler")
+    index = door.read_plain(path / INDEX)
+    if index.get("unet") != ["diffusers", "UNet2DModel"]:
+        raise ValueError(
+            f"{path / INDEX} names no UNet2DModel but {str(index.get('unet'))[:60]}; only that is taken in"
+        )
+    scheduler = door.read_plain(path / SCHEDULER)
+    chain = door.plainly(lambda: _chain(scheduler), path / SCHEDULER)
+    meaning = MEANINGS[scheduler.get("prediction_type", "epsilon")]
+    unet, shape = _network(path)
+    backbone = DiffusersBackbone(unet, timestep_of(chain), no_label)
+    denoiser = Preconditioned(backbone, meaning(1.0)).eval().requires_grad_(False)
+    return Pretrained(denoiser, chain, shape, classes=unet.config.num_class_embeds)
+
+
+def _chain(config: dict[str, Any]) -> Any:
+    if config.get("_class_name") not in SCHEDULERS:
+        raise ValueError(f"it is of {str(config.get('_class_name'))[:40]}; known: {', '.join(sorted(SCHEDULERS))}")
+    if config.get("prediction_type", "epsilon") not in MEANINGS:
+        raise ValueError(f"it predicts {str(config['prediction_type'])[:40]!r}; known: {', '.join(MEANINGS)}")
+    door.check_numbers(config)
+    return chain_of(config)
+
+
+def _network(path: Path) -> tuple[Any, tuple[int, ...]]:
+    """The network with its weights, and the shape of an event."""
+    source, cls = path / NETWORK, _package().UNet2DModel
+    config = {name: value for name, value in door.read_plain(source).items() if not name.startswith("_")}
+
+    def make() -> Any:
+        door.check_numbers(config)
+        check_arguments(cls, config, "UNet2DModel")
+        return cls(**config)
+
+    unet = door.built(make, path / WEIGHTS, source)
+    size: Any = config.get("sample_size")
+    sides = size if isinstance(size, list) else [size, size]
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"{source} gives no sample_size, which is the pictures' side; write it there")
+    return unet, (unet.config.in_channels, *sides)
+
+
+def _parts(denoiser: Denoiser, diffusers: Any) -> tuple[Any, str]:
+    """The UNet2DModel and the scheduler's word for what its output means."""
+    backbone = getattr(denoiser, "backbone", None)
+    if not isinstance(backbone, DiffusersBackbone) or not isinstance(backbone.network, diffusers.UNet2DModel):
+        raise TypeError(
+            f"diffusers can only run its own networks, got {type(backbone).__name__}; train a UNet2DModel in a "
+            "DiffusersBackbone, or share this one with save_pretrained"
+        )
+    meaning: Any = denoiser.parameterization
+    word = next((word for word, cls in MEANINGS.items() if type(meaning) is cls), None)
+    if word is None:
+        raise TypeError(
+            f"no scheduler of diffusers knows the parameterisation {type(meaning).__name__}; "
+            f"known: {', '.join(cls.__name__ for cls in MEANINGS.values())}"
+        )
+    if meaning.data_std != 1:
+        raise ValueError(
+            f"diffusers gives its networks x_t itself, this one is given x_t/spread with data_std {meaning.data_std:g}; "
+            "train with data_std=1"
+        )
+    return backbone.network, word
+
+
+def _check_rule(rule: Any, chain: Any) -> None:
+    """Raises ValueError unless the network's timestep at the chain's steps is their number."""
+    told = rule(torch.tensor(levels(chain), dtype=torch.float64))
+    off = (told - torch.arange(chain.steps, dtype=torch.float64)).abs().max().item()
+    if not off < 1e-3:
+        raise ValueError(
+            f"the network is told timesteps that are up to {off:.3g} off the chain's; build its DiffusersBackbone with "
+            "timestep_of(sde)"
+        )
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Whether a folder says that it is one of a diffusers pipeline."""
+    return (folder / INDEX).is_file()
+
+
+def _package() -> Any:
+    try:
+        import diffusers
+    except ImportError as error:
+        raise ImportError(
+            "this needs the package diffusers; install it with `pip install 'sde-diffusion[diffusers]'`"
+        ) from error
+    return diffusers

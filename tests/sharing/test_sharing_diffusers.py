@@ -1,0 +1,205 @@
+"""Folders of diffusers' pipelines: theirs sampled here and ours sampled there give the same numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import (
+    DDIMPipeline,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    UNet2DModel,
+)
+from torch import Tensor
+
+from sde_diffusion.denoiser import Denoiser, Preconditioned
+from sde_diffusion.networks import UNet
+from sde_diffusion.networks.foreign import DiffusersBackbone
+from sde_diffusion.parameterization import EDM, Data, Noise, Velocity
+from sde_diffusion.reversal import data_form
+from sde_diffusion.sde import DDPM, VE, VP, LinearSDE
+from sde_diffusion.sharing import from_diffusers, from_pretrained, timestep_of, to_diffusers
+from sde_diffusion.sharing.chain import as_chain
+from solvers import ExponentialEuler, FixedGrid, fixed
+from tests.sharing.models import moved
+
+EVENT = (2, 8, 8)
+
+
+def unet(**options) -> UNet2DModel:
+    network = UNet2DModel(
+        sample_size=8, in_channels=2, out_channels=2, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"), **options
+    )  # fmt: skip
+    return moved(network).eval()
+
+
+def model(sde: LinearSDE, meaning=Noise, **options) -> Preconditioned:
+    return Preconditioned(DiffusersBackbone(unet(**options), timestep_of(sde)), meaning(1.0)).eval()
+
+
+def start(dtype: torch.dtype) -> Tensor:
+    return torch.randn(3, *EVENT, dtype=dtype, generator=torch.Generator().manual_seed(2))
+
+
+@torch.no_grad()
+def ours(denoiser: Denoiser, chain: DDPM, steps: list[int], x: Tensor) -> Tensor:
+    """DDIM here: exponential Euler on the data form over the nodes of their steps, then the denoised mean."""
+    reversal = data_form(chain, denoiser)
+    readings = [reversal.clock.read(chain.node(k + 1)) for k in steps]
+    solver = FixedGrid(ExponentialEuler(), len(steps) - 1, fixed(readings))
+    y = solver(reversal.equation, reversal.encode(x, readings[0]), readings[0], readings[-1])
+    return reversal.finish(reversal.decode(y, readings[-1]), readings[-1])
+
+
+@torch.no_grad()
+def theirs(network: UNet2DModel, scheduler: DDIMScheduler, x: Tensor, **told) -> Tensor:
+    """The loop of DDIMPipeline."""
+    for t in scheduler.timesteps:
+        x = scheduler.step(network(x, t, **told).sample, t, x, eta=0.0).prev_sample
+    return x
+
+
+def exactly(scheduler: DDIMScheduler, chain: DDPM) -> None:
+    """diffusers keeps its table in float32; the chain's own, in float64."""
+    scheduler.alphas_cumprod = torch.tensor([chain.alpha_bar(k + 1) for k in range(chain.steps)], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("meaning", [Noise, Data, Velocity])
+@pytest.mark.parametrize("sde", [DDPM(), DDPM.cosine(50), VP()], ids=["linear", "cosine", "vp"])
+def test_diffusers_samples_what_we_export(sde, meaning, tmp_path):
+    """Loaded by diffusers itself; in float64 to 1e-10 of the samples' size, as it is to 1e-4."""
+    denoiser, chain = model(sde, meaning), as_chain(sde)
+    pipeline = DDIMPipeline.from_pretrained(to_diffusers(tmp_path / "out", denoiser, sde, EVENT), use_safetensors=True)
+    pipeline.scheduler.set_timesteps(10)
+    steps = pipeline.scheduler.timesteps.tolist()
+    single = ours(denoiser, chain, steps, start(torch.float32))
+    network = pipeline.unet.eval()
+    torch.testing.assert_close(
+        single, theirs(network, pipeline.scheduler, start(torch.float32)), rtol=0, atol=1e-4 * float(single.abs().max())
+    )
+    exactly(pipeline.scheduler, chain)
+    double = ours(denoiser.double(), chain, steps, start(torch.float64))
+    torch.testing.assert_close(
+        double, theirs(network.double(), pipeline.scheduler, start(torch.float64)),
+        rtol=0, atol=1e-10 * float(double.abs().max()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["epsilon", "sample", "v_prediction"])
+@pytest.mark.parametrize("schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"])
+def test_we_sample_what_diffusers_saved(schedule, word, tmp_path):
+    network, told = unet(), {"beta_schedule": schedule, "prediction_type": word, "clip_sample": False}
+    DDPMPipeline(network, DDPMScheduler(**told)).save_pretrained(tmp_path / "in")
+    read = from_diffusers(tmp_path / "in")
+    scheduler = DDIMScheduler(**told)
+    scheduler.set_timesteps(10)
+    mine = ours(read.denoiser, read.sde, scheduler.timesteps.tolist(), start(torch.float32))
+    wanted = theirs(network, scheduler, start(torch.float32))
+    torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
+    assert read.event_shape == EVENT
+    assert not any(parameter.requires_grad for parameter in read.denoiser.parameters())
+
+
+def test_a_model_of_classes_and_another_scheduler(tmp_path):
+    """Four classes, of which the last was taught as none; saved with Euler's scheduler and a table of its own."""
+    network, told = (
+        unet(num_class_embeds=4),
+        {"trained_betas": [0.01 + 0.001 * i for i in range(100)], "num_train_timesteps": 100},
+    )
+    pipeline = DDIMPipeline(network, DDIMScheduler(clip_sample=False, **told))
+    pipeline.save_pretrained(tmp_path / "in")
+    EulerDiscreteScheduler(**told).save_pretrained(tmp_path / "in/scheduler")
+    read, labels = from_diffusers(tmp_path / "in", no_label=3), torch.tensor([0, 2, -1])
+    pipeline.scheduler.set_timesteps(5)
+    steps = pipeline.scheduler.timesteps.tolist()
+
+    class Told(Denoiser):
+        def forward(self, x_t, kernel, **condition):
+            return read.denoiser(x_t, kernel, label=labels)
+
+    wanted = theirs(network, pipeline.scheduler, start(torch.float32), class_labels=torch.tensor([0, 2, 3]))
+    mine = ours(Told(), read.sde, steps, start(torch.float32))
+    torch.testing.assert_close(mine, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
+
+
+def test_there_and_back_changes_no_bit(tmp_path):
+    sde = DDPM()
+    denoiser = model(sde, Velocity).requires_grad_(False)  # torch's attention rounds otherwise where gradients are kept
+    read = from_diffusers(to_diffusers(tmp_path / "out", denoiser, sde, EVENT))
+    assert read.sde == sde
+    assert read.denoiser.parameterization == denoiser.parameterization
+    kernel, x = sde.kernel(0.3), start(torch.float32)
+    assert torch.equal(read.denoiser(x, kernel), denoiser(x, kernel))
+
+
+def test_what_diffusers_cannot_run_is_not_exported(tmp_path):
+    chain = DDPM()
+    foreign = model(chain)
+    for denoiser, sde, event, words in [
+        (Preconditioned(UNet(2), Noise()), chain, EVENT, "only run its own networks"),
+        (Preconditioned(foreign.backbone, EDM(1.0)), chain, EVENT, "no scheduler of diffusers knows"),
+        (Preconditioned(foreign.backbone, Noise(0.5)), chain, EVENT, "data_std=1"),
+        (foreign, DDPM.cosine(), EVENT, "timesteps that are up to"),
+        (foreign, VE(), EVENT, "does not preserve variance"),
+        (foreign, chain, (3, 8, 8), "takes \\(2, H, W\\)"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=words):
+            to_diffusers(tmp_path / "out", denoiser, sde, event)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    DDIMPipeline(unet(), DDIMScheduler()).save_pretrained(tmp_path / "in")
+    return tmp_path / "in"
+
+
+def change(path: Path, **parts) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **parts}))
+
+
+@pytest.mark.parametrize(
+    ("file", "parts", "words"),
+    [
+        ("model_index.json", {"unet": ["evil", "Model"]}, "only that is taken in"),
+        ("model_index.json", {"unet": ["diffusers", "UNet2DConditionModel"]}, "only that is taken in"),
+        ("scheduler/scheduler_config.json", {"_class_name": "PNDMScheduler"}, "known: DDIMScheduler"),
+        ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "known: epsilon"),
+        ("scheduler/scheduler_config.json", {"beta_schedule": "../x"}, "known: linear"),
+        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "no signal at all"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**6}, "2 to 10000 steps"),
+        ("scheduler/scheduler_config.json", {"beta_end": 2.0}, "each in \\(0, 1\\)"),
+        ("unet/config.json", {"surprise": 1}, "takes no 'surprise'"),
+        ("unet/config.json", {"block_out_channels": [8, 2**20]}, "another network"),
+        ("unet/config.json", {"block_out_channels": [8, 2**40]}, "beyond"),
+        ("unet/config.json", {"layers_per_block": 10**6}, "more layers than there are weights"),
+        ("unet/config.json", {"down_block_types": ["os.system", "x"]}, "nothing that can be built"),
+        ("unet/config.json", {"sample_size": None}, "no sample_size"),
+    ],
+)  # fmt: skip
+def test_a_hostile_folder_is_refused_in_a_sentence(file, parts, words, folder):
+    change(folder / file, **parts)
+    with pytest.raises(ValueError, match=words) as found:
+        from_diffusers(folder)
+    assert "\n" not in str(found.value)
+
+
+def test_pickles_beside_the_weights_are_refused_and_the_kinds_told_apart(folder):
+    with pytest.raises(ValueError, match="cannot be read"):
+        from_pretrained(folder)
+    (folder / "unet/diffusion_pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(ValueError, match="may be a pickle"):
+        from_diffusers(folder)
+
+
+def test_a_scheduler_of_another_family_is_refused(folder):
+    DPMSolverMultistepScheduler().save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="DPMSolverMultistepScheduler; known"):
+        from_diffusers(folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli import build
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.parts import part
+from sde_diffusion.training.compute import ComputeSettings
 from sde_diffusion.training.files import replace_file, to_json
 from sde_diffusion.training.run_folder import RunFolder
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sde_diffusion.denoiser import Denoiser, Preconditioned
     from sde_diffusion.sde import GaussianPrior, LinearSDE
     from sde_diffusion.sharing import Pretrained
+    from sde_diffusion.training.world import World
 
 UNTOLD = "untold"
 
@@ -69,22 +71,35 @@ class Model:
         return self.sde.prior(self.facts.mean, self.facts.std**2)
 
 
-def train_model(folder: Path, config: RunConfig, device: torch.device) -> Model:
+def train_model(
+    folder: Path,
+    config: RunConfig,
+    device: torch.device,
+    compute: ComputeSettings | None = None,
+    world: World | None = None,
+) -> Model:
     """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
 
-    Raises ValueError when the folder holds another run or something else; CheckpointError, FolderInUse as `train` does.
+    In a `world` of several processes all call, and the leading one writes. Raises ValueError when the folder holds another run or something else; CheckpointError, FolderInUse as `train` does.
     """
-    from sde_diffusion.training import fit
+    from sde_diffusion.training import World, fit
 
+    world = world or World()
     source = build.data(config.part("data"))
     x, labels = source.tensors("train")
     facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
     denoiser, objective = untrained(config, facts), build.objective(config.part("objective"), facts.std)
+    world.lead(lambda: _begin(folder, config, facts))
+    told: dict[str, Any] = {} if _classes(config) is None else {"labels": labels}
+    told |= {"objective": objective, "folder": folder, "device": device, "world": world}
+    average: Any = fit(denoiser, sde, x, config.training, compute=compute or ComputeSettings(), **told)
+    return Model(config, facts, sde, average.eval().requires_grad_(False), device)
+
+
+def _begin(folder: Path, config: RunConfig, facts: Facts) -> None:
+    """The run's folder with what it says of itself."""
     run = RunFolder.create(folder, config.as_dict())
     replace_file(run.path / "data.json", to_json(asdict(facts)))
-    told = {} if _classes(config) is None else {"labels": labels}
-    average: Any = fit(denoiser, sde, x, config.training, objective=objective, folder=run.path, device=device, **told)
-    return Model(config, facts, sde, average.eval().requires_grad_(False), device)
 
 
 def load_model(folder: Path, device: torch.device) -> Model:

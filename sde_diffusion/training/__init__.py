@@ -14,19 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, latest, load, load_average, save
+    from sde_diffusion.training.compute import ComputeSettings
     from sde_diffusion.training.ema import EMA
-    from sde_diffusion.training.loop import Progress, fit, train
+    from sde_diffusion.training.fitting import fit
+    from sde_diffusion.training.loop import Progress, train
     from sde_diffusion.training.run_folder import RunFolder
     from sde_diffusion.training.settings import TrainSettings
+    from sde_diffusion.training.world import World, joined
 
 __all__ = [
     "EMA",
     "Checkpoint",
     "CheckpointError",
+    "ComputeSettings",
     "Progress",
     "RunFolder",
     "TrainSettings",
+    "World",
     "fit",
+    "joined",
     "latest",
     "load",
     "load_average",
@@ -36,10 +42,13 @@ __all__ = [
 
 _HOMES = {
     "checkpoint": "Checkpoint CheckpointError latest load load_average save",
+    "compute": "ComputeSettings",
     "ema": "EMA",
-    "loop": "Progress fit train",
+    "fitting": "fit",
+    "loop": "Progress train",
     "run_folder": "RunFolder",
     "settings": "TrainSettings",
+    "world": "World joined",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

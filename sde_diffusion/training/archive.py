@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.training import checkpoint, metrics_file
+from sde_diffusion.training.checkpoint import Checkpoint
 from sde_diffusion.training.files import sweep
 from sde_diffusion.training.lock import locked
 from sde_diffusion.training.run_folder import RunFolder
 from sde_diffusion.training.state import TrainState
+from sde_diffusion.training.world import World
 
 
 class Archive(ABC):
@@ -77,13 +80,20 @@ class InFolder(Archive):
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, then remove the oldest beyond `keep`. Raises OSError when it cannot be written."""
         if state.step != self.saved:
-            checkpoint.save(self.run.checkpoints, state.checkpoint(self.identity))
-            self.saved = state.step
-            checkpoint.prune(self.run.checkpoints, self.keep, state.step)
+            self.write(state.checkpoint(self.identity))
+
+    def write(self, whole: Checkpoint) -> None:
+        """The same for a state that has been put together."""
+        checkpoint.save(self.run.checkpoints, whole)
+        self.saved = whole.step
+        checkpoint.prune(self.run.checkpoints, self.keep, whole.step)
 
     def roll_back(self, state: TrainState) -> str:
         """Take up the newest whole checkpoint; before the first one, leave the parameters, which no skip changes."""
-        path = checkpoint.latest(self.run.checkpoints)
+        return self.return_to(checkpoint.latest(self.run.checkpoints), state)
+
+    def return_to(self, path: Path | None, state: TrainState) -> str:
+        """The same for a checkpoint that has been found."""
         if path is None:
             return "there is no checkpoint yet"
         state.take_up(checkpoint.load(path), self.identity, path)
@@ -102,3 +112,50 @@ class InFolder(Archive):
             self.saved = state.step
             checkpoint.set_aside(self.run.checkpoints, state.step)
         metrics_file.cut(self.run.metrics_file, state.step)
+
+
+class Together(Archive):
+    """A folder that several processes read and the leading one writes; all see it, as on one machine or a shared disk."""
+
+    def __init__(self, folder: InFolder, world: World) -> None:
+        self.folder, self.world = folder, world
+
+    @contextmanager
+    def opened(self, state: TrainState) -> Iterator[None]:
+        """The leading process opens the folder; the others take up the checkpoint that it took up."""
+        with ExitStack() as stack:
+            step = self.world.lead(lambda: self._open(stack, state))
+            if step and not self.world.leads:
+                path = self.folder.run.checkpoints / f"step-{step:06d}"
+                state.take_up(checkpoint.load(path), self.folder.identity, path)
+                self.folder.saved = step
+            yield
+
+    def save(self, state: TrainState) -> None:
+        """All put the state together, one writes it, and its error becomes everybody's."""
+        if state.step != self.folder.saved:
+            whole = state.checkpoint(self.folder.identity)
+            self.world.lead(lambda: self.folder.write(whole))
+            self.folder.saved = whole.step
+
+    def roll_back(self, state: TrainState) -> str:
+        """All return to the checkpoint that the leading process finds."""
+        path = self.world.lead(lambda: checkpoint.latest(self.folder.run.checkpoints))
+        return self.folder.return_to(path, state)
+
+    def report(self, record: dict[str, Any]) -> None:
+        """One writes."""
+        if self.world.leads:
+            self.folder.report(record)
+
+    def _open(self, stack: ExitStack, state: TrainState) -> int:
+        stack.enter_context(self.folder.opened(state))
+        return state.step
+
+
+def archive_of(folder: str | os.PathLike | None, known: dict, keep: int, resume: bool, world: World) -> Archive:
+    """The place of a run: `folder`, shared by all processes of the world, or none."""
+    if folder is None:
+        return Nowhere()
+    alone = InFolder(Path(folder), known, keep, resume)
+    return alone if world.size == 1 else Together(alone, world)

@@ -17,7 +17,7 @@ NO_LABEL = -1
 class Batches:
     """Events (N, *E) and perhaps labels (N,), and the order in which `seed` shows them, `size` at a time.
 
-    A batch travels to `device`; tables that are there already, where they fit, travel no more. A share `label_dropout`
+    Each batch has `parts` equal parts, asked for one at a time. A part travels to `device`; tables that are there already, where they fit, travel no more. A share `label_dropout`
     of the labels is replaced by -1, "no label", so that the model learns both laws that classifier-free guidance needs.
 
     References:
@@ -31,6 +31,7 @@ class Batches:
     size: int
     device: torch.device
     dtype: torch.dtype
+    parts: int = 1
 
     def __post_init__(self):
         """Raises TypeError or ValueError for data that are not finite (N, *E) or labels that are not int (N,)."""
@@ -40,9 +41,9 @@ class Batches:
         if self.labels is not None:
             _check_labels(self.labels, len(self.data))
 
-    def at(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Events (B, *E) of a step and what the model is told of them: {} or {"label": int64 (B,)}."""
-        rows = indices(self.seed, step, self.size, len(self.data))
+    def at(self, step: int, generator: torch.Generator, part: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        """Events (B, *E) of a part of a step and what the model is told of them: {} or {"label": int64 (B,)}."""
+        rows = indices(self.seed, step, self.size, len(self.data), part, self.parts)
         events = _rows(self.data, rows).to(self.device, self.dtype, non_blocking=True)
         if self.labels is None:
             return events, {}

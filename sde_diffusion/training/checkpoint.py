@@ -16,7 +16,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sde_diffusion.training import manifest
+from sde_diffusion.training.engine import put
 from sde_diffusion.training.files import new_folder, remove_folder, to_json
 from sde_diffusion.training.manifest import CheckpointError
 from sde_diffusion.training.tensor_archive import refuse_more_than_tensors
@@ -122,7 +123,15 @@ def load_average(path: Path, model: nn.Module) -> int:
     return int(Path(path).name.removeprefix("step-"))
 
 
-def fill(model: nn.Module, weights: Tensors, source: Path) -> None:
+class Named(Protocol):
+    """A model, or what has named tensors as one has."""
+
+    def state_dict(self) -> Tensors:
+        """The tensors themselves, not copies."""
+        ...
+
+
+def fill(model: Named, weights: Tensors, source: Path) -> None:
     """Copy weights into a model of the same names, shapes and dtypes; CheckpointError for any other."""
     mine = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
     theirs = {name: (tuple(value.shape), value.dtype) for name, value in weights.items()}
@@ -132,7 +141,8 @@ def fill(model: nn.Module, weights: Tensors, source: Path) -> None:
             f"{source} is of another model: {name} is {_said(theirs.get(name))} there and {_said(mine.get(name))} "
             "here; build the model it was made with"
         )
-    model.load_state_dict(weights)
+    for name, value in model.state_dict().items():
+        put(value, weights[name])
 
 
 def prune(folder: Path, keep: int, step: int) -> None:

@@ -36,6 +36,17 @@ class EMA:
         self._weights: list[Tensor] = list(source.parameters())
         self._has_buffers = any(True for _ in source.buffers())
 
+    def follow(self, source: nn.Module) -> None:
+        """Average `source` instead, a copy in shares of the first one; `model` then changes by `load_state_dict` only."""
+        self.source = source
+        self._weights = [*source.parameters()]
+        self._averages = [weight.detach().clone() for weight in self._weights]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The averages by the names of `model.state_dict()`, in shares where the source is."""
+        names = [name for name, _ in self.model.named_parameters()]
+        return self.model.state_dict() | dict(zip(names, (a.detach() for a in self._averages), strict=True))
+
     @torch.no_grad()
     def update(self) -> None:
         """Equation (1), one fused operation for all the weights."""

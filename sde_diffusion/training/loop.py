@@ -3,7 +3,8 @@
 Between two reports the loop runs without a look at the device, in which time interrupts wait for the end of a step.
 Whenever it is left, by a break, an interrupt, an error of the caller or its own end, the state of the last whole step
 is saved, and the same call goes on from there with the same bits (on one machine, with one number of threads): see
-`randomness` for why no generator's state is needed. While the last step was not finite no checkpoint falls due, so that
+`randomness` for why no generator's state is needed. Several processes stop at the same step, one after the first of
+them is interrupted, and save together; after an error of one, the last checkpoint stands. While the last step was not finite no checkpoint falls due, so that
 a run that gives up for it rolls back to one from before.
 """
 
@@ -12,36 +13,38 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.sde.base import LinearSDE
-from sde_diffusion.training.archive import Archive, InFolder, Nowhere
+from sde_diffusion.training.archive import Archive, archive_of
 from sde_diffusion.training.batches import Batches
+from sde_diffusion.training.checkpoint import fill
+from sde_diffusion.training.compute import ComputeSettings
 from sde_diffusion.training.ema import EMA
+from sde_diffusion.training.engine import Engine, Loss, engine_of, whole_of
 from sde_diffusion.training.identity import identity
 from sde_diffusion.training.interrupts import held
 from sde_diffusion.training.memory import explained
+from sde_diffusion.training.precision import LossScale, autocast, tf32_policy
 from sde_diffusion.training.randomness import borrowed, word
 from sde_diffusion.training.schedule import rate
 from sde_diffusion.training.settings import TrainSettings
 from sde_diffusion.training.state import TrainState
-from sde_diffusion.training.step import adam, update
+from sde_diffusion.training.step import adam, trainable, update
 from sde_diffusion.training.tally import Tally
-
-__all__ = ["Objective", "Progress", "TrainSettings", "fit", "train"]
+from sde_diffusion.training.world import Agreement, Elsewhere, World
 
 Objective = Callable[..., Tensor]
 """(denoiser, sde, x0 (B, *E), generator, **condition) -> losses (B,)."""
 
-_DEFAULTS, _DENOISING = TrainSettings(), DenoisingScoreMatching()
+_DEFAULTS, _DENOISING, _USUAL, _ALONE = TrainSettings(), DenoisingScoreMatching(), ComputeSettings(), World()
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def train(
     resume: bool = True,
     device: torch.device | str = "cpu",
     ema: EMA | None = None,
+    compute: ComputeSettings = _USUAL,
+    world: World = _ALONE,
 ) -> Iterator[Progress]:
     """Train `denoiser` in place and yield a report every `log_every` steps and at the last one.
 
@@ -91,6 +96,10 @@ def train(
         folder: the run's folder, which then holds `checkpoints/` and `metrics.jsonl`; nothing is kept without one.
         resume: go on from the newest whole checkpoint of the folder. Without it, a folder that has any is refused.
         ema: the average of the weights, to be read by the caller; made from the settings when left out.
+        compute: number format, compilation, memory layout, and how processes share the model; see `ComputeSettings`.
+        world: this process among those that train together, from `world.joined`. All call with the same arguments and
+            get the same reports. Under the sharded engine `denoiser` and `ema.model` stay where they are and are filled
+            at the end of the loop.
 
     Raises at the call:
         TypeError, ValueError: data that are not finite (N, *E), labels that do not fit, nothing to train.
@@ -104,29 +113,21 @@ def train(
     if not isinstance(denoiser, nn.Module):
         raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; swap them")
     device = torch.device(device)
-    optimizer = adam(denoiser.to(device), settings.learning_rate)
-    dtype = optimizer.param_groups[0]["params"][0].dtype
-    batches = Batches(data, labels, label_dropout, settings.seed, settings.batch_size, device, dtype)
-    state = TrainState(denoiser, _average(denoiser, settings, ema), optimizer, Tally(device))
-    known = {} if folder is None else identity(settings, data, labels, label_dropout)
-    archive = Nowhere() if folder is None else InFolder(Path(folder), known, settings.keep, resume)
-    return _Loop(state, settings, batches, objective, sde, archive).run()
-
-
-def fit(denoiser: Denoiser, sde: LinearSDE, data: Tensor, settings: TrainSettings = _DEFAULTS, **options) -> Denoiser:
-    """Run `train` to its end behind a progress bar and return the averaged model, a copy, in eval mode.
-
-    The argument is trained in place: it keeps the last weights, which the learning rate's fall to zero leaves nearly as
-    good as the average, and is left in eval mode too. `options` are those of `train`; the bar is silent off a terminal.
-    """
-    ema = options.pop("ema", None) or EMA(denoiser, settings.ema_decay)
-    reports = train(denoiser, sde, data, settings, ema=ema, **options)
-    with closing(reports), tqdm(total=settings.steps, unit="step", disable=None) as bar:  # pyright: ignore
-        for progress in reports:
-            bar.set_postfix(loss=f"{progress.loss:.4g}", refresh=False)
-            bar.update(progress.step - bar.n)
-    denoiser.eval()
-    return ema.model  # pyright: ignore[reportReturnType]
+    batches = _batches(denoiser, data, labels, label_dropout, settings, device)
+    engine = engine_of(compute.engine, world)
+    engine.parts(settings.microbatches)
+    known = identity(settings, data, labels, label_dropout) if folder is not None or world.size > 1 else {}
+    world.all_as_one(known)
+    archive = archive_of(folder, known, settings.keep, resume, world)
+    average = _average(denoiser, settings, ema)
+    model = _prepared(engine.placed(denoiser, device), compute)
+    average.model.to(next(denoiser.parameters()).device)
+    loss = engine.wrapped(Loss(model, objective, sde))
+    if model is not denoiser:
+        average.follow(model)
+    scale, optimizer = LossScale(compute.precision, device), adam(model, settings.learning_rate)
+    state = TrainState(model, average, optimizer, Tally(device), scale)
+    return _Loop(state, settings, batches, loss, engine, compute, archive, denoiser).run()
 
 
 @dataclass
@@ -134,32 +135,44 @@ class _Loop:
     state: TrainState
     settings: TrainSettings
     batches: Batches
-    objective: Objective
-    sde: LinearSDE
+    loss: nn.Module
+    engine: Engine
+    compute: ComputeSettings
     archive: Archive
+    original: nn.Module
     kept: int = 0
     row: int = 0
+    together: bool = False
 
     def run(self) -> Iterator[Progress]:
-        with self.archive.opened(self.state), _training(self.state.model):
+        with self.archive.opened(self.state), _training(self.state.model), tf32_policy(self.compute.precision):
             self.kept = self.state.step
             try:
                 while self.state.step < self.settings.steps:
                     yield self._to_next_report()
             finally:
-                if self.state.settled:
+                if self.state.settled and (self.engine.world.size == 1 or self.together):
                     with held():
                         self._save()
+                        self._hand_back()
+
+    def _hand_back(self) -> None:
+        """Fill the caller's model and average where a copy in shares was trained."""
+        if self.state.model is not self.original:
+            fill(self.original, whole_of(self.state.model.state_dict()), Path("this run"))
+            fill(self.state.ema.model, whole_of(self.state.ema.state_dict()), Path("this run"))
 
     def _to_next_report(self) -> Progress:
         begin, start = self.state.step, time.perf_counter()
         due = _next(begin, self.settings.log_every, self.settings.steps)
         while True:
             with held() as interrupts:
-                self._advance(min(due, self._next_look()), interrupts)
+                stopped = self._advance(min(due, self._next_look()), interrupts)
                 progress = self._report(begin, start) if self.state.step == due else None
                 if self._due():
                     self._save()
+            if stopped:
+                raise Elsewhere("another process of this run was interrupted; all have stopped and saved")
             if progress is not None:
                 return progress
 
@@ -172,12 +185,17 @@ class _Loop:
         settings, step = self.settings, self.state.step
         return min(_next(step, every, settings.steps) for every in (settings.checkpoint_every, settings.patience))
 
-    def _advance(self, until: int, interrupts: list) -> None:
-        """Steps until one is reached or an interrupt arrives; then a look at the device."""
+    def _advance(self, until: int, interrupts: list) -> bool:
+        """Steps until one is reached or an interrupt arrives; then a look at the device. Whether it was another's."""
+        agreement, stop = Agreement(self.engine.world), False
         with borrowed(self.batches.device) as seeded, explained(self.settings.batch_size):
-            while self.state.step < until and not interrupts:
-                self._step(seeded(word(self.settings.seed, self.state.step)))
+            while self.state.step < until and not stop:
+                self._step(seeded)
+                stop = agreement.reached(bool(interrupts))
+            stop |= agreement.settle()
         self._check_finite()
+        self.together = stop or self.state.step == self.settings.steps
+        return stop and not interrupts
 
     def _report(self, begin: int, start: float) -> Progress:
         """Before the save of the same step, so that a checkpoint holds the sums of the next report."""
@@ -193,14 +211,25 @@ class _Loop:
         self.archive.report(asdict(progress))
         return progress
 
-    def _step(self, generator: torch.Generator) -> None:
-        state = self.state
+    def _step(self, seeded: Callable[[int], torch.Generator]) -> None:
+        state, parts = self.state, self.engine.parts(self.settings.microbatches)
         state.settled = False
-        x0, condition = self.batches.at(state.step, generator)
-        losses = self.objective(state.model, self.sde, x0, generator, **condition)
-        update(state, losses, rate(self.settings, state.step), self.settings.clip)
+        losses = [self._part(seeded, part, len(parts), part == parts[-1]) for part in parts]
+        mean = self.engine.world.mean(torch.stack(losses).sum())
+        update(state, mean, rate(self.settings, state.step), self.settings.clip)
         state.step += 1
         state.settled = True
+
+    def _part(self, seeded: Callable[[int], torch.Generator], part: int, parts: int, last: bool) -> Tensor:
+        """Add a part's share to the gradient; the share itself, () without a graph."""
+        step, count = self.state.step, self.settings.microbatches
+        generator = seeded(word(self.settings.seed, step * count + part))
+        x0, condition = self.batches.at(step, generator, part)
+        with self.engine.synchronised(self.loss, last):
+            with autocast(self.compute.precision, self.batches.device):
+                share = self.loss(x0, generator, condition).mean() / parts
+            (share * self.state.scale.factor).backward()
+        return share.detach()
 
     def _check_finite(self) -> None:
         reading, step = self.state.tally.read(), self.state.step
@@ -227,8 +256,30 @@ def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EM
             f"ema is a new EMA(denoiser, {settings.ema_decay}), got one of decay {ema.decay} after {ema.count} updates "
             f"of a {type(ema.source).__name__}; make one for this denoiser and this run"
         )
-    ema.model.to(next(denoiser.parameters()).device)
     return ema
+
+
+def _batches(
+    denoiser: nn.Module,
+    data: Tensor,
+    labels: Tensor | None,
+    label_dropout: float,
+    settings: TrainSettings,
+    device: torch.device,
+) -> Batches:
+    """In the dtype of the first parameter. Raises ValueError for a model without any that asks for a gradient."""
+    trained = trainable(denoiser)
+    more = (settings.seed, settings.batch_size, device, trained[0].dtype, settings.microbatches)
+    return Batches(data, labels, label_dropout, *more)
+
+
+def _prepared(model: nn.Module, compute: ComputeSettings) -> nn.Module:
+    """The model in the memory layout asked for, its network compiled if asked."""
+    if compute.channels_last:
+        model.to(memory_format=torch.channels_last)  # pyright: ignore
+    if compute.compile:
+        getattr(model, "backbone", model).compile()
+    return model
 
 
 def _next(step: int, every: int, last: int) -> int:

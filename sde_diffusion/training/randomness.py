@@ -26,7 +26,10 @@ _APART = 0x5DEECE66D  # what sets the noise apart from dropout within a step
 
 
 def word(seed: int, step: int) -> int:
-    """64 bits for a step of a run; the lower 32 differ for any two steps below 2^32 of one seed."""
+    """64 bits for a step of a run; the lower 32 differ for any two steps below 2^32 of one seed.
+
+    Where a batch has parts, each counts as a step of its own.
+    """
     key = _mix64(seed + _GOLDEN)
     low = _mix32(_mix32(step & _LOW ^ key & _LOW) ^ key >> 32)
     return _mix64(key ^ _mix64(step + _GOLDEN)) & ~_LOW | low

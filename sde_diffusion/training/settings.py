@@ -14,7 +14,9 @@ class TrainSettings:
 
     Attributes:
         steps: how many updates.
-        batch_size: events of one update.
+        batch_size: events of one update, over all processes.
+        microbatches: equal parts of a batch, computed one after another or shared out among processes, a multiple of
+            their number. Each part draws its own noise: the number of parts decides the weights, that of processes not.
         learning_rate: Adam's, at its highest; see `schedule.rate` for its rise and its fall to zero.
         warmup: the updates over which it rises.
         clip: the largest norm of the whole gradient; a longer one is shortened to it. math.inf lets all pass.
@@ -28,6 +30,7 @@ class TrainSettings:
 
     steps: int = 10_000
     batch_size: int = 256
+    microbatches: int = 1
     learning_rate: float = 1e-3
     warmup: int = 100
     clip: float = 1.0
@@ -40,10 +43,14 @@ class TrainSettings:
 
     def __post_init__(self):
         """Raises TypeError for what is no number, ValueError for one out of range."""
-        for name in ("steps", "batch_size", "checkpoint_every", "keep", "log_every", "patience"):
+        for name in ("steps", "batch_size", "microbatches", "checkpoint_every", "keep", "log_every", "patience"):
             self._whole(name, 1, math.inf)
         self._whole("warmup", 0, math.inf)
         self._whole("seed", 0, 2**64 - 1)
+        if self.batch_size % self.microbatches:
+            raise ValueError(
+                f"{self.microbatches} microbatches do not divide a batch of {self.batch_size} evenly; take a divisor"
+            )
         self._real("learning_rate", 0 < self.learning_rate < math.inf, "positive and finite")
         self._real("clip", self.clip > 0, "positive")
         self._real("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")

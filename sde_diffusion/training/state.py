@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, fill
 from sde_diffusion.training.ema import EMA
+from sde_diffusion.training.engine import put, whole_of
+from sde_diffusion.training.precision import LossScale
 from sde_diffusion.training.tally import Tally
 
 
@@ -17,34 +19,40 @@ from sde_diffusion.training.tally import Tally
 class TrainState:
     """The model, its average, the optimizer, the sums of the report in progress, and how many steps are done.
 
-    `settled` is False while a step is under way: only a settled state is worth saving.
+    `settled` is False while a step is under way: only a settled state is worth saving. Any tensor of the first three may
+    be one of which this process holds a share; a checkpoint holds whole ones, the same for any number of processes.
     """
 
     model: nn.Module
     ema: EMA
     optimizer: torch.optim.Optimizer
     tally: Tally
+    scale: LossScale
     step: int = 0
     settled: bool = True
 
     def checkpoint(self, identity: dict) -> Checkpoint:
-        """The state as a checkpoint of the run that `identity` tells from others."""
+        """The state as a checkpoint of the run that `identity` tells from others; all processes must ask."""
+        counters = {"averaged": self.ema.count, "tally": self.tally.state(), **self.scale.state()}
+        moments = self.optimizer.state_dict()
+        moments["state"] = {index: whole_of(kept) for index, kept in moments["state"].items()}
         return Checkpoint(
             step=self.step,
-            model=self.model.state_dict(),
-            ema=self.ema.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            state={"averaged": self.ema.count, "identity": identity, "tally": self.tally.state()},
+            model=whole_of(self.model.state_dict()),
+            ema=whole_of(self.ema.state_dict()),
+            optimizer=moments,
+            state=counters | {"identity": identity},
         )
 
     def take_up(self, checkpoint: Checkpoint, identity: dict, source: Path) -> None:
         """Go on from a checkpoint; CheckpointError when it is of another run or another model."""
         _check_identity(checkpoint.state.get("identity"), identity, source)
         fill(self.model, checkpoint.model, source)
-        fill(self.ema.model, checkpoint.ema, source)
+        fill(self.ema, checkpoint.ema, source)
         try:
             _load_adam(self.optimizer, checkpoint.optimizer["state"])
             self.tally.load(checkpoint.state["tally"])
+            self.scale.load(checkpoint.state)
             self.ema.count = _count(checkpoint.state["averaged"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
@@ -61,10 +69,17 @@ def _load_adam(optimizer: torch.optim.Optimizer, state: dict) -> None:
     parameters = dict(enumerate(p for group in optimizer.param_groups for p in group["params"]))
     for index, moments in state.items():
         _check_moments(parameters.get(index), moments)
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for parameter, moments in optimizer.state.items():
-        for name in ("exp_avg", "exp_avg_sq"):
-            moments[name] = torch.empty_like(parameter).copy_(moments[name])
+    optimizer.state.clear()
+    for index, moments in state.items():
+        optimizer.state[parameters[index]] = _laid_out(parameters[index], moments)
+
+
+def _laid_out(parameter: Tensor, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    made = {"step": torch.zeros((), dtype=torch.float32, device=parameter.device)}
+    made |= {name: torch.empty_like(parameter, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
+    for name, value in made.items():
+        put(value, stored[name])
+    return made
 
 
 def _check_moments(parameter: torch.Tensor | None, moments: dict) -> None:

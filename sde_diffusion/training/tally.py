@@ -33,13 +33,18 @@ class Tally:
         self.numbers = torch.zeros(6, device=device, dtype=torch.float32)
 
     @torch.no_grad()
-    def add(self, loss: Tensor, norm: Tensor) -> Tensor:
-        """Count a step by its loss () and gradient norm (); 0. or 1. on the device: whether it must be skipped."""
+    def add(self, loss: Tensor, norm: Tensor, forgiven: Tensor | None = None) -> Tensor:
+        """Count a step by its loss () and gradient norm (); 0. or 1. on the device: whether it must be skipped.
+
+        `forgiven`, bool (), says that a norm beyond all numbers is to be expected here, and ends no row.
+        """
         good = torch.isfinite(loss + norm)
         pair = torch.stack([loss, norm]).to(self.numbers)
         new = torch.cat([torch.where(good, pair, 0.0), torch.stack([good, ~good]).to(self.numbers)])
         self.numbers[:4] += new
         row = (self.numbers[4] + 1) * new[3]
+        if forgiven is not None:
+            row = torch.where(forgiven & torch.isfinite(loss), self.numbers[4] * new[3], row)
         self.numbers[5] = torch.maximum(self.numbers[5], row)
         self.numbers[4] = row
         return new[3]

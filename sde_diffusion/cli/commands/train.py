@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.places import new_folder
+from sde_diffusion.training.compute import ComputeSettings
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,27 @@ class Settings(RunConfig):
         name: the run's name; its folder is runs/NAME.
         output: another folder for the run.
         device: auto, cpu or cuda.
+        compute: how a step is computed; it changes speed and memory, and the last bits only.
     """
 
     name: str = "digits"
     output: str | None = None
     device: str = "auto"
+    compute: ComputeSettings = field(default_factory=ComputeSettings)
 
 
 def run(settings: Settings) -> None:
-    """Train, or finish, and say where the run is."""
+    """Train, or finish, and say where the run is; under torchrun together with the other processes.
+
+    `torchrun --nproc-per-node 8 --no-python sde-diffusion train --training.microbatches 8 ...`
+    """
     folder = new_folder(settings.name, settings.output)
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import train_model
+    from sde_diffusion.training.world import joined, own_device
 
-    train_model(folder, settings, device_of(settings.device))
-    print(f"trained: {folder}; next: sde-diffusion sample {folder}")
+    device = own_device(device_of(settings.device).type)
+    with joined(device, settings.compute.timeout) as world:
+        train_model(folder, settings, device, settings.compute, world)
+    if world.leads:
+        print(f"trained: {folder}; next: sde-diffusion sample {folder}")

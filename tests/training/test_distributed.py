@@ -1,0 +1,86 @@
+"""Several processes train what one would: on the CPU, over gloo, started by torchrun."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sde_diffusion.training import World, load
+from sde_diffusion.training.checkpoint import checkpoints
+from tests.training.two_processes import SETTINGS, losses
+
+ROOT = Path(__file__).parents[2]
+
+
+def torchrun(job: str, folder: Path, engine: str, count: int = 2) -> list[dict]:
+    """What each process saw."""
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"
+    }  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    script = [str(ROOT / "tests" / "training" / "two_processes.py"), job, str(folder), engine]
+    done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(count)]
+
+
+def last(folder: Path):
+    return load(checkpoints(folder / "checkpoints")[SETTINGS.steps])
+
+
+def assert_close(a, b, tolerance: float) -> None:
+    for kind in ("model", "ema"):
+        for name, value in getattr(a, kind).items():
+            torch.testing.assert_close(value, getattr(b, kind)[name], rtol=tolerance, atol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The run of one process, from which the others may differ by the order of their additions only."""
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, losses(folder / "run", World(), "replicated")
+
+
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_two_processes_follow_the_curve_of_one(alone, tmp_path, engine):
+    """The same losses, and a checkpoint of whole tensors, readable by one process, of the same weights."""
+    ranks = torchrun("train", tmp_path, engine)
+    assert ranks[0] == ranks[1]
+    assert ranks[0]["losses"] == pytest.approx(alone[1], rel=2e-5)
+    assert len(set(alone[1])) == SETTINGS.steps, "a curve that does not move shows nothing"
+    assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+
+
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path, engine):
+    """Another world size on resume: the rest of the curve, by one process, is the rest of the curve."""
+    ranks = torchrun("stop", tmp_path, engine)
+    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
+    (newest,) = list(checkpoints(tmp_path / "run" / "checkpoints"))[-1:]
+    assert newest in (5, 6)
+    rest = losses(tmp_path / "run", World(), "replicated")
+    assert rest == pytest.approx(alone[1][newest:], rel=2e-5)
+    assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_what_is_not_finite_on_one_is_skipped_by_all(tmp_path, engine):
+    ranks = torchrun("nan", tmp_path, engine)
+    assert ranks[0]["ended"] == ranks[1]["ended"] == "well"
+    state = last(tmp_path / "run").state
+    assert state["tally"][3] == 1, "one step was skipped"
+    finite = last(tmp_path / "run").model.values()
+    assert all(bool(value.isfinite().all()) for value in finite)
+
+
+def test_parts_that_cannot_be_shared_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="cannot be shared evenly by 3 processes"):
+        losses(tmp_path / "run", World(0, 3, None), "replicated")

@@ -1,0 +1,77 @@
+"""What each of several processes does in the tests of `test_distributed.py`: `torchrun ... two_processes.py JOB FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.networks import TimeMLP
+from sde_diffusion.objectives import DenoisingScoreMatching
+from sde_diffusion.parameterization import EDM
+from sde_diffusion.sde import VP
+from sde_diffusion.training import ComputeSettings, TrainSettings, joined, train
+from sde_diffusion.training.ema import EMA
+
+SETTINGS = TrainSettings(
+    steps=12, batch_size=8, microbatches=4, learning_rate=1e-2, warmup=3, checkpoint_every=4, log_every=1, patience=3
+)
+
+
+def parts():
+    """A model and its data, the same in every process."""
+    torch.manual_seed(7)
+    denoiser = Preconditioned(TimeMLP(2, width=16, depth=2, classes=3), EDM())
+    data = torch.randn(30, 2, generator=torch.Generator().manual_seed(5))
+    return denoiser, data, torch.arange(30) % 3
+
+
+def losses(folder: Path, world, engine: str, objective=None) -> list[float]:
+    """The loss of each step."""
+    denoiser, data, labels = parts()
+    more = {} if objective is None else {"objective": objective}
+    seen = []
+    compute = ComputeSettings(engine=engine)
+    ema = EMA(denoiser, SETTINGS.ema_decay)
+    for report in train(
+        denoiser, VP(), data, SETTINGS, labels=labels, folder=folder, compute=compute, world=world, ema=ema, **more
+    ):
+        seen.append(report.loss)
+    return seen
+
+
+class Fault:
+    """The usual objective; one process has something happen to it at its first part of step 5."""
+
+    def __init__(self, kind: str, world) -> None:
+        self.kind, self.calls, self.world, self.inner = kind, 0, world, DenoisingScoreMatching()
+
+    def __call__(self, *args, **condition):
+        self.calls += 1
+        own = SETTINGS.microbatches // self.world.size
+        here = self.world.rank == self.world.size - 1 and self.calls == 4 * own + 1
+        if here and self.kind == "stop":
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.inner(*args, **condition) * (float("nan") if here and self.kind == "nan" else 1.0)
+
+
+def main() -> None:
+    """Run the job and leave what this process saw in FOLDER/rank-R.json."""
+    job, folder, engine = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu"), 60.0) as world:
+        told = {"losses": [], "ended": "well"}
+        try:
+            told["losses"] = losses(folder / "run", world, engine, Fault(job, world))
+        except (KeyboardInterrupt, RuntimeError) as error:
+            told["ended"] = type(error).__name__
+        (folder / f"rank-{world.rank}.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -73,6 +73,6 @@ def test_the_policy_on_tf32_is_kept_and_given_back(precision):
 
 @pytest.mark.parametrize("wrong", [{"precision": "fp8"}, {"engine": "magic"}, {"timeout": 0.0}])
 def test_settings_that_nobody_knows_are_refused(wrong, is_sentence):
-    with pytest.raises(ValueError, match="precision|engine|timeout") as said:
+    with pytest.raises(ValueError, match=r"precision|engine|timeout") as said:
         ComputeSettings(**wrong)
     assert is_sentence(said.value)

@@ -115,8 +115,8 @@ TRAINING = [
     Fault(
         "the-average-is-lost-on-resume",
         "sde_diffusion/training/state.py",
-        "fill(self.ema.model, checkpoint.ema, source)",
-        "fill(self.ema.model, checkpoint.model, source)",
+        "fill(self.ema, checkpoint.ema, source)",
+        "fill(self.ema, checkpoint.model, source)",
         "A resumed run averages from its last weights on: the average of all steps before is gone.",
         RESUME,
         "closed_after_any_step and 4",
@@ -160,7 +160,7 @@ TRAINING = [
     Fault(
         "every-step-sees-one-noise",
         "sde_diffusion/training/loop.py",
-        "word(self.settings.seed, self.state.step)",
+        "word(self.settings.seed, step * count + part)",
         "word(self.settings.seed, 0)",
         "The generator is seeded alike at every step: the network sees as many noises as a batch holds.",
         LOOP,

@@ -21,19 +21,25 @@ from sde_diffusion.networks.attention import transformed, twice_differentiable
 from sde_diffusion.networks.features import per_sample
 
 
-class ChainTimestep:
-    """Equation (1) read backwards: c_time (B,) -> timestep (B,), real numbers in [0, N - 1], held at both ends."""
+class ChainTimestep(nn.Module):
+    """Equation (1) read backwards: c_time (B,) -> timestep (B,), real numbers in [0, N - 1], held at both ends.
+
+    The table moves between devices with the network, and stays in float64 when the network's dtype changes: it is kept as
+    whole numbers of the same bits.
+    """
 
     def __init__(self, levels: Sequence[float]) -> None:
         """`levels` are the rising c_0 < c_1 < ...; ValueError for others, or for fewer than two."""
+        super().__init__()
         table = torch.tensor([float(level) for level in levels], dtype=torch.float64)
         if len(table) < 2 or not bool((table[1:] > table[:-1]).all()):
             raise ValueError(f"a chain has at least two noise levels, each above the one before, got {len(table)}")
-        self.levels = table
+        self.bits: Tensor
+        self.register_buffer("bits", table.view(torch.int64), persistent=False)
 
-    def __call__(self, c_time: Tensor) -> Tensor:
+    def forward(self, c_time: Tensor) -> Tensor:
         """The timesteps in c_time's dtype; computed in float64."""
-        table, c = self.levels.to(c_time.device), c_time.double().contiguous()
+        table, c = self.bits.view(torch.float64), c_time.double().contiguous()
         above = torch.searchsorted(table, c.detach()).clamp(1, len(table) - 1)
         low, high = table[above - 1], table[above]
         return (above - 1 + (c - low) / (high - low)).clamp(0, len(table) - 1).to(c_time.dtype)

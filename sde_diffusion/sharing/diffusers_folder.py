@@ -74,6 +74,10 @@ def from_diffusers(folder: str | Path, revision: str | None = None, no_label: in
         raise ValueError(
             f"{path / INDEX} names no UNet2DModel but {str(index.get('unet'))[:60]}; only that is taken in"
         )
+    if others := sorted(name for name in index if not name.startswith("_") and name not in ("unet", "scheduler")):
+        raise ValueError(
+            f"{path / INDEX} also has {others[0][:40]!r}, so its samples are no pictures yet; not taken in"
+        )
     scheduler = door.read_plain(path / SCHEDULER)
     chain = door.plainly(lambda: _chain(scheduler), path / SCHEDULER)
     meaning = MEANINGS[scheduler.get("prediction_type", "epsilon")]
@@ -107,6 +111,11 @@ def _network(path: Path) -> tuple[Any, tuple[int, ...]]:
     sides = size if isinstance(size, list) else [size, size]
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"{source} gives no sample_size, which is the pictures' side; write it there")
+    if unet.config.out_channels != unet.config.in_channels:
+        raise ValueError(
+            f"{source} has {unet.config.in_channels} channels in and {unet.config.out_channels} out, as networks with "
+            "learned variances have; only those of the mean are taken in"
+        )
     return unet, (unet.config.in_channels, *sides)
 
 

@@ -138,7 +138,9 @@ def _filled(make: Any, tensors: dict[str, Tensor], source: Path) -> nn.Module:
             f"the weights of {source.parent} are of several dtypes, {sorted(map(str, kinds))}; make them one"
         )
     with torch.random.fork_rng(devices=[]):
-        network = plainly(make, source).to(*kinds)
+        network = plainly(make, source)
+    if kinds != {parameter.dtype for parameter in network.parameters()}:
+        network = network.to(*kinds)
     network.load_state_dict(tensors)
     return network
 

@@ -48,6 +48,8 @@ def test_the_timestep_of_a_chains_node_is_its_number():
     levels = torch.tensor(LEVELS, dtype=torch.float64)
     torch.testing.assert_close(rule(levels), numbers, rtol=0, atol=1e-9)
     torch.testing.assert_close(rule(levels.float()), numbers.float(), rtol=0, atol=1e-3)
+    torch.testing.assert_close(rule.half()(levels), numbers, rtol=0, atol=1e-9)
+    assert rule.state_dict() == {}
     between = (levels[1:] + levels[:-1]) / 2
     torch.testing.assert_close(rule(between), numbers[1:] - 0.5, rtol=0, atol=1e-9)
     ends = rule(torch.tensor([-math.inf, -99.0, 99.0, math.inf]))

@@ -170,6 +170,7 @@ def change(path: Path, **parts) -> None:
     [
         ("model_index.json", {"unet": ["evil", "Model"]}, "only that is taken in"),
         ("model_index.json", {"unet": ["diffusers", "UNet2DConditionModel"]}, "only that is taken in"),
+        ("model_index.json", {"vqvae": ["diffusers", "VQModel"]}, "also has 'vqvae'"),
         ("scheduler/scheduler_config.json", {"_class_name": "PNDMScheduler"}, "known: DDIMScheduler"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "known: epsilon"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "../x"}, "known: linear"),
@@ -203,3 +204,20 @@ def test_a_scheduler_of_another_family_is_refused(folder):
     DPMSolverMultistepScheduler().save_pretrained(folder / "scheduler")
     with pytest.raises(ValueError, match="DPMSolverMultistepScheduler; known"):
         from_diffusers(folder)
+
+
+def test_a_network_of_learned_variances_is_refused(tmp_path):
+    network = UNet2DModel(sample_size=8, in_channels=2, out_channels=4, block_out_channels=(8,), norm_num_groups=4,
+                          down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",))  # fmt: skip
+    DDIMPipeline(network, DDIMScheduler()).save_pretrained(tmp_path / "in")
+    with pytest.raises(ValueError, match="learned variances"):
+        from_diffusers(tmp_path / "in")
+
+
+def test_the_exported_pipeline_is_one_that_can_be_called(tmp_path):
+    """In diffusers' own way: pictures in [0, 1], channels last."""
+    chain = DDPM()
+    pipeline = DDIMPipeline.from_pretrained(to_diffusers(tmp_path / "out", model(chain), chain, EVENT))
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = pipeline(2, generator=torch.Generator().manual_seed(0), num_inference_steps=3, output_type="np").images
+    assert drawn.shape == (2, 8, 8, 2)

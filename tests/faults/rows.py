@@ -131,7 +131,7 @@ ROWS = [
     ),
     Row(
         "a read-only folder (without the superuser's rights), something else in the place of a file or folder",
-        "an error that names it, before the first step; nothing changed",
+        "an error that names it; the checkpoints as they were, nothing half written",
         6,
         (f"{HERE}full_disk.py::test_a_read_only", f"{HERE}full_disk.py::test_the_command_in_a_read_only",
          f"{HERE}full_disk.py::test_something_else"),

@@ -17,6 +17,17 @@ __all__ = ["is_sentence", "run", "same"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def one_in(n: int):
+    """Marks a test with `every`: n every day, 1 when the slow tests are run; it makes attempts[::every]."""
+    return pytest.mark.parametrize("every", [n, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_for_the_disk(monkeypatch):
+    """Here, not in the children that are killed: only a power cut, which no test makes, asks for what was synchronised."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 @pytest.fixture(scope="session")
 def _server():
     """The server, with all that a child needs in its memory."""

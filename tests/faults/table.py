@@ -31,7 +31,7 @@ moments, by a seed. Everyday tests make fewer of the long rows' attempts.
 There are no worker processes that load data: batches are indexed from tensors by a stateless order, so a process and its
 group are all there is to signal. Pages are parsed, not rendered: there was no browser where this was written. A kill of a
 process is not a power cut; for that the order of the calls to the system is watched. World sizes, ranks and their faults
-have tables of their own.
+are not in this table.
 """
 
 
@@ -53,7 +53,7 @@ class Counter:
         """(passed, attempts) of a row; a test that counts all as passed and fails nevertheless loses one."""
         passed = attempts = 0
         for name, (good, made) in self.counts.items():
-            if name.startswith(row.tests):
+            if name.startswith(row.tests) and not name.endswith("some]"):
                 failed = set(self.outcomes[name]) != {"passed"}
                 passed, attempts = passed + min(good, made - failed), attempts + made
         return passed, attempts

@@ -12,6 +12,7 @@ import pytest
 from sde_diffusion.training import latest, load
 from sde_diffusion.training.files import ASIDE
 from tests.faults import bodies
+from tests.faults.conftest import one_in
 
 EVERYDAY, ALL = 10, 100
 
@@ -62,7 +63,8 @@ def test_killed_at_any_moment(run, child, reference, attempted, tmp_path, attemp
     assert orphans, "no kill fell into a save: the test tested nothing"
 
 
-def test_killed_before_each_change_of_the_disk(run, child, reference, attempted, tmp_path):
+@one_in(4)
+def test_killed_before_each_change_of_the_disk(run, child, reference, attempted, tmp_path, every):
     """Every file opened, renamed or removed by two steps with their saves and prunings: all of these moments."""
     run(tmp_path / "begun", **bodies.LONG).go(reports=2)
 
@@ -82,10 +84,11 @@ def test_killed_before_each_change_of_the_disk(run, child, reference, attempted,
     _, code, (third, fourth, changes) = killed(10**6)
     assert (code, third, fourth) == (0, 3, 4)
     assert changes > 20, "the saves and prunings of two steps were not seen"
-    attempted(range(1, changes + 1), attempt)
+    attempted(range(1, changes + 1, every), attempt)
 
 
-def test_killed_at_the_very_start(run, child, reference, attempted, tmp_path):
+@one_in(4)
+def test_killed_at_the_very_start(run, child, reference, attempted, tmp_path, every):
     """Before each of the first changes in an empty folder, when there is nothing to fall back to."""
 
     def attempt(nth):
@@ -95,4 +98,4 @@ def test_killed_at_the_very_start(run, child, reference, attempted, tmp_path):
             acknowledged = ([0, *trained.acknowledged()])[-1]
         assert recovered(run, folder, reference) in (acknowledged, acknowledged + 1)
 
-    attempted(range(1, 13), attempt)
+    attempted(range(1, 13, every), attempt)

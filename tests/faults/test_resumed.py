@@ -18,6 +18,7 @@ from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.training import load, metrics_file
 from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, checkpoints, save
 from tests.faults import bodies
+from tests.faults.conftest import one_in
 from tests.training.conftest import STEPS
 
 OFTEN = {"checkpoint_every": 1, "log_every": 4}
@@ -55,7 +56,8 @@ def straight(run, tmp_path):
     return tmp_path / "straight", watching.seen
 
 
-def test_killed_in_every_step(run, same, child, straight, attempted, tmp_path):
+@one_in(4)
+def test_killed_in_every_step(run, same, child, straight, attempted, tmp_path, every):
     """Weights, average, moments, counters, reports; and the events, labels and generators of each later step."""
     whole, seen = straight
 
@@ -69,7 +71,7 @@ def test_killed_in_every_step(run, same, child, straight, attempted, tmp_path):
         assert same(watching.seen, seen[k:]), "other events, labels or noise"
         assert same(contents(folder), contents(whole)), "other weights, moments, counters or reports"
 
-    attempted(range(STEPS), attempt)
+    attempted(range(0, STEPS, every), attempt)
 
 
 SPOILT, AT = (2,), 6
@@ -108,11 +110,11 @@ def is_zero(checkpoint: Checkpoint, path: tuple) -> bool:
     return not bool(value.any()) if isinstance(value, Tensor) else not value
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@one_in(8)
 def test_every_single_number_of_a_checkpoint_is_needed(run, same, attempted, tmp_path, every):
     """What shows that the test above can fail: without any one tensor or counter the run ends elsewhere, or refuses.
 
-    Every day one in four of the tensors, and all that are no tensors.
+    Every day one in eight of the tensors, and all that are no tensors.
     """
     straight = tmp_path / "straight"
     run(straight, Watching(0, SPOILT), **OFTEN).go()

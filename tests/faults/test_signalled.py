@@ -41,6 +41,8 @@ ONCE = {
     "ctrl-c then term": [INT, TERM],
 }
 
+DAILY = ("once", "twice", "ctrl-c")
+
 
 def weights(folder):
     newest = latest(folder / "checkpoints")
@@ -57,7 +59,9 @@ def straight(tmp_path_factory):
 
 @pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
 @pytest.mark.parametrize("when", ["step", "save"])
-@pytest.mark.parametrize("signals", ONCE)
+@pytest.mark.parametrize(
+    "signals", [*DAILY, *(pytest.param(kind, marks=pytest.mark.slow) for kind in ONCE if kind not in DAILY)]
+)
 def test_a_signal_ends_the_command_in_good_order(child, same, straight, tmp_path, signals, when, group):
     """In the middle of step 6, and in the middle of the save of step 8; then the same command goes on to its end."""
     sent, step = ONCE[signals], {"step": 6, "save": 8}[when]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from sde_diffusion.training.elsewhere import Elsewhere
 from sde_diffusion.training.lock import FolderInUse
 from sde_diffusion.training.memory import first_line, is_out_of_memory
 
-REFUSALS = (ValueError, TypeError, OSError, FloatingPointError, FolderInUse)
+REFUSALS = (ValueError, TypeError, OSError, FloatingPointError, FolderInUse, Elsewhere)
 """The errors that say what is wrong with the input: their message is all that a user needs to see."""
 
 REFUSED, NOT_FINITE, OUT_OF_MEMORY, INTERRUPTED, TERMINATED = 2, 3, 4, 130, 143

@@ -64,3 +64,11 @@ def zeroed(layer: Layer) -> Layer:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+def refuse_other_events(x: Tensor, event_shape: tuple[int, ...]) -> None:
+    """Raises ValueError unless x is (B, *event_shape)."""
+    if tuple(x.shape[1:]) != event_shape:
+        raise ValueError(
+            f"this network takes events of shape {event_shape}, got x of shape {tuple(x.shape)}; build it for your data"
+        )

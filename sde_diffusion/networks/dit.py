@@ -21,7 +21,7 @@ from torch.nn.functional import silu
 
 from sde_diffusion.networks import presets
 from sde_diffusion.networks.attention import HeadedAttention
-from sde_diffusion.networks.base import Backbone, zeroed
+from sde_diffusion.networks.base import Backbone, refuse_other_events, zeroed
 from sde_diffusion.networks.conditioning import Conditioning
 
 RATIO = 4  # the hidden width of a block's perceptron over its width
@@ -69,11 +69,7 @@ class DiT(Backbone):
 
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
         """See `Backbone.forward`; ValueError for events of another shape."""
-        if tuple(x.shape[1:]) != self.event_shape:
-            raise ValueError(
-                f"this network takes events of shape {self.event_shape}, got x of shape {tuple(x.shape)}; "
-                "build it for your data"
-            )
+        refuse_other_events(x, self.event_shape)
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(self._patches(x)) + self.places
         for block in self.blocks:

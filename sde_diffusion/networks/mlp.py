@@ -16,7 +16,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from sde_diffusion.networks.base import Backbone, zeroed
+from sde_diffusion.networks.base import Backbone, refuse_other_events, zeroed
 from sde_diffusion.networks.conditioning import Conditioning
 
 
@@ -49,11 +49,7 @@ class TimeMLP(Backbone):
 
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
         """See `Backbone.forward`; ValueError for events of another shape."""
-        if tuple(x.shape[1:]) != self.event_shape:
-            raise ValueError(
-                f"this network takes events of shape {self.event_shape}, got x of shape {tuple(x.shape)}; "
-                "build it for your data"
-            )
+        refuse_other_events(x, self.event_shape)
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(x.flatten(1))
         for block in self.blocks:

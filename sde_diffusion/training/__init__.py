@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sde_diffusion.training.compute import ComputeSettings
     from sde_diffusion.training.ema import EMA
     from sde_diffusion.training.fitting import fit
-    from sde_diffusion.training.loop import Progress, train
+    from sde_diffusion.training.loop import train
+    from sde_diffusion.training.progress import Progress
     from sde_diffusion.training.run_folder import RunFolder
     from sde_diffusion.training.settings import TrainSettings
     from sde_diffusion.training.world import World, joined
@@ -45,7 +46,8 @@ _HOMES = {
     "compute": "ComputeSettings",
     "ema": "EMA",
     "fitting": "fit",
-    "loop": "Progress train",
+    "loop": "train",
+    "progress": "Progress",
     "run_folder": "RunFolder",
     "settings": "TrainSettings",
     "world": "World joined",

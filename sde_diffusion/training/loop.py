@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,45 +27,26 @@ from sde_diffusion.training.archive import Archive, archive_of
 from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.checkpoint import fill
 from sde_diffusion.training.compute import ComputeSettings
+from sde_diffusion.training.elsewhere import Elsewhere
 from sde_diffusion.training.ema import EMA
 from sde_diffusion.training.engine import Engine, Loss, engine_of, whole_of
 from sde_diffusion.training.identity import identity
 from sde_diffusion.training.interrupts import held
 from sde_diffusion.training.memory import explained
 from sde_diffusion.training.precision import LossScale, autocast, tf32_policy
+from sde_diffusion.training.progress import Progress
 from sde_diffusion.training.randomness import borrowed, word
 from sde_diffusion.training.schedule import rate
 from sde_diffusion.training.settings import TrainSettings
 from sde_diffusion.training.state import TrainState
 from sde_diffusion.training.step import adam, trainable, update
 from sde_diffusion.training.tally import Tally
-from sde_diffusion.training.world import Agreement, Elsewhere, World
+from sde_diffusion.training.world import Agreement, World
 
 Objective = Callable[..., Tensor]
 """(denoiser, sde, x0 (B, *E), generator, **condition) -> losses (B,)."""
 
 _DEFAULTS, _DENOISING, _USUAL, _ALONE = TrainSettings(), DenoisingScoreMatching(), ComputeSettings(), World()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A report.
-
-    Attributes:
-        step: how many steps are done.
-        loss: the mean over the finite steps since the last report; NaN when there were none.
-        gradient_norm: likewise, before clipping.
-        learning_rate: that of the last step.
-        images_per_second: events a second since the last report, the caller's own time left out.
-        skipped: how many steps were skipped since the start of the run because their loss or gradient was not finite.
-    """
-
-    step: int
-    loss: float
-    gradient_norm: float
-    learning_rate: float
-    images_per_second: float
-    skipped: int
 
 
 def train(
@@ -143,18 +124,26 @@ class _Loop:
     kept: int = 0
     row: int = 0
     together: bool = False
+    stopped: bool = False
 
     def run(self) -> Iterator[Progress]:
-        with self.archive.opened(self.state), _training(self.state.model), tf32_policy(self.compute.precision):
-            self.kept = self.state.step
+        alone = self.engine.world.size == 1
+        with (
+            self.archive.opened(self.state),
+            _training(self.state.model),
+            nullcontext([]) if alone else held() as asked,
+        ):
+            self.kept, self.together = self.state.step, alone or self.state.step == self.settings.steps
             try:
-                while self.state.step < self.settings.steps:
-                    yield self._to_next_report()
+                while self.state.step < self.settings.steps and not self.stopped:
+                    yield from self._to_next_report(asked)
             finally:
-                if self.state.settled and (self.engine.world.size == 1 or self.together):
+                if self.state.settled and self.together:
                     with held():
                         self._save()
                         self._hand_back()
+        if self.stopped:
+            raise Elsewhere("another process of this run was interrupted; all have stopped and saved")
 
     def _hand_back(self) -> None:
         """Fill the caller's model and average where a copy in shares was trained."""
@@ -162,19 +151,23 @@ class _Loop:
             fill(self.original, whole_of(self.state.model.state_dict()), Path("this run"))
             fill(self.state.ema.model, whole_of(self.state.ema.state_dict()), Path("this run"))
 
-    def _to_next_report(self) -> Progress:
+    def _to_next_report(self, asked: list) -> Iterator[Progress]:
+        """The next report, or none when all have agreed to stop before it.
+
+        Alone, an interrupt is handed on at the end of a block. Of several processes each keeps its own in `asked` until
+        all have agreed, for one that leaves by itself would be waited for.
+        """
         begin, start = self.state.step, time.perf_counter()
         due = _next(begin, self.settings.log_every, self.settings.steps)
-        while True:
+        progress = None
+        while progress is None and not self.stopped:
             with held() as interrupts:
-                stopped = self._advance(min(due, self._next_look()), interrupts)
+                self._advance(min(due, self._next_look()), interrupts, asked)
                 progress = self._report(begin, start) if self.state.step == due else None
                 if self._due():
                     self._save()
-            if stopped:
-                raise Elsewhere("another process of this run was interrupted; all have stopped and saved")
-            if progress is not None:
-                return progress
+        if progress is not None:
+            yield progress
 
     def _due(self) -> bool:
         """Whether a multiple of `checkpoint_every` was passed since the last save, by a step that was finite."""
@@ -185,17 +178,18 @@ class _Loop:
         settings, step = self.settings, self.state.step
         return min(_next(step, every, settings.steps) for every in (settings.checkpoint_every, settings.patience))
 
-    def _advance(self, until: int, interrupts: list) -> bool:
-        """Steps until one is reached or an interrupt arrives; then a look at the device. Whether it was another's."""
+    def _advance(self, until: int, interrupts: list, asked: list) -> None:
+        """Steps until one is reached, or there is an interrupt on which all agree; then a look at the device."""
         agreement, stop = Agreement(self.engine.world), False
-        with borrowed(self.batches.device) as seeded, explained(self.settings.batch_size):
+        policy, fewer = tf32_policy(self.compute.precision), explained(self.settings.batch_size)
+        with borrowed(self.batches.device) as seeded, fewer, policy:
             while self.state.step < until and not stop:
                 self._step(seeded)
-                stop = agreement.reached(bool(interrupts))
+                stop = agreement.reached(bool(interrupts or asked))
             stop |= agreement.settle()
         self._check_finite()
-        self.together = stop or self.state.step == self.settings.steps
-        return stop and not interrupts
+        self.stopped = stop and self.engine.world.size > 1
+        self.together |= stop or self.state.step == self.settings.steps
 
     def _report(self, begin: int, start: float) -> Progress:
         """Before the save of the same step, so that a checkpoint holds the sums of the next report."""

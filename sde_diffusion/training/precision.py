@@ -74,6 +74,12 @@ class LossScale:
         return {_KEY: self.numbers.tolist()} if self.moves else {}
 
     def load(self, state: dict) -> None:
-        """Go on from `state()`; a run that was not float16 before starts anew."""
-        if self.moves and _KEY in state:
-            self.numbers.copy_(torch.tensor(state[_KEY]))
+        """Go on from `state()`; a run that was not float16 before starts anew. ValueError for anything else."""
+        if not self.moves or _KEY not in state:
+            return
+        scale, run = map(float, state[_KEY])
+        if not (1 <= scale <= _LARGEST and 0 <= run < PATIENT):
+            raise ValueError(
+                f"a loss scale lies in 1 .. {_LARGEST:g} and its row below {PATIENT}, got {scale} and {run}"
+            )
+        self.numbers.copy_(torch.tensor([scale, run]))

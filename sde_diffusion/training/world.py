@@ -18,11 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from sde_diffusion.training.elsewhere import Elsewhere
+
 T = TypeVar("T")
-
-
-class Elsewhere(RuntimeError):
-    """Another process of the run was refused, failed or was interrupted; its own message says why."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.objectives import DenoisingScoreMatching
-from sde_diffusion.training import load, metrics_file
+from sde_diffusion.training import load
 from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, checkpoints, save
 from tests.faults import bodies
 from tests.faults.conftest import one_in
 from tests.training.conftest import STEPS
+from tests.training.left_behind import contents
 
 OFTEN = {"checkpoint_every": 1, "log_every": 4}
 
@@ -39,13 +40,6 @@ class Watching:
         self.seen.append({"events": x0.clone(), "labels": condition["label"].clone(), **state})
         losses = DenoisingScoreMatching()(denoiser, sde, x0, generator, **condition)
         return losses * float("nan") if self.step in self.spoilt else losses
-
-
-def contents(folder):
-    """The last checkpoint and the reports, less the speed."""
-    last = load(checkpoints(folder / "checkpoints")[STEPS])
-    reports = metrics_file.read(folder / "metrics.jsonl")
-    return vars(last) | {"reports": [{**report, "images_per_second": 0} for report in reports]}
 
 
 @pytest.fixture

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from sde_diffusion.sde import VP
 from sde_diffusion.training import ComputeSettings, train
 from sde_diffusion.training.precision import PATIENT, LossScale, tf32_policy
+from sde_diffusion.training.tally import Tally
 
 CPU = torch.device("cpu")
 
@@ -32,7 +35,6 @@ def test_the_loss_scale_cancels(run):
     from sde_diffusion.training.ema import EMA
     from sde_diffusion.training.state import TrainState
     from sde_diffusion.training.step import adam, update
-    from sde_diffusion.training.tally import Tally
 
     ends = []
     for factor in (1.0, 2.0**10):
@@ -75,4 +77,33 @@ def test_the_policy_on_tf32_is_kept_and_given_back(precision):
 def test_settings_that_nobody_knows_are_refused(wrong, is_sentence):
     with pytest.raises(ValueError, match=r"precision|engine|timeout") as said:
         ComputeSettings(**wrong)
+    assert is_sentence(said.value)
+
+
+def test_float16_follows_float32_until_its_scale_is_too_large(run):
+    """11 bits of mantissa; where gradients overflow the scale of 2^16 a step is skipped, and the run goes on."""
+    _, half = curve(run, ComputeSettings(precision="float16"))
+    _, full = curve(run, ComputeSettings())
+    lost = [step for step, loss in enumerate(half) if math.isnan(loss)]
+    same = lost[0] if lost else len(half)
+    assert half[:same] == pytest.approx(full[:same], rel=0.01)
+    assert half[:same] != full[:same]
+    assert len(lost) <= 3
+    assert math.isfinite(half[-1])
+
+
+def test_an_overflow_under_a_large_scale_ends_no_row():
+    """It is the scale's fault and is halved away; a loss that is not finite counts all the same."""
+    tally, inf, one = Tally(CPU), torch.tensor(float("inf")), torch.tensor(1.0)
+    for scaled in (True, True, False):
+        tally.add(one, inf, torch.tensor(scaled))
+    assert (tally.read().worst, tally.read().skipped) == (1, 3)
+    tally.add(inf, inf, torch.tensor(True))
+    assert tally.read().row == 2
+
+
+@pytest.mark.parametrize("numbers", [[0.0, 1.0], [2.0**17, 0.0], [4.0, -1.0], [float("nan"), 0.0]])
+def test_a_foreign_loss_scale_is_refused(numbers, is_sentence):
+    with pytest.raises(ValueError, match="loss scale") as said:
+        LossScale("float16", CPU).load({"loss_scale": numbers})
     assert is_sentence(said.value)

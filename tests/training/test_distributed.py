@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,23 @@ from tests.training.two_processes import SETTINGS, losses
 ROOT = Path(__file__).parents[2]
 
 
-def torchrun(job: str, folder: Path, engine: str, count: int = 2) -> list[dict]:
-    """What each process saw."""
+def started(job: str, folder: Path, engine: str, restarts: int = 0) -> subprocess.CompletedProcess:
+    """Two processes, to their end."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {
         "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"
     }  # fmt: skip
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = [str(ROOT / "tests" / "training" / "two_processes.py"), job, str(folder), engine]
-    done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=150)
+    again = f"--max-restarts={restarts}"
+    return subprocess.run([*command, again, *script], env=environment, capture_output=True, text=True, timeout=150)
+
+
+def torchrun(job: str, folder: Path, engine: str, restarts: int = 0) -> list[dict]:
+    """What each process saw."""
+    done = started(job, folder, engine, restarts)
     assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(count)]
+    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
 
 
 def last(folder: Path):
@@ -58,16 +65,47 @@ def test_two_processes_follow_the_curve_of_one(alone, tmp_path, engine):
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
 
 
-@pytest.mark.parametrize("engine", ["replicated", "sharded"])
-def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path, engine):
-    """Another world size on resume: the rest of the curve, by one process, is the rest of the curve."""
-    ranks = torchrun("stop", tmp_path, engine)
+@pytest.mark.parametrize(
+    ("engine", "moment"),
+    [("replicated", "stop"), ("sharded", "stop"), pytest.param("replicated", "between", marks=pytest.mark.slow)],
+)
+def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path, engine, moment):
+    """Within a step or between two; another world size on resume: what one process goes on with is the rest of the curve."""
+    ranks = torchrun(moment, tmp_path, engine)
     assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
     (newest,) = list(checkpoints(tmp_path / "run" / "checkpoints"))[-1:]
     assert newest in (5, 6)
     rest = losses(tmp_path / "run", World(), "replicated")
     assert rest == pytest.approx(alone[1][newest:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_two_processes_go_on_where_two_stopped(alone, tmp_path, engine):
+    torchrun("stop", tmp_path, engine)
+    stopped = max(checkpoints(tmp_path / "run" / "checkpoints"))
+    ranks = torchrun("train", tmp_path, engine)
+    assert ranks[0]["losses"] == pytest.approx(alone[1][stopped:], rel=2e-5)
+    assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+
+
+@pytest.mark.slow
+def test_a_killed_process_costs_one_restart(alone, tmp_path):
+    """SIGKILL of one at its step 5: both begin again at the checkpoint of step 4 and end where one would."""
+    ranks = torchrun("kill", tmp_path, "replicated", restarts=1)
+    assert ranks[0]["losses"] == pytest.approx(alone[1][4:], rel=2e-5)
+    assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+
+
+@pytest.mark.slow
+def test_a_hanging_process_ends_the_run_in_bounded_time(tmp_path):
+    """The other waits for `timeout`, here 10 s, and fails; the checkpoint from before stands."""
+    begun = time.monotonic()
+    done = started("hang", tmp_path, "replicated")
+    assert time.monotonic() - begun < 90
+    assert done.returncode != 0
+    assert list(checkpoints(tmp_path / "run" / "checkpoints")) == [4]
 
 
 @pytest.mark.slow

@@ -11,17 +11,10 @@ import torch
 
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
-from sde_diffusion.training import load, metrics_file, train
+from sde_diffusion.training import load, train
 from sde_diffusion.training.checkpoint import Checkpoint, checkpoints, save
-
-STEPS = 9  # of the run in conftest.py
-
-
-def contents(folder):
-    """The last checkpoint and the reports, less the speed."""
-    last = load(checkpoints(folder / "checkpoints")[STEPS])
-    reports = metrics_file.read(folder / "metrics.jsonl")
-    return vars(last) | {"reports": [{**report, "images_per_second": 0} for report in reports]}
+from tests.training.conftest import STEPS
+from tests.training.left_behind import contents
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -23,6 +24,14 @@ SETTINGS = TrainSettings(
 )
 
 
+ACTS = {
+    "stop": lambda: os.kill(os.getpid(), signal.SIGINT),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hang": lambda: time.sleep(600),
+}
+"""What happens to one process, once."""
+
+
 def parts():
     """A model and its data, the same in every process."""
     torch.manual_seed(7)
@@ -31,8 +40,8 @@ def parts():
     return denoiser, data, torch.arange(30) % 3
 
 
-def losses(folder: Path, world, engine: str, objective=None) -> list[float]:
-    """The loss of each step."""
+def losses(folder: Path, world, engine: str, objective=None, job: str = "train") -> list[float]:
+    """The loss of each step; in the job `between` the last process is interrupted while the loop waits for it."""
     denoiser, data, labels = parts()
     more = {} if objective is None else {"objective": objective}
     seen = []
@@ -42,6 +51,8 @@ def losses(folder: Path, world, engine: str, objective=None) -> list[float]:
         denoiser, VP(), data, SETTINGS, labels=labels, folder=folder, compute=compute, world=world, ema=ema, **more
     ):
         seen.append(report.loss)
+        if report.step == 5 and job == "between" and world.rank == world.size - 1:
+            os.kill(os.getpid(), signal.SIGINT)
     return seen
 
 
@@ -55,8 +66,8 @@ class Fault:
         self.calls += 1
         own = SETTINGS.microbatches // self.world.size
         here = self.world.rank == self.world.size - 1 and self.calls == 4 * own + 1
-        if here and self.kind == "stop":
-            os.kill(os.getpid(), signal.SIGINT)
+        if here and self.kind in ACTS and os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
+            ACTS[self.kind]()
         return self.inner(*args, **condition) * (float("nan") if here and self.kind == "nan" else 1.0)
 
 
@@ -64,11 +75,13 @@ def main() -> None:
     """Run the job and leave what this process saw in FOLDER/rank-R.json."""
     job, folder, engine = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
-    with joined(torch.device("cpu"), 60.0) as world:
+    with joined(torch.device("cpu"), 10.0 if job == "hang" else 60.0) as world:
         told = {"losses": [], "ended": "well"}
         try:
-            told["losses"] = losses(folder / "run", world, engine, Fault(job, world))
+            told["losses"] = losses(folder / "run", world, engine, Fault(job, world), job)
         except (KeyboardInterrupt, RuntimeError) as error:
+            if job == "hang":
+                raise
             told["ended"] = type(error).__name__
         (folder / f"rank-{world.rank}.json").write_text(json.dumps(told))
 

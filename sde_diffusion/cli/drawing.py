@@ -24,8 +24,10 @@ class Drawn:
     seconds: float
 
 
-def draw(recipe: Recipe, model: Model, count: int, seed: int, chunk: int = 256, label: int | None = None) -> Drawn:
-    """`count` samples by the recipe, all of one class when `label` is given; a bar shows the chunks on a terminal.
+def draw(
+    recipe: Recipe, model: Model, count: int, seed: int, chunk: int = 256, label: int | None = None, first: int = 0
+) -> Drawn:
+    """Samples `first` .. `first + count - 1` by the recipe, all of one class when `label` is given, behind a bar.
 
     Sample i is the same whatever the count, for one size of the chunks in which the network sees them.
     """
@@ -40,7 +42,8 @@ def draw(recipe: Recipe, model: Model, count: int, seed: int, chunk: int = 256, 
     reversal, solver = recipe.assembled(model.sde, counted)
     reversal, shape = reversal.starting_from(model.prior), (count, *model.facts.event_shape)
     start = time.perf_counter()
-    chunks = sample_chunks(reversal, solver, shape, seed, noise=paths_for(solver), chunk=chunk, device=model.device)
+    how = {"noise": paths_for(solver), "chunk": chunk, "device": model.device}
+    chunks = sample_chunks(reversal, solver, shape, seed, first=first, **how)
     bar = tqdm(chunks, recipe.label, math.ceil(count / chunk), unit="chunk", disable=None, leave=False)
     parts = [part.cpu() for part in bar]
     return Drawn(torch.cat(parts), counted.rows / (len(parts) * chunk), time.perf_counter() - start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations import (
+    in_jobs,
     in_kit,
     in_likelihood,
     in_networks,
@@ -21,6 +22,7 @@ FAULTS = [
     *in_reversals.FAULTS,
     *in_training.FAULTS,
     *in_tuning.FAULTS,
+    *in_jobs.FAULTS,
     *in_kit.FAULTS,
     *in_likelihood.FAULTS,
     *in_networks.FAULTS,

@@ -1,17 +1,24 @@
-"""Draw samples from a trained run: a picture, the numbers, and what they cost."""
+"""Draw samples from a trained run: a picture, the numbers, and what they cost.
+
+A job that was interrupted goes on when asked for again. Under torchrun the processes share it, and its samples are those
+of one: `torchrun --nproc-per-node 8 --no-python sde-diffusion sample RUN --count 50000 --chunk 512`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.places import folder_of, run_folder
 
 if TYPE_CHECKING:
+    import torch
+
     from sde_diffusion.cli.drawing import Drawn
     from sde_diffusion.cli.samplers import Recipe
+    from sde_diffusion.training.world import World
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Settings:
         chunk: how many samples the network sees at once.
         output: another folder than RUN/samples/SAMPLER-STEPS-seedSEED.
         device: auto, cpu or cuda.
+        timeout: seconds to wait for the other processes, when there are several.
     """
 
     run: str = positional()
@@ -41,6 +49,7 @@ class Settings:
     chunk: int = 64
     output: str | None = None
     device: str = "auto"
+    timeout: float = 3600.0
 
     def __post_init__(self) -> None:
         for name in ("count", "chunk", "steps"):
@@ -53,32 +62,54 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Draw, and write samples.png, samples.safetensors and samples.json."""
+    source, recipe = run_folder(settings.run), sampler_of(settings)
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.drawing import draw
-    from sde_diffusion.cli.model import check_label, load_model
-    from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.training.world import joined, own_device
+
+    device = own_device(device_of(settings.device).type)
+    with joined(device, settings.timeout) as world:
+        _draw(settings, source, recipe, device, world)
+
+
+def sampler_of(settings: Settings) -> Recipe:
+    """The named sampler with the number of steps or the tolerance that was asked for."""
     from sde_diffusion.cli.samplers import sampler
 
-    source, recipe = run_folder(settings.run), sampler(settings.sampler)
+    recipe = sampler(settings.sampler)
     recipe = recipe if settings.steps is None else recipe.with_steps(settings.steps)
-    recipe = recipe if settings.tol is None else recipe.with_tol(settings.tol)
-    model = load_model(source, device_of(settings.device))
+    return recipe if settings.tol is None else recipe.with_tol(settings.tol)
+
+
+def _draw(settings: Settings, source: Path, recipe: Recipe, device: torch.device, world: World) -> None:
+    from sde_diffusion.cli.drawing_job import Job, drawn_in, forget
+    from sde_diffusion.cli.model import check_label, load_model
+    from sde_diffusion.cli.outputs import claim
+
+    model = load_model(source, device)
     check_label(model, settings.label)
     folder = source / "samples" / _slug(recipe, settings) if settings.output is None else folder_of(settings.output)
-    claim(folder, "sample", {**asdict(settings), "run": str(source), "recipe": str(recipe)})
-    drawn = draw(recipe, model, settings.count, settings.seed, settings.chunk, settings.label)
-    write(folder, drawn, recipe, settings.seed)
-    print(f"{settings.count} samples, {drawn.evaluations:g} evaluations each, {drawn.seconds:.2f} s: {folder}")
+    world.lead(lambda: str(claim(folder, "sample", {**_told(settings), "run": str(source), "recipe": str(recipe)})))
+    job = Job(recipe, settings.count, settings.seed, settings.chunk, settings.label)
+    drawn = drawn_in(folder, job, model, world)
+    if drawn is not None:
+        write(folder, drawn, recipe, settings.seed)
+        forget(folder)
+        print(f"{settings.count} samples, {drawn.evaluations:g} evaluations each, {drawn.seconds:.2f} s: {folder}")
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    """What decides the samples."""
+    return {name: value for name, value in asdict(settings).items() if name != "timeout"}
 
 
 def write(folder: Path, drawn: Drawn, recipe: Recipe, seed: int) -> None:
     """The samples as a picture and as numbers, with what they cost as JSON."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from sde_diffusion.report.shown import shown
     from sde_diffusion.training.files import replace_file, to_json
 
-    save_file({"x": drawn.x.contiguous()}, folder / "samples.safetensors")
+    replace_file(folder / "samples.safetensors", save({"x": drawn.x.contiguous()}))
     shown(drawn.x, folder / "samples.png")
     facts = {"sampler": str(recipe), "count": len(drawn.x), "seed": seed}
     cost = {"evaluations": drawn.evaluations, "seconds": drawn.seconds}

@@ -1,0 +1,37 @@
+"""Faults of the command line's jobs of drawing."""
+
+from __future__ import annotations
+
+from tests.mutations.fault import Fault
+
+FILE, TESTS = "sde_diffusion/cli/drawing_job.py", "tests/cli/test_cli_drawing_job.py"
+
+FAULTS = [
+    Fault(
+        "every-process-the-same-samples",
+        FILE,
+        "size, first = self.size(number), number * self.chunk",
+        "size, first = self.size(number), 0",
+        "Each chunk begins with the first sample again, as where every process has one seed.",
+        TESTS,
+        "two_processes or interrupted or other_weights",
+    ),
+    Fault(
+        "chunks-of-any-model",
+        FILE,
+        'place = folder / f"chunks-{known[:8]}"',
+        'place = folder / "chunks-00000000"',
+        "A job goes on with the chunks of a model that has been trained further since.",
+        TESTS,
+        "other_weights",
+    ),
+    Fault(
+        "half-a-chunk-taken-for-one",
+        FILE,
+        "if len(x) == job.size(number) else None",
+        "if len(x) else None",
+        "The last chunk of a smaller job taken for a whole one.",
+        TESTS,
+        "smaller_job",
+    ),
+]

@@ -121,7 +121,7 @@ def test_a_chunk_that_nobody_left_here_is_refused(model, tmp_path):
     place = folder / "chunks-apart"
     place.mkdir()
     drawing_job._draw_share(place, JOB, model, World(0, 2))
-    with pytest.raises(ValueError, match="1 of 3 chunks are not in .*one disk"):
+    with pytest.raises(ValueError, match=r"1 of 3 chunks are not in .*one disk"):
         drawing_job._gathered(place, JOB, 0.0)
 
 

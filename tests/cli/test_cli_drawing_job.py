@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sde_diffusion.cli import drawing_job
+from sde_diffusion.cli.drawing import draw
 from sde_diffusion.cli.drawing_job import Job, drawn_in, forget, weights_digest
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
@@ -58,6 +59,13 @@ def test_two_processes_write_the_files_of_one(trained, tmp_path):
     assert costs == [7.0, 7.0]
 
 
+def test_a_job_draws_the_samples_of_one_call(model, tmp_path):
+    job, once = drawn_in(_made(tmp_path / "job"), JOB, model, World()), draw(JOB.recipe, model, 22, 5, chunk=8)
+    assert job is not None
+    assert torch.equal(job.x, once.x)
+    assert len(job.x.flatten(1).unique(dim=0)) == 22
+
+
 def test_every_process_draws_its_own_share(model, tmp_path, monkeypatch):
     """Of three processes each draws every third chunk, and nothing else."""
     seen = {}
@@ -74,13 +82,13 @@ def _blank(job, number):
 
 def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_path, monkeypatch):
     whole = drawn_in(_made(tmp_path / "whole"), JOB, model, World())
-    drawn, draw = [], Job.draw
+    drawn, whole_chunk = [], Job.draw
 
     def once(job, its_model, number):
         if len(drawn) == 2:
             raise KeyboardInterrupt
         drawn.append(number)
-        return draw(job, its_model, number)
+        return whole_chunk(job, its_model, number)
 
     folder = _made(tmp_path / "again")
     with monkeypatch.context() as patch:
@@ -91,7 +99,7 @@ def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_pa
     (place,) = folder.glob("chunks-*")
     (place / "000001.safetensors").write_bytes((place / "000001.safetensors").read_bytes()[:-100])
     with monkeypatch.context() as patch:
-        patch.setattr(Job, "draw", lambda job, its, number: drawn.append(number) or draw(job, its, number))
+        patch.setattr(Job, "draw", lambda job, its, number: drawn.append(number) or whole_chunk(job, its, number))
         again = drawn_in(folder, JOB, model, World())
     assert drawn == [0, 1, 1, 2], "the damaged chunk and the missing one are drawn, the whole one is not"
     assert whole is not None

@@ -14,7 +14,7 @@ FAULTS = [
         "size, first = self.size(number), 0",
         "Each chunk begins with the first sample again, as where every process has one seed.",
         TESTS,
-        "two_processes or interrupted or other_weights",
+        "samples_of_one_call",
     ),
     Fault(
         "chunks-of-any-model",

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +27,10 @@ EVENT = (3, 32, 32)
 SIZES = ["tiny", "small", "ddpm++"]
 
 
-def theirs(preset: str) -> nn.Module:
-    """UNet2DModel with the blocks of our preset."""
+def theirs(options: Mapping[str, Any]) -> nn.Module:
+    """UNet2DModel with the blocks of a U-Net of ours."""
     from diffusers import UNet2DModel
 
-    options = UNet.presets[preset]
     widths = [options["width"] * m for m in options["multipliers"]]
     attend = [level in options["attention"] for level in range(len(widths))]
     last = len(widths) - 1
@@ -42,7 +42,7 @@ def theirs(preset: str) -> nn.Module:
         sample_size=EVENT[1], in_channels=3, out_channels=3, block_out_channels=tuple(widths),
         layers_per_block=options["blocks"], down_block_types=tuple(kinds[d] for d in down), up_block_types=tuple(ways[u] for u in up),
         downsample_type="resnet", upsample_type="resnet", resnet_time_scale_shift="scale_shift", attention_head_dim=64,
-        norm_num_groups=8 if preset == "tiny" else 16,
+        norm_num_groups=16 if options["width"] % 16 == 0 and options["width"] > 32 else 8,
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def main() -> None:
 def compared(size: str, asked: argparse.Namespace) -> list[list[str]]:
     """A row for each kind of work."""
     options = {**UNet.presets[size], "dropout": 0.0}
-    ours, other = UNet.fitting(EVENT, **options).to(asked.device), theirs(size).to(asked.device)
+    ours, other = UNet.fitting(EVENT, **options).to(asked.device), theirs(options).to(asked.device)
     x = torch.randn(asked.batch, *EVENT, generator=torch.Generator().manual_seed(0)).to(asked.device)
     level = torch.zeros(asked.batch, device=asked.device)
     work = {"forward": (forward, ours, other), "training": (training, ours, other)}

@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.output import save_table
 from sde_diffusion.networks import UNet, cost, twice_differentiable
+from sde_diffusion.networks.diffusers_unet import DiffusersUNet
 
 EVENT = (3, 32, 32)
 SIZES = ["tiny", "small", "ddpm++"]
@@ -29,21 +30,7 @@ SIZES = ["tiny", "small", "ddpm++"]
 
 def theirs(options: Mapping[str, Any]) -> nn.Module:
     """UNet2DModel with the blocks of a U-Net of ours."""
-    from diffusers import UNet2DModel
-
-    widths = [options["width"] * m for m in options["multipliers"]]
-    attend = [level in options["attention"] for level in range(len(widths))]
-    last = len(widths) - 1
-    down = ["Attn" if a else "ResnetDownsample" if i < last else "" for i, a in enumerate(attend)]
-    up = ["Attn" if a else "ResnetUpsample" if i > 0 else "" for i, a in enumerate(attend)][::-1]
-    kinds = {"Attn": "AttnDownBlock2D", "ResnetDownsample": "ResnetDownsampleBlock2D", "": "DownBlock2D"}
-    ways = {"Attn": "AttnUpBlock2D", "ResnetUpsample": "ResnetUpsampleBlock2D", "": "UpBlock2D"}
-    return UNet2DModel(
-        sample_size=EVENT[1], in_channels=3, out_channels=3, block_out_channels=tuple(widths),
-        layers_per_block=options["blocks"], down_block_types=tuple(kinds[d] for d in down), up_block_types=tuple(ways[u] for u in up),
-        downsample_type="resnet", upsample_type="resnet", resnet_time_scale_shift="scale_shift", attention_head_dim=64,
-        norm_num_groups=16 if options["width"] % 16 == 0 and options["width"] > 32 else 8,
-    )  # fmt: skip
+    return DiffusersUNet.fitting(EVENT, **{name: value for name, value in options.items() if name != "vector"}).network
 
 
 def operations(network: nn.Module, device: str) -> float:

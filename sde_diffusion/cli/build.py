@@ -37,15 +37,20 @@ def parameterization(part: Part, data_std: float) -> Parameterization:
     return _construct("parameterization", part, data_std)
 
 
-def network(part: Part, event_shape: tuple[int, ...], seed: int):
+def network(part: Part, event_shape: tuple[int, ...], seed: int, sde: LinearSDE | None = None):
     """The backbone for events of this shape, its weights a function of the seed; the global generator is given back.
 
-    The argument `preset` stands for the arguments that the backbone has under this name; others beside it win.
+    The argument `preset` stands for the arguments that the backbone has under this name; others beside it win. One that
+    numbers the levels of a chain is told those of the process.
     """
     import torch
 
     cls = catalogue.choose("network", part["name"])
     part = _with_preset(part, getattr(cls, "presets", {}))
+    if sde is not None and "levels" in inspect.signature(cls).parameters:
+        from sde_diffusion.sharing.chain import as_chain, levels
+
+        part = {"levels": levels(as_chain(sde)), **part}
     arguments = _arguments("network", part, cls, {_shape_of(cls)})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

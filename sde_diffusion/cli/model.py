@@ -149,7 +149,8 @@ def untrained(config: RunConfig, facts: Facts) -> Preconditioned:
     wanted = _classes(config)
     if wanted is not None and wanted != facts.classes:
         raise ValueError(f"the data have {facts.classes or 'no'} classes, the network {wanted}; make them equal")
-    backbone = build.network(config.part("network"), facts.event_shape, config.training.seed)
+    sde = build.process(config.part("sde"))
+    backbone = build.network(config.part("network"), facts.event_shape, config.training.seed, sde)
     return Preconditioned(backbone, build.parameterization(config.part("parameterization"), facts.std))
 
 

@@ -46,11 +46,11 @@ def _rows(label: Tensor | int | None, x: Tensor, classes: int) -> Tensor:
         raise ValueError(
             f"labels are integers of shape () or ({x.shape[0]},), got {rows.dtype} of shape {tuple(rows.shape)}"
         )
-    _check_range(rows, classes)
+    check_range(rows, classes)
     return torch.where(rows < 0, classes, rows).long().expand(x.shape[0])
 
 
-def _check_range(rows: Tensor, classes: int) -> None:
+def check_range(rows: Tensor, classes: int) -> None:
     """Refuse labels beyond -1 .. classes - 1 where looking is free; on an accelerator the look-up itself fails."""
     if torch.compiler.is_compiling() or rows.device.type != "cpu":
         return

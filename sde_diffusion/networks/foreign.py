@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from sde_diffusion.networks.attention import transformed, twice_differentiable
+from sde_diffusion.networks.conditioning import check_range
 from sde_diffusion.networks.features import per_sample
 
 
@@ -31,9 +33,10 @@ class ChainTimestep(nn.Module):
     def __init__(self, levels: Sequence[float]) -> None:
         """`levels` are the rising c_0 < c_1 < ...; ValueError for others, or for fewer than two."""
         super().__init__()
-        table = torch.tensor([float(level) for level in levels], dtype=torch.float64)
-        if len(table) < 2 or not bool((table[1:] > table[:-1]).all()):
-            raise ValueError(f"a chain has at least two noise levels, each above the one before, got {len(table)}")
+        rising = [float(level) for level in levels]
+        if len(rising) < 2 or not all(low < high for low, high in pairwise(rising)):
+            raise ValueError(f"a chain has at least two noise levels, each above the one before, got {len(rising)}")
+        table = torch.tensor(rising, dtype=torch.float64)
         self.bits: Tensor
         self.register_buffer("bits", table.view(torch.int64), persistent=False)
 
@@ -59,8 +62,11 @@ class DiffusersBackbone(nn.Module):
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
         """The network's answer (B, *E), from a tensor or from an output with a field `sample`.
 
-        Raises ValueError for labels that the network cannot take, or that it lacks.
+        Raises ValueError for labels that the network cannot take, or that it lacks, and for other channels than its own.
         """
+        channels = getattr(getattr(self.network, "config", None), "in_channels", x.shape[1])
+        if x.shape[1] != channels:
+            raise ValueError(f"this network takes events of {channels} channels, got x of shape {tuple(x.shape)}")
         times = self.timestep(per_sample(c_time, x))
         classes = getattr(getattr(self.network, "config", None), "num_class_embeds", None)
         told = {} if classes is None and label is None else {"class_labels": self._labels(label, x, classes)}
@@ -78,4 +84,5 @@ class DiffusersBackbone(nn.Module):
             )
         if self.no_label is None and not torch.compiler.is_compiling() and bool((given < 0).any()):
             raise ValueError(f"this network knows no missing label; give one of 0 .. {classes - 1}")
+        check_range(given, classes - (self.no_label == classes - 1))
         return torch.where(given < 0, self.no_label or 0, given).expand(x.shape[0])

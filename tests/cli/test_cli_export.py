@@ -14,6 +14,7 @@ from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
+from sde_diffusion.sde import DDPM
 from sde_diffusion.sharing import save_pretrained
 
 DRAWN = ["--count", "3", "--chunk", "3", "--steps", "3", "--device", "cpu"]
@@ -93,3 +94,27 @@ def test_a_hostile_folder_is_refused(name, trained, tmp_path, refused):
 
 def test_a_folder_in_use_is_refused(copied, refused):
     assert "not empty" in refused("export", str(copied), str(copied))
+
+
+def test_a_network_of_diffusers_trains_here_and_samples_there(tmp_path):
+    """Trained by name, exported, loaded by diffusers: what it takes for the picture at a step is what the run does."""
+    wanted = ["--network", "diffusers_unet", "--network.width", "8", "--parameterization", "noise(data_std=1)"]
+    sizes = ["--training.steps", "3", "--training.batch_size", "8", "--device", "cpu"]
+    assert main(["train", *wanted, *sizes, "--output", str(tmp_path / "run")]) == 0
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "there"), "--format", "diffusers"]) == 0
+    model, pipeline = load_model(tmp_path / "run", device_of("cpu")), DDIMPipeline.from_pretrained(tmp_path / "there")
+    pipeline.scheduler.set_timesteps(1000)
+    chain, x = DDPM.from_process(model.sde, 1000), torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    for step in (0, 400, 999):
+        said = pipeline.unet(x, step).sample.detach()
+        assert float(said.abs().max()) > 0
+        theirs = pipeline.scheduler.step(said, step, x).pred_original_sample
+        ours = model.denoiser(x, chain.kernel(chain.node(step + 1)))
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+
+
+def test_a_network_of_ours_is_no_pipeline(trained, tmp_path, refused):
+    assert "diffusers can only run its own networks" in refused(
+        "export", str(trained), "there", "--format", "diffusers"
+    )
+    assert "format is ours or diffusers" in refused("export", str(trained), "there", "--format", "onnx")

@@ -16,6 +16,7 @@ SMALL = {
     "mlp": {"width": 32, "depth": 2},
     "unet": {"width": 8, "attention": (1,)},
     "dit": {"width": 16, "depth": 2, "heads": 2},
+    "diffusers_unet": {"width": 16, "attention": (1,)},
 }
 NAMES = networks.names()
 

@@ -1,4 +1,8 @@
-"""Put a run's model into a folder for others: weights, a description as plain data and a model card."""
+"""Put a run's model into a folder for others: weights, a description as plain data and a model card.
+
+With `--format diffusers` the folder is that of a diffusers pipeline, for a model trained with `--network diffusers_unet
+--parameterization 'noise(data_std=1)'` or another of its three meanings.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ class Settings:
         title: what the card calls the model; the run's name unless given.
         licence: an identifier such as apache-2.0, for the card.
         words: anything else that the card should say, in Markdown.
+        format: ours, or diffusers for the folder of a DDIMPipeline, which has no card.
     """
 
     run: str = positional()
@@ -32,21 +37,29 @@ class Settings:
     title: str | None = None
     licence: str = ""
     words: str = ""
+    format: str = "ours"
+
+    def __post_init__(self) -> None:
+        if self.format not in ("ours", "diffusers"):
+            raise ValueError(f"format is ours or diffusers, got {self.format!r}; choose one")
 
 
 def run(settings: Settings) -> None:
     """Write the folder; the figures of `compare`, where it was run, go onto the card."""
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.sharing import save_pretrained
+    from sde_diffusion.sharing import save_pretrained, to_diffusers
 
     source, folder = run_folder(settings.run), folder_of(settings.folder)
     model = load_model(source, device_of("cpu"))
     facts = model.facts
-    save_pretrained(
-        folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
-        card=card(settings, source, written(model.config.part("data"))), run=model.config.as_dict(),
-    )  # fmt: skip
+    if settings.format == "diffusers":
+        to_diffusers(folder, model.denoiser, model.sde, facts.event_shape)
+    else:
+        save_pretrained(
+            folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
+            card=card(settings, source, written(model.config.part("data"))), run=model.config.as_dict(),
+        )  # fmt: skip
     print(f"{folder}; next: sde-diffusion sample {folder}")
 
 

@@ -35,7 +35,7 @@ LONGEST = 1 / math.sqrt(12)
 def gamma_of(sigma_rel: float) -> float:
     """The exponent of a length, the largest root of (3). Raises ValueError unless 0 < sigma_rel <= `LONGEST`."""
     if not 0 < sigma_rel <= LONGEST:
-        raise ValueError(f"sigma_rel lies in (0, 0.2887], got {sigma_rel}; 0.05 and 0.10 are usual")
+        raise ValueError(f"sigma_rel lies in (0, 0.28867], got {sigma_rel}; 0.05 and 0.10 are usual")
     inverse = sigma_rel**-2
     roots = np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse])
     return max(float(roots.real.max()), 0.0)

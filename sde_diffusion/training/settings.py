@@ -92,5 +92,5 @@ def _lengths(given: object) -> tuple[float, ...]:
     if not isinstance(given, (list, tuple)) or not all(type(length) in (int, float) for length in given):
         raise TypeError(f"snapshot_lengths is a list of numbers, got {given!r}; [0.05, 0.1] is usual")
     if not given or len(set(given)) < len(given) or not all(0 < length <= LONGEST for length in given):
-        raise ValueError(f"snapshot_lengths is one or more different numbers in (0, 0.2887], got {given}; correct it")
+        raise ValueError(f"snapshot_lengths is one or more different numbers in (0, 0.28867], got {given}; correct it")
     return tuple(sorted(map(float, given)))

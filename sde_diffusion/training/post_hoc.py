@@ -1,0 +1,143 @@
+r"""An average of any length, made after training from the snapshots of a few.
+
+The profile p of an average that nobody kept is fitted by those of the averages that were kept, p_i (`power_profile`, an
+exponent and a time each):
+
+    minimise |p - sum_i c_i p_i|^2   subject to   sum_i c_i = 1                                                   (1)
+
+    [ A  1 ] [ c ]   [ b ]
+    [ 1' 0 ] [ m ] = [ 1 ],      A_ij = <p_i, p_j>,   b_i = <p_i, p>                                              (2)
+
+and the average of the weights is sum_i c_i average_i, since an average is linear in its profile. The paper leaves the sum
+free; held at 1 it keeps what all snapshots share (weights that no gradient moves, and the place around which the others
+wander) to the last bit, for a residual that is hardly larger: see docs/averages.md.
+
+The residual |p - sum c_i p_i| / |p| is the error of the average, in units of its own standard deviation, for weights that
+are white noise around a constant. It falls with the square of the number of evenly spaced snapshots.
+
+References:
+    Karras, Aittala, Lehtinen, Hellsten, Aila & Laine, Analyzing and Improving the Training Dynamics of Diffusion Models,
+        2024, https://arxiv.org/abs/2312.02696, section 3.2 and appendix C
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sde_diffusion.training.identity import check_identity
+from sde_diffusion.training.power_profile import gamma_of, overlap
+from sde_diffusion.training.run_folder import RunFolder
+from sde_diffusion.training.snapshots import Stored, opened, snapshots
+from sde_diffusion.training.tensor_files import Tensors, check_alike
+
+
+def coefficients(times: Sequence[float], gammas: Sequence[float], time: float, gamma: float) -> NDArray[np.float64]:
+    """The solution c (N,) of (2): the share of each of the profiles (`times`, `gammas`), in the one of `time`, `gamma`.
+
+    Raises ValueError for no profile, or for times that are not positive.
+    """
+    t, g = np.asarray(times, dtype=np.float64), np.asarray(gammas, dtype=np.float64)
+    if t.ndim != 1 or t.shape != g.shape or len(t) == 0 or not (min(t.min(), time) > 0):
+        raise ValueError(f"a fit takes one time above 0 and one gamma a profile, got {t.shape} and {g.shape}; give both")
+    a, b = overlap(g, t, g, t), overlap(g, t, [gamma], [time])[:, 0]
+    size = np.sqrt(np.diag(a))  # profiles of unit norm, for the last digits of the solution
+    system = np.zeros((len(t) + 1, len(t) + 1))
+    system[:-1, :-1] = a / np.outer(size, size)
+    system[-1, :-1] = system[:-1, -1] = size.min() / size
+    wanted = np.append(b / size, size.min())
+    return np.linalg.lstsq(system, wanted, rcond=None)[0][:-1] / size
+
+
+def residual(
+    times: Sequence[float], gammas: Sequence[float], time: float, gamma: float, shares: NDArray[np.float64]
+) -> float:
+    """|p - sum c_i p_i| / |p|, of which a float64 resolves 1e-8."""
+    norm = overlap([gamma], [time], [gamma], [time])[0, 0]
+    crossed = shares @ overlap(gammas, times, [gamma], [time])[:, 0]
+    own = shares @ overlap(gammas, times, gammas, times) @ shares
+    return float(np.sqrt(max(norm - 2 * crossed + own, 0.0) / norm))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one average is made of those that were kept.
+
+    Attributes:
+        sigma_rel, step: the average that is wanted, and after which step.
+        times, gammas: the profiles that were kept (N,), and in the order of `sources`.
+        sources: the snapshot and the length of each.
+        shares: the coefficients (N,).
+    """
+
+    sigma_rel: float
+    step: int
+    times: list[float]
+    gammas: list[float]
+    sources: list[tuple[Stored, float]]
+    shares: NDArray[np.float64]
+
+    @property
+    def residual(self) -> float:
+        """How much of the profile is missed; see the module."""
+        return residual(self.times, self.gammas, self.step, gamma_of(self.sigma_rel), self.shares)
+
+    def average(self) -> Tensors:
+        """The state of the model with this average, summed in float64, in the dtypes of the snapshots.
+
+        Buffers are those of the last snapshot up to `step`. Raises CheckpointError when snapshots do not go together.
+        """
+        total, first = {}, None
+        for (snapshot, length), share in zip(self.sources, self.shares, strict=True):
+            state = snapshot.average(length)
+            first = first or state
+            check_alike(state, first, snapshot.path)
+            _add(total, state, float(share), snapshot.buffers, keep=snapshot.step <= self.step)
+        assert first is not None
+        return {name: value.to(first[name].dtype) for name, value in total.items()}
+
+
+def fit(folder: str | os.PathLike, sigma_rel: float, step: int | None = None) -> Fit:
+    """The fit of a length by the snapshots of a run's folder, after its step `step`, the last one with a snapshot if None.
+
+    Raises:
+        ValueError: there are no snapshots, a length out of range, or a step beyond them.
+        CheckpointError: one of the snapshots is damaged or foreign, or of another run than the rest.
+    """
+    gamma, found = gamma_of(sigma_rel), snapshots(RunFolder(Path(folder)).snapshots)
+    if not found:
+        raise ValueError(f"{folder} holds no snapshots to average; train with --training.snapshot_every 500, for example")
+    wanted = max(found) if step is None else step
+    if not 1 <= wanted <= max(found):
+        raise ValueError(f"the snapshots of {folder} end at step {max(found)}, got {wanted}; take a step from 1 to it")
+    last = min(number for number in found if number >= wanted)
+    stored = [opened(path) for number, path in found.items() if number <= last]
+    for one in stored:
+        check_identity(one.identity, stored[0].identity, one.path)
+    sources = [(one, length) for one in stored for length in one.lengths]
+    times, gammas = [float(one.step) for one, _ in sources], [gamma_of(length) for _, length in sources]
+    return Fit(sigma_rel, wanted, times, gammas, sources, coefficients(times, gammas, wanted, gamma))
+
+
+def reconstruct(folder: str | os.PathLike, sigma_rel: float, step: int | None = None) -> Tensors:
+    """The state of a run's model whose parameters are averaged with the length `sigma_rel`; see `fit` for the rest.
+
+    `model.load_state_dict` takes it. Each snapshot up to the step is read once; no two are in memory together.
+    """
+    return fit(folder, sigma_rel, step).average()
+
+
+def _add(total: Tensors, state: Tensors, share: float, buffers: frozenset[str], keep: bool) -> None:
+    """Add a share of each parameter, in float64; take a buffer as it is."""
+    for name, value in state.items():
+        if name in buffers:
+            total[name] = value if keep or name not in total else total[name]
+        else:
+            wide = value.to(torch.promote_types(value.dtype, torch.float64))
+            total[name] = wide * share if name not in total else total[name].add_(wide, alpha=share)

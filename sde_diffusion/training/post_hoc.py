@@ -71,7 +71,7 @@ class Fit:
 
     Attributes:
         sigma_rel, step: the average that is wanted, and after which step.
-        times, gammas: the profiles that were kept (N,), and in the order of `sources`.
+        times, gammas: the profiles that were kept (N,), in the order of `sources`.
         sources: the snapshot and the length of each.
         shares: the coefficients (N,).
     """
@@ -91,33 +91,35 @@ class Fit:
     def average(self) -> Tensors:
         """The state of the model with this average, summed in float64, in the dtypes of the snapshots.
 
-        Buffers are those of the last snapshot up to `step`. Raises CheckpointError when snapshots do not go together.
+        Buffers are those of `step`. Raises CheckpointError when snapshots do not go together.
         """
         total, first = {}, None
         for (snapshot, length), share in zip(self.sources, self.shares, strict=True):
             state = snapshot.average(length)
             first = first or state
             check_alike(state, first, snapshot.path)
-            _add(total, state, float(share), snapshot.buffers, keep=snapshot.step <= self.step)
+            _add(total, state, float(share), snapshot.buffers)
         assert first is not None
         return {name: value.to(first[name].dtype) for name, value in total.items()}
 
 
 def fit(folder: str | os.PathLike, sigma_rel: float, step: int | None = None) -> Fit:
-    """The fit of a length by the snapshots of a run's folder, after its step `step`, the last one with a snapshot if None.
+    """The fit of a length by the snapshots of a run's folder up to that of step `step`, the last one if None.
+
+    A profile ends with a jump, which only one that was kept at the same step has too: other steps are refused.
 
     Raises:
-        ValueError: there are no snapshots, a length out of range, or a step beyond them.
+        ValueError: a length out of range, or no snapshot of this step.
         CheckpointError: one of the snapshots is damaged or foreign, or of another run than the rest.
     """
     gamma, found = gamma_of(sigma_rel), snapshots(RunFolder(Path(folder)).snapshots)
     if not found:
         raise ValueError(f"{folder} holds no snapshots to average; train with --training.snapshot_every 500, for example")
     wanted = max(found) if step is None else step
-    if not 1 <= wanted <= max(found):
-        raise ValueError(f"the snapshots of {folder} end at step {max(found)}, got {wanted}; take a step from 1 to it")
-    last = min(number for number in found if number >= wanted)
-    stored = [opened(path) for number, path in found.items() if number <= last]
+    if wanted not in found:
+        near = min(found, key=lambda number: abs(number - wanted))
+        raise ValueError(f"{folder} holds no snapshot of step {wanted}; the nearest is {near}")
+    stored = [opened(path) for number, path in found.items() if number <= wanted]
     for one in stored:
         check_identity(one.identity, stored[0].identity, one.path)
     sources = [(one, length) for one in stored for length in one.lengths]
@@ -133,11 +135,11 @@ def reconstruct(folder: str | os.PathLike, sigma_rel: float, step: int | None = 
     return fit(folder, sigma_rel, step).average()
 
 
-def _add(total: Tensors, state: Tensors, share: float, buffers: frozenset[str], keep: bool) -> None:
+def _add(total: Tensors, state: Tensors, share: float, buffers: frozenset[str]) -> None:
     """Add a share of each parameter, in float64; take a buffer as it is."""
     for name, value in state.items():
         if name in buffers:
-            total[name] = value if keep or name not in total else total[name]
+            total[name] = value
         else:
             wide = value.to(torch.promote_types(value.dtype, torch.float64))
             total[name] = wide * share if name not in total else total[name].add_(wide, alpha=share)

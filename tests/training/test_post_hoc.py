@@ -113,15 +113,15 @@ def test_a_random_walk_is_averaged_alike(length, bound):
     assert ratios[1] < bound, ratios
 
 
-@pytest.mark.parametrize("length", [0.03, 0.075, 0.15, 0.2])
-def test_a_smooth_run_is_averaged_alike(length):
-    """theta(t) = 1 + t^2 and a decay: the error over the average's distance from the last weights, at 8, 16, 32 snapshots."""
+@pytest.mark.parametrize(("length", "order"), [(0.03, 3.3), (0.075, 3.3), (0.15, 2.0), (0.2, 2.0)])
+def test_a_smooth_run_is_averaged_alike(length, order):
+    """theta(t) = 1 + t^2 and a decay: the error over the average's distance from the last weights, its least order."""
     t = np.arange(1, STEPS + 1) / STEPS
     for theta in (1 + t**2, np.exp(-5 * t)):
         way = abs(profile(length, STEPS) @ theta - theta[-1])
-        ratios = [abs(missed(count, length) @ theta) / way for count in (8, 16, 32)]
-        assert ratios[1] < 2e-3
-        assert ratios[2] < ratios[0] / 10
+        ratios = [abs(missed(count, length) @ theta) / way for count in (16, 32, 64)]
+        assert ratios[1] < 1e-2
+        assert all(a / b > 2**order for a, b in zip(ratios, ratios[1:], strict=False)), ratios
 
 
 def test_what_never_moves_stays():
@@ -169,24 +169,22 @@ def test_a_stored_average_comes_back(tmp_path, length, step):
     Given().load_state_dict(state)
 
 
-@pytest.mark.parametrize(("length", "step", "calls"), [(0.07, None, 64), (0.15, 48, 48), (0.07, 44, 40)])
-def test_an_average_that_was_not_stored_is_made(tmp_path, length, step, calls):
-    """Within what the fit says of itself, in units of the average's way from the last weights; step 44 has no snapshot."""
-    theta = told(tmp_path).double().numpy()
+@pytest.mark.parametrize(("length", "step"), [(0.07, None), (0.15, 48)])
+def test_an_average_that_was_not_stored_is_made(tmp_path, length, step):
+    """Of a random walk: within 2% of the average's distance from the last weights, with 6 or 8 snapshots."""
+    theta, at = told(tmp_path).double().numpy(), step or 64
     found, state = fit(tmp_path, length, step), reconstruct(tmp_path, length, step)
-    at = step or 64
     exact = profile(length, at, 64) @ theta
-    error = np.std(state["moved"].numpy() - exact) / np.std(exact - theta[at - 1])
-    assert error < (0.02 if step != 44 else 0.2)
-    assert found.residual < (0.1 if step != 44 else 0.5)
-    assert state["calls"].item() == calls
+    assert np.std(state["moved"].numpy() - exact) / np.std(exact - theta[at - 1]) < 0.02
+    assert 1e-4 < found.residual < 0.1
+    assert state["calls"].item() == at
     assert torch.equal(state["frozen"], torch.full((3,), 1 / 3)), "what never moved came back changed"
 
 
 def test_refusals(tmp_path, is_sentence):
     told(tmp_path / "run", 16, 8)
-    cases = [(tmp_path, 0.1, None, "no snapshots"), (tmp_path / "run", 0.1, 17, "end at step 16")]
-    cases += [(tmp_path / "run", 0.1, 0, "end at step 16"), (tmp_path / "run", 0.5, None, "sigma_rel lies in")]
+    cases = [(tmp_path, 0.1, None, "no snapshots"), (tmp_path / "run", 0.1, 17, "of step 17.* nearest is 16")]
+    cases += [(tmp_path / "run", 0.1, 0, "nearest is 8"), (tmp_path / "run", 0.5, None, "sigma_rel lies in")]
     for folder, length, step, words in cases:
         with pytest.raises(ValueError, match=words) as caught:
             reconstruct(folder, length, step)
@@ -216,7 +214,7 @@ HURT = {
     "a flipped bit": lambda path: flip(path / "sigma-0.05.safetensors"),
     "a missing file": lambda path: (path / "sigma-0.1.safetensors").unlink(),
     "no list": lambda path: (path / "manifest.json").unlink(),
-    "another name": lambda path: path.rename(path.with_name("step-000009")),
+    "another name": lambda path: path.rename(path.with_name("step-000004")),
     "facts that are none": lambda path: forged(path, lambda facts: {"lengths": 3}),
     "lengths of other files": lambda path: forged(path, lambda facts: facts | {"lengths": [0.05, 0.2]}),
     "a length that is none": lambda path: forged(path, lambda facts: facts | {"lengths": ["wide"]}),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from sde_diffusion.training import EMA
+from sde_diffusion.training.average import Average
+from sde_diffusion.training.ema import warmed_up
 from sde_diffusion.training.power_ema import PowerAverages
 from sde_diffusion.training.power_profile import gamma_of
 from tests.test_synchronisation import Watch, on_device
@@ -42,21 +46,19 @@ def test_after_one_update_it_is_the_weights():
 
 
 def test_weights_of_16_bits_are_averaged_in_32():
-    """1 + k/128 for k = 1, 2, ...: the mean of the first 100 is no number of bfloat16, and a sum there would stand still."""
-    model = nn.Linear(1, 1, bias=False).bfloat16()
-    uniform = 0.28867
-    power, ema = PowerAverages.of(model, [uniform]), EMA(model, 0.5)
+    """Both rules, against sums in float64; bfloat16 has steps of 1/128 here."""
+    model, uniform = nn.Linear(1, 1, bias=False).bfloat16(), 0.28867
+    power, ema, exact = PowerAverages.of(model, [uniform]), EMA(model, 0.95), model.weight.item()
     values = [1 + (k % 64) / 128 for k in range(100)]
-    for value in values:
+    for n, value in enumerate(values):
         model.weight.data.fill_(value)
         power.update()
         ema.update()
+        exact += (1 - warmed_up(0.95, n)) * (value - exact)
     average = power.state_dict()[f"{uniform}/weight"]
-    assert average.dtype == ema.model.weight.dtype == torch.float32
+    assert (average.dtype, ema.model.weight.dtype, model.weight.dtype) == (torch.float32, torch.float32, torch.bfloat16)
     assert average.item() == pytest.approx(sum(values) / 100, rel=1e-4)
-    assert model.weight.dtype == torch.bfloat16
-    fine = float(ema.model.weight)
-    assert float(torch.tensor(fine).bfloat16()) != fine
+    assert ema.model.weight.item() == pytest.approx(exact, rel=1e-6)
 
 
 def test_tied_weights_are_averaged_once_and_named_twice():
@@ -79,12 +81,15 @@ def test_none_are_none():
     assert power.state_dict() == {}
 
 
-@pytest.mark.parametrize("make", [lambda m: PowerAverages.of(m, [0.05, 0.1]), EMA], ids=["power", "decay"])
+RULES = {"power": lambda m: PowerAverages.of(m, [0.05, 0.1]), "decay": lambda m: Average(partial(warmed_up, 0.9), m)}
+
+
+@pytest.mark.parametrize("make", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_no_update_waits_for_the_device(make, dtype):
+    model = nn.Sequential(nn.Linear(3, 3, dtype=dtype), nn.BatchNorm1d(3))
     with on_device() as (_, device):
-        model = nn.Sequential(nn.Linear(3, 3, dtype=dtype, device=device), nn.BatchNorm1d(3, device=device))
-        average = make(model)
+        average = make(model._apply(lambda p: torch.empty_like(p, device=device)))
         with Watch():
             for _ in range(3):
                 average.update()

@@ -45,7 +45,9 @@ def coefficients(times: Sequence[float], gammas: Sequence[float], time: float, g
     """
     t, g = np.asarray(times, dtype=np.float64), np.asarray(gammas, dtype=np.float64)
     if t.ndim != 1 or t.shape != g.shape or len(t) == 0 or not (min(t.min(), time) > 0):
-        raise ValueError(f"a fit takes one time above 0 and one gamma a profile, got {t.shape} and {g.shape}; give both")
+        raise ValueError(
+            f"a fit takes one time above 0 and one gamma a profile, got {t.shape} and {g.shape}; give both"
+        )
     a, b = overlap(g, t, g, t), overlap(g, t, [gamma], [time])[:, 0]
     size = np.sqrt(np.diag(a))  # profiles of unit norm, for the last digits of the solution
     system = np.zeros((len(t) + 1, len(t) + 1))
@@ -114,7 +116,9 @@ def fit(folder: str | os.PathLike, sigma_rel: float, step: int | None = None) ->
     """
     gamma, found = gamma_of(sigma_rel), snapshots(RunFolder(Path(folder)).snapshots)
     if not found:
-        raise ValueError(f"{folder} holds no snapshots to average; train with --training.snapshot_every 500, for example")
+        raise ValueError(
+            f"{folder} holds no snapshots to average; train with --training.snapshot_every 500, for example"
+        )
     wanted = max(found) if step is None else step
     if wanted not in found:
         near = min(found, key=lambda number: abs(number - wanted))

@@ -82,7 +82,9 @@ def test_the_residual_falls_with_the_square_of_the_number_of_snapshots(length):
     found = []
     for count in (32, 64, 128):
         times, gammas = evenly(count)
-        found.append(residual(times, gammas, STEPS, gamma_of(length), coefficients(times, gammas, STEPS, gamma_of(length))))
+        found.append(
+            residual(times, gammas, STEPS, gamma_of(length), coefficients(times, gammas, STEPS, gamma_of(length)))
+        )
     orders = [math.log2(a / b) for a, b in zip(found, found[1:], strict=False)]
     assert orders == pytest.approx([2, 2], abs=0.15), found
 
@@ -135,7 +137,10 @@ class Given(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moved, self.frozen = nn.Parameter(torch.zeros(50)), nn.Parameter(torch.full((3,), 1 / 3), requires_grad=False)
+        self.moved, self.frozen = (
+            nn.Parameter(torch.zeros(50)),
+            nn.Parameter(torch.full((3,), 1 / 3), requires_grad=False),
+        )
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
 

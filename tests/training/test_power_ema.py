@@ -29,7 +29,7 @@ def test_it_is_torchs_averaged_model(length):
     oracle = AveragedModel(model, avg_fn=lambda a, w, _: (1 - 1 / t) ** (gamma + 1) * (a - w) + w)
     oracle.update_parameters(model)  # the first call copies
     generator = torch.Generator().manual_seed(0)
-    for t in range(1, 300):
+    for t in range(1, 300):  # noqa: B007 (read by avg_fn)
         walked(model, generator)
         power.update()
         oracle.update_parameters(model)

@@ -32,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 
 from sde_diffusion.training.identity import check_identity
-from sde_diffusion.training.power_profile import gamma_of, overlap
+from sde_diffusion.training.power_profile import density, gamma_of, overlap
 from sde_diffusion.training.run_folder import RunFolder
 from sde_diffusion.training.snapshots import Stored, opened, snapshots
 from sde_diffusion.training.tensor_files import Tensors, check_alike
@@ -89,6 +89,11 @@ class Fit:
     def residual(self) -> float:
         """How much of the profile is missed; see the module."""
         return residual(self.times, self.gammas, self.step, gamma_of(self.sigma_rel), self.shares)
+
+    def densities(self, tau: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The wanted and the fitted profile at the training times `tau` (N,)."""
+        rows = [density(gamma, time, tau) for gamma, time in zip(self.gammas, self.times, strict=True)]
+        return density(gamma_of(self.sigma_rel), self.step, tau), self.shares @ np.stack(rows)
 
     def average(self) -> Tensors:
         """The state of the model with this average, summed in float64, in the dtypes of the snapshots.

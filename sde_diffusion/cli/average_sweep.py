@@ -10,17 +10,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli import build
 from sde_diffusion.cli.model import Model, data_of
 from sde_diffusion.report.length_plot import length_plot
 from sde_diffusion.report.table import Table
-from sde_diffusion.training.post_hoc import Fit
-from sde_diffusion.training.tensor_files import fill
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sde_diffusion.denoiser import Denoiser
+    from sde_diffusion.training.post_hoc import Fit
 
 CHUNK = 256
 
@@ -71,8 +72,8 @@ class Sweep:
     def picture(self, path: Path) -> Path:
         """Write loss against length."""
         *rows, usual = self.rows()
-        columns = ([row[name] for row in rows] for name in ("sigma_rel", "loss", "standard_error"))
-        return length_plot(*columns, usual["loss"], path)
+        lengths, losses, errors = ([row[name] for row in rows] for name in ("sigma_rel", "loss", "standard_error"))
+        return length_plot(lengths, losses, errors, usual["loss"], path)
 
     def _against_best(self, loss: Tensor) -> dict[str, float]:
         """The standard error is that of the paired difference over events."""
@@ -83,6 +84,8 @@ class Sweep:
 
 def swept(model: Model, fits: Sequence[Fit], draws: int, seed: int) -> Sweep:
     """The losses of each fit's average on the held-out events of the model's data, each over `draws` noises."""
+    from sde_diffusion.training.tensor_files import fill
+
     x, labels = data_of(model).tensors("held_out")
     told = labels if model.config.part("network").get("classes") is not None else None
     usual = held_out_losses(model, model.denoiser, x, told, draws, seed)
@@ -93,14 +96,17 @@ def swept(model: Model, fits: Sequence[Fit], draws: int, seed: int) -> Sweep:
     return Sweep(fits, found, usual)
 
 
-@torch.no_grad()
-def held_out_losses(model: Model, denoiser, x: Tensor, labels: Tensor | None, draws: int, seed: int) -> Tensor:
+def held_out_losses(
+    model: Model, denoiser: Denoiser, x: Tensor, labels: Tensor | None, draws: int, seed: int
+) -> Tensor:
     """The run's own objective for each of the events x (N, *E), averaged over draws: (N,), float64, on the CPU."""
+    import torch
+
     objective = build.objective(model.config.part("objective"), model.facts.std)
     generator, total = torch.Generator(model.device).manual_seed(seed), torch.zeros(len(x), dtype=torch.float64)
     for _ in range(draws):
         for rows in torch.arange(len(x)).split(CHUNK):
             told = {} if labels is None else {"label": labels[rows].to(model.device)}
-            events = x[rows].to(model.device)
-            total[rows] += objective(denoiser, model.sde, events, generator, **told).double().cpu() / draws
+            losses = objective(denoiser, model.sde, x[rows].to(model.device), generator, **told)
+            total[rows] += losses.detach().double().cpu() / draws
     return total

@@ -29,7 +29,7 @@ from sde_diffusion.training.compute import ComputeSettings
 from sde_diffusion.training.descent import Descent
 from sde_diffusion.training.elsewhere import Elsewhere
 from sde_diffusion.training.ema import EMA
-from sde_diffusion.training.engine import Loss, engine_of, whole_of
+from sde_diffusion.training.engine import Engine, Loss, engine_of, whole_of
 from sde_diffusion.training.identity import identity
 from sde_diffusion.training.interrupts import held
 from sde_diffusion.training.memory import explained
@@ -106,14 +106,7 @@ def train(
     world.all_as_one(known)
     archive = archive_of(folder, known, settings, resume, world)
     average = _average(denoiser, settings, ema)
-    model = _prepared(engine.placed(denoiser, device), compute)
-    average.model.to(next(denoiser.parameters()).device)
-    loss = engine.wrapped(Loss(model, objective, sde))
-    if model is not denoiser:
-        average.follow(model)
-    scale, optimizer = LossScale(compute.precision, device), adam(model, settings.learning_rate)
-    power = PowerAverages.of(model, settings.tracked)
-    state = TrainState(model, average, optimizer, Tally(device), scale, power=power)
+    state, loss = _placed(denoiser, average, sde, objective, settings, engine, compute, device)
     descent = Descent(state, settings, batches, loss, engine, compute)
     return _Loop(state, settings, descent, engine.world, archive, denoiser, Timetable(settings)).run()
 
@@ -231,6 +224,27 @@ class _Loop:
         self.state.settled = False
         self.archive.snapshot(self.state)
         self.state.settled = True
+
+
+def _placed(
+    denoiser: Denoiser,
+    average: EMA,
+    sde: LinearSDE,
+    objective: Objective,
+    settings: TrainSettings,
+    engine: Engine,
+    compute: ComputeSettings,
+    device: torch.device,
+) -> tuple[TrainState, nn.Module]:
+    """The state before the first step, and the loss, as the engine shares them out."""
+    model = _prepared(engine.placed(denoiser, device), compute)
+    average.model.to(next(denoiser.parameters()).device)
+    loss = engine.wrapped(Loss(model, objective, sde))
+    if model is not denoiser:
+        average.follow(model)
+    scale, optimizer = LossScale(compute.precision, device), adam(model, settings.learning_rate)
+    power = PowerAverages.of(model, settings.tracked)
+    return TrainState(model, average, optimizer, Tally(device), scale, power=power), loss
 
 
 def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EMA:

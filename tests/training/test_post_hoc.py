@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sde_diffusion.training import CheckpointError, TrainSettings
-from sde_diffusion.training.post_hoc import coefficients, fit, reconstruct, residual
+from sde_diffusion.training.post_hoc import fit, reconstruct
 from sde_diffusion.training.power_ema import PowerAverages
 from sde_diffusion.training.power_profile import LONGEST, gamma_of
+from sde_diffusion.training.profile_fit import coefficients, residual
 from sde_diffusion.training.run_folder import RunFolder
 from sde_diffusion.training.snapshots import Snapshot, save, snapshots
 
@@ -124,6 +125,18 @@ def test_a_smooth_run_is_averaged_alike(length, order):
         ratios = [abs(missed(count, length) @ theta) / way for count in (16, 32, 64)]
         assert ratios[1] < 1e-2
         assert all(a / b > 2**order for a, b in zip(ratios, ratios[1:], strict=False)), ratios
+
+
+def test_the_densities_of_a_fit_are_what_the_residual_says(tmp_path):
+    """Their integrals are 1, and the norm of their difference is the residual, by sums over 2^17 midpoints."""
+    told(tmp_path, 64, 16)
+    found = fit(tmp_path, 0.2)
+    tau = (np.arange(2**17) + 0.5) * 64 / 2**17
+    wanted, fitted = found.densities(tau)
+    assert [one.mean() * 64 for one in (wanted, fitted)] == pytest.approx([1, 1], rel=1e-6)
+    norms = [math.sqrt((one**2).mean()) for one in (fitted - wanted, wanted)]
+    assert norms[0] / norms[1] == pytest.approx(found.residual, rel=1e-4)
+    assert found.residual > 0.05
 
 
 def test_what_never_moves_stays():

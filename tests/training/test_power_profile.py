@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from sde_diffusion.training.power_profile import LONGEST, density, gamma_of, kept, overlap, sigma_rel_of
+from sde_diffusion.training.power_profile import LONGEST, gamma_of, kept, sigma_rel_of
+from sde_diffusion.training.profile_fit import density, overlap
 
 LENGTHS = st.floats(0.005, LONGEST)
 TIMES = st.floats(1.0, 1e5)

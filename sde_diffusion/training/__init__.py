@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sde_diffusion.training.ema import EMA
     from sde_diffusion.training.fitting import fit
     from sde_diffusion.training.loop import train
+    from sde_diffusion.training.post_hoc import reconstruct
     from sde_diffusion.training.progress import Progress
     from sde_diffusion.training.run_folder import RunFolder
     from sde_diffusion.training.settings import TrainSettings
@@ -37,6 +38,7 @@ __all__ = [
     "latest",
     "load",
     "load_average",
+    "reconstruct",
     "save",
     "train",
 ]
@@ -47,6 +49,7 @@ _HOMES = {
     "ema": "EMA",
     "fitting": "fit",
     "loop": "train",
+    "post_hoc": "reconstruct",
     "progress": "Progress",
     "run_folder": "RunFolder",
     "settings": "TrainSettings",

@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sde_diffusion.training import checkpoint, metrics_file
+from sde_diffusion.training import checkpoint, metrics_file, snapshots
 from sde_diffusion.training.checkpoint import Checkpoint
 from sde_diffusion.training.files import sweep
 from sde_diffusion.training.lock import locked
 from sde_diffusion.training.run_folder import RunFolder
+from sde_diffusion.training.settings import TrainSettings
+from sde_diffusion.training.snapshots import Snapshot
 from sde_diffusion.training.state import TrainState
 from sde_diffusion.training.world import World
 
@@ -31,6 +33,10 @@ class Archive(ABC):
         """Keep a settled state; one that is kept already costs nothing."""
 
     @abstractmethod
+    def snapshot(self, state: TrainState) -> None:
+        """Keep the power-function averages of a settled state, for good, before its checkpoint; once is enough."""
+
+    @abstractmethod
     def roll_back(self, state: TrainState) -> str:
         """Return `state` to what was kept last, where anything was; a clause that says what became of it."""
 
@@ -43,6 +49,9 @@ class Nowhere(Archive):
     """Keeps nothing."""
 
     def save(self, state: TrainState) -> None:
+        """Nothing."""
+
+    def snapshot(self, state: TrainState) -> None:
         """Nothing."""
 
     def roll_back(self, state: TrainState) -> str:
@@ -63,6 +72,7 @@ class InFolder(Archive):
     def __init__(self, folder: Path, identity: dict[str, Any], keep: int, resume: bool) -> None:
         self.run, self.identity, self.keep, self.resume = RunFolder(folder), identity, keep, resume
         self.saved: int | None = None
+        self.snapped: int | None = None
 
     @contextmanager
     def opened(self, state: TrainState) -> Iterator[None]:
@@ -74,6 +84,7 @@ class InFolder(Archive):
             self.run.checkpoints.mkdir(exist_ok=True)
             sweep(self.run.path)
             sweep(self.run.checkpoints)
+            sweep(self.run.snapshots)
             self._take_up(state)
             yield
 
@@ -87,6 +98,16 @@ class InFolder(Archive):
         checkpoint.save(self.run.checkpoints, whole)
         self.saved = whole.step
         checkpoint.prune(self.run.checkpoints, self.keep, whole.step)
+
+    def snapshot(self, state: TrainState) -> None:
+        """Write a snapshot. Raises OSError when it cannot be written."""
+        if state.step != self.snapped:
+            self.write_snapshot(state.snapshot(self.identity))
+
+    def write_snapshot(self, whole: Snapshot) -> None:
+        """The same for averages that have been put together."""
+        snapshots.save(self.run.snapshots, whole)
+        self.snapped = whole.step
 
     def roll_back(self, state: TrainState) -> str:
         """Take up the newest whole checkpoint; before the first one, leave the parameters, which no skip changes."""
@@ -109,8 +130,9 @@ class InFolder(Archive):
             raise FileExistsError(f"{self.run.path} holds checkpoints up to {path.name}; resume or take another folder")
         if path is not None:
             state.take_up(checkpoint.load(path), self.identity, path)
-            self.saved = state.step
+            self.saved = self.snapped = state.step
             checkpoint.set_aside(self.run.checkpoints, state.step)
+        snapshots.cut(self.run.snapshots, state.step)
         metrics_file.cut(self.run.metrics_file, state.step)
 
 
@@ -128,7 +150,7 @@ class Together(Archive):
             if step and not self.world.leads:
                 path = self.folder.run.checkpoints / f"step-{step:06d}"
                 state.take_up(checkpoint.load(path), self.folder.identity, path)
-                self.folder.saved = step
+                self.folder.saved = self.folder.snapped = step
             yield
 
     def save(self, state: TrainState) -> None:
@@ -137,6 +159,13 @@ class Together(Archive):
             whole = state.checkpoint(self.folder.identity)
             self.world.lead(lambda: self.folder.write(whole))
             self.folder.saved = whole.step
+
+    def snapshot(self, state: TrainState) -> None:
+        """Likewise."""
+        if state.step != self.folder.snapped:
+            whole = state.snapshot(self.folder.identity)
+            self.world.lead(lambda: self.folder.write_snapshot(whole))
+            self.folder.snapped = whole.step
 
     def roll_back(self, state: TrainState) -> str:
         """All return to the checkpoint that the leading process finds."""
@@ -153,9 +182,18 @@ class Together(Archive):
         return state.step
 
 
-def archive_of(folder: str | os.PathLike | None, known: dict, keep: int, resume: bool, world: World) -> Archive:
-    """The place of a run: `folder`, shared by all processes of the world, or none."""
+def archive_of(
+    folder: str | os.PathLike | None, known: dict, settings: TrainSettings, resume: bool, world: World
+) -> Archive:
+    """The place of a run: `folder`, shared by all processes of the world, or none.
+
+    Raises ValueError for snapshots without a folder.
+    """
+    if folder is None and settings.snapshot_every:
+        raise ValueError(
+            f"snapshot_every is {settings.snapshot_every} and there is no folder for snapshots; name one, or set it to 0"
+        )
     if folder is None:
         return Nowhere()
-    alone = InFolder(Path(folder), known, keep, resume)
+    alone = InFolder(Path(folder), known, settings.keep, resume)
     return alone if world.size == 1 else Together(alone, world)

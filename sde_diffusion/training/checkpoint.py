@@ -1,6 +1,7 @@
 """Checkpoints: `step-000500/` with the weights, their average, the optimizer and the counters.
 
     model.safetensors, ema.safetensors    tensors alone; nothing in them can run
+    power.safetensors                     the power-function averages, where there are any
     optimizer.pt                          torch.save, read with weights_only=True
     state.json                            the step and the counters
     manifest.json                         the SHA-256 of each, written last
@@ -11,40 +12,37 @@ full or not at all. What is read is verified first, and whatever is wrong with i
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from sde_diffusion.training import manifest
-from sde_diffusion.training.engine import put
 from sde_diffusion.training.files import new_folder, remove_folder, to_json
 from sde_diffusion.training.manifest import CheckpointError
 from sde_diffusion.training.tensor_archive import refuse_more_than_tensors
-
-Tensors = dict[str, Tensor]
+from sde_diffusion.training.tensor_files import Tensors, fill, first_line, plain, read_object, read_tensors
 
 _MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"
-_FILES = {_MODEL, _EMA, _OPTIMIZER, _STATE}
-_NAME = re.compile(r"step-(\d{6,})")
+_FILES, _POWER = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: state dicts of the model, its average and the optimizer, and what fits JSON."""
+    """All that a run needs to go on: state dicts of the model, its averages and the optimizer, and what fits JSON."""
 
     step: int
     model: Tensors
     ema: Tensors
     optimizer: dict[str, Any]
     state: dict[str, Any]
+    power: Tensors = field(default_factory=dict)
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -52,32 +50,33 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
     Raises OSError of one sentence, and leaves nothing behind, when it cannot be written; earlier checkpoints stay.
     """
-    path = Path(folder) / f"step-{checkpoint.step:06d}"
+    path = manifest.place(folder, checkpoint.step)
     if path.exists():
         raise FileExistsError(f"{path} exists and is not overwritten; resume from it or take another folder")
     try:
         with new_folder(path) as draft:
-            save_file(_plain(checkpoint.model), draft / _MODEL)
-            save_file(_plain(checkpoint.ema), draft / _EMA)
+            save_file(plain(checkpoint.model), draft / _MODEL)
+            save_file(plain(checkpoint.ema), draft / _EMA)
+            if checkpoint.power:
+                save_file(plain(checkpoint.power), draft / _POWER)
             torch.save(checkpoint.optimizer, draft / _OPTIMIZER)
             (draft / _STATE).write_bytes(to_json(checkpoint.state))
             manifest.write(draft, checkpoint.step)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise OSError(f"{path} was not saved ({_first(error)}); earlier ones stand: make room, then resume") from error
+        raise OSError(
+            f"{path} was not saved ({first_line(error)}); earlier ones stand: make room, then resume"
+        ) from error
     return path
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:
     """The checkpoints in a folder by step, in rising order, verified or not."""
-    named = [(path, _NAME.fullmatch(path.name)) for path in Path(folder).glob("step-*")]
-    return dict(sorted((int(match[1]), path) for path, match in named if match))
+    return manifest.places(folder)
 
 
-def verify(path: Path) -> None:
-    """Raises CheckpointError unless every file of the checkpoint has the size and SHA-256 of its manifest."""
-    step = manifest.verify(Path(path), _FILES)
-    if Path(path).name != f"step-{step:06d}":
-        raise CheckpointError(f"{path} holds step {step}, which its name denies; rename it back")
+def verify(path: Path) -> set[str]:
+    """The files of the checkpoint; CheckpointError unless each has the size and SHA-256 of its manifest."""
+    return manifest.verify(Path(path), _FILES, re.escape(_POWER))
 
 
 def latest(folder: Path) -> Path | None:
@@ -106,43 +105,22 @@ def latest(folder: Path) -> Path | None:
 def load(path: Path) -> Checkpoint:
     """Verify and read a checkpoint; tensors arrive on the CPU. Raises CheckpointError for a damaged or foreign one."""
     path = Path(path)
-    verify(path)
+    names = verify(path)
     return Checkpoint(
         step=int(path.name.removeprefix("step-")),
-        model=_tensors(path / _MODEL),
-        ema=_tensors(path / _EMA),
+        model=read_tensors(path / _MODEL),
+        ema=read_tensors(path / _EMA),
         optimizer=_pickled(path / _OPTIMIZER),
-        state=_json(path / _STATE),
+        state=read_object(path / _STATE),
+        power=read_tensors(path / _POWER) if _POWER in names else {},
     )
 
 
 def load_average(path: Path, model: nn.Module) -> int:
     """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step."""
     verify(path)
-    fill(model, _tensors(Path(path) / _EMA), Path(path))
+    fill(model, read_tensors(Path(path) / _EMA), Path(path))
     return int(Path(path).name.removeprefix("step-"))
-
-
-class Named(Protocol):
-    """A model, or what has named tensors as one has."""
-
-    def state_dict(self) -> Tensors:
-        """The tensors themselves, not copies."""
-        ...
-
-
-def fill(model: Named, weights: Tensors, source: Path) -> None:
-    """Copy weights into a model of the same names, shapes and dtypes; CheckpointError for any other."""
-    mine = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
-    theirs = {name: (tuple(value.shape), value.dtype) for name, value in weights.items()}
-    if mine != theirs:
-        name = min(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
-        raise CheckpointError(
-            f"{source} is of another model: {name} is {_said(theirs.get(name))} there and {_said(mine.get(name))} "
-            "here; build the model it was made with"
-        )
-    for name, value in model.state_dict().items():
-        put(value, weights[name])
 
 
 def prune(folder: Path, keep: int, step: int) -> None:
@@ -160,18 +138,6 @@ def set_aside(folder: Path, step: int) -> None:
             path.rename(path.with_name(f"damaged-{path.name}" + (f"-{others}" if others else "")))
 
 
-def _plain(tensors: Tensors) -> Tensors:
-    """Copies on the CPU: contiguous, each with a memory of its own even where weights are tied."""
-    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
-
-
-def _tensors(path: Path) -> Tensors:
-    try:
-        return load_file(path)
-    except Exception as error:  # whatever a hostile file provokes
-        raise CheckpointError(f"{path} is foreign: it holds no safetensors ({_first(error)})") from error
-
-
 def _pickled(path: Path) -> dict[str, Any]:
     """The optimizer's state, of a file that cannot become a larger memory."""
     try:
@@ -182,21 +148,3 @@ def _pickled(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is foreign: it is not the state of an optimizer")
     return value
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is foreign: it holds no JSON") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is foreign: it holds no JSON object")
-    return value
-
-
-def _said(kind: tuple[tuple[int, ...], torch.dtype] | None) -> str:
-    return "absent" if kind is None else f"{kind[1]} of shape {kind[0]}"
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sde_diffusion.training.files import to_json
+from sde_diffusion.training.manifest import CheckpointError
 from sde_diffusion.training.settings import TrainSettings
 
 _ROWS = 256
@@ -20,6 +22,19 @@ def identity(settings: TrainSettings, data: Tensor, labels: Tensor | None, label
     if labels is not None:
         known |= {"labels": digest(labels), "label_dropout": label_dropout}
     return settings.deciding() | known
+
+
+def check_identity(there: object, here: dict[str, Any], source: Path) -> None:
+    """Raises CheckpointError unless `source`, which says that it is of the run `there`, is of this one."""
+    if not isinstance(there, dict):
+        raise CheckpointError(f"{source} is foreign: it does not say which run it is of")
+    differing = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            f"{source} is of another run: {name} is {there.get(name)} there and {here.get(name)} here; "
+            "ask for the same, or train in another folder"
+        )
 
 
 def digest(table: Tensor) -> str:

@@ -25,22 +25,25 @@ from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.training.archive import Archive, archive_of
 from sde_diffusion.training.batches import Batches
-from sde_diffusion.training.checkpoint import fill
 from sde_diffusion.training.compute import ComputeSettings
+from sde_diffusion.training.descent import Descent
 from sde_diffusion.training.elsewhere import Elsewhere
 from sde_diffusion.training.ema import EMA
 from sde_diffusion.training.engine import Engine, Loss, engine_of, whole_of
 from sde_diffusion.training.identity import identity
 from sde_diffusion.training.interrupts import held
 from sde_diffusion.training.memory import explained
-from sde_diffusion.training.precision import LossScale, autocast, tf32_policy
+from sde_diffusion.training.power_ema import PowerAverages
+from sde_diffusion.training.precision import LossScale, tf32_policy
 from sde_diffusion.training.progress import Progress
-from sde_diffusion.training.randomness import borrowed, word
+from sde_diffusion.training.randomness import borrowed
 from sde_diffusion.training.schedule import rate
 from sde_diffusion.training.settings import TrainSettings
 from sde_diffusion.training.state import TrainState
-from sde_diffusion.training.step import adam, trainable, update
+from sde_diffusion.training.step import adam, trainable
 from sde_diffusion.training.tally import Tally
+from sde_diffusion.training.tensor_files import fill
+from sde_diffusion.training.timetable import Timetable
 from sde_diffusion.training.world import Agreement, World
 
 Objective = Callable[..., Tensor]
@@ -74,7 +77,8 @@ def train(
         settings: see `TrainSettings`.
         objective: the loss of each sample.
         labels: int (N,), given to the denoiser as `label`; a share `label_dropout` of them is replaced by -1.
-        folder: the run's folder, which then holds `checkpoints/` and `metrics.jsonl`; nothing is kept without one.
+        folder: the run's folder, which then holds `checkpoints/`, `metrics.jsonl` and, where the settings ask for
+            them, `snapshots/`; nothing is kept without one.
         resume: go on from the newest whole checkpoint of the folder. Without it, a folder that has any is refused.
         ema: the average of the weights, to be read by the caller; made from the settings when left out.
         compute: number format, compilation, memory layout, and how processes share the model; see `ComputeSettings`.
@@ -83,7 +87,8 @@ def train(
             at the end of the loop.
 
     Raises at the call:
-        TypeError, ValueError: data that are not finite (N, *E), labels that do not fit, nothing to train.
+        TypeError, ValueError: data that are not finite (N, *E), labels that do not fit, nothing to train, snapshots
+            without a folder.
     Raises from the generator:
         FolderInUse, CheckpointError, FileExistsError: see `archive.InFolder`.
         OSError: a checkpoint could not be written; the earlier ones stay.
@@ -99,35 +104,29 @@ def train(
     engine.parts(settings.microbatches)
     known = identity(settings, data, labels, label_dropout) if folder is not None or world.size > 1 else {}
     world.all_as_one(known)
-    archive = archive_of(folder, known, settings.keep, resume, world)
+    archive = archive_of(folder, known, settings, resume, world)
     average = _average(denoiser, settings, ema)
-    model = _prepared(engine.placed(denoiser, device), compute)
-    average.model.to(next(denoiser.parameters()).device)
-    loss = engine.wrapped(Loss(model, objective, sde))
-    if model is not denoiser:
-        average.follow(model)
-    scale, optimizer = LossScale(compute.precision, device), adam(model, settings.learning_rate)
-    state = TrainState(model, average, optimizer, Tally(device), scale)
-    return _Loop(state, settings, batches, loss, engine, compute, archive, denoiser).run()
+    state, loss = _placed(denoiser, average, sde, objective, settings, engine, compute, device)
+    descent = Descent(state, settings, batches, loss, engine, compute)
+    return _Loop(state, settings, descent, engine.world, archive, denoiser, Timetable(settings)).run()
 
 
 @dataclass
 class _Loop:
     state: TrainState
     settings: TrainSettings
-    batches: Batches
-    loss: nn.Module
-    engine: Engine
-    compute: ComputeSettings
+    descent: Descent
+    world: World
     archive: Archive
     original: nn.Module
+    due: Timetable
     kept: int = 0
     row: int = 0
     together: bool = False
     stopped: bool = False
 
     def run(self) -> Iterator[Progress]:
-        alone = self.engine.world.size == 1
+        alone = self.world.size == 1
         with (
             self.archive.opened(self.state),
             _training(self.state.model),
@@ -158,37 +157,33 @@ class _Loop:
         all have agreed, for one that leaves by itself would be waited for.
         """
         begin, start = self.state.step, time.perf_counter()
-        due = _next(begin, self.settings.log_every, self.settings.steps)
+        until = self.due.next_report(begin)
         progress = None
         while progress is None and not self.stopped:
             with held() as interrupts:
-                self._advance(min(due, self._next_look()), interrupts, asked)
-                progress = self._report(begin, start) if self.state.step == due else None
-                if self._due():
-                    self._save()
+                self._advance(min(until, self.due.next_look(self.state.step)), interrupts, asked)
+                progress = self._report(begin, start) if self.state.step == until else None
+                self._keep_what_is_due()
         if progress is not None:
             yield progress
 
-    def _due(self) -> bool:
-        """Whether a multiple of `checkpoint_every` was passed since the last save, by a step that was finite."""
-        every, step = self.settings.checkpoint_every, self.state.step
-        return step == self.settings.steps or (self.row == 0 and step // every > self.kept // every)
-
-    def _next_look(self) -> int:
-        settings, step = self.settings, self.state.step
-        return min(_next(step, every, settings.steps) for every in (settings.checkpoint_every, settings.patience))
+    def _keep_what_is_due(self) -> None:
+        if self.due.checkpoint(self.state.step, self.kept, self.row == 0):
+            self._save()
+        elif self.due.snapshot(self.state.step):
+            self._snap()
 
     def _advance(self, until: int, interrupts: list, asked: list) -> None:
         """Steps until one is reached, or there is an interrupt on which all agree; then a look at the device."""
-        agreement, stop = Agreement(self.engine.world), False
-        policy, fewer = tf32_policy(self.compute.precision), explained(self.settings.batch_size)
-        with borrowed(self.batches.device) as seeded, fewer, policy:
+        agreement, stop = Agreement(self.world), False
+        policy, fewer = tf32_policy(self.descent.compute.precision), explained(self.settings.batch_size)
+        with borrowed(self.descent.batches.device) as seeded, fewer, policy:
             while self.state.step < until and not stop:
-                self._step(seeded)
+                self.descent.step(seeded)
                 stop = agreement.reached(bool(interrupts or asked))
             stop |= agreement.settle()
         self._check_finite()
-        self.stopped = stop and self.engine.world.size > 1
+        self.stopped = stop and self.world.size > 1
         self.together |= stop or self.state.step == self.settings.steps
 
     def _report(self, begin: int, start: float) -> Progress:
@@ -205,26 +200,6 @@ class _Loop:
         self.archive.report(asdict(progress))
         return progress
 
-    def _step(self, seeded: Callable[[int], torch.Generator]) -> None:
-        state, parts = self.state, self.engine.parts(self.settings.microbatches)
-        state.settled = False
-        losses = [self._part(seeded, part, len(parts), part == parts[-1]) for part in parts]
-        mean = self.engine.world.mean(torch.stack(losses).sum())
-        update(state, mean, rate(self.settings, state.step), self.settings.clip)
-        state.step += 1
-        state.settled = True
-
-    def _part(self, seeded: Callable[[int], torch.Generator], part: int, parts: int, last: bool) -> Tensor:
-        """Add a part's share to the gradient; the share itself, () without a graph."""
-        step, count = self.state.step, self.settings.microbatches
-        generator = seeded(word(self.settings.seed, step * count + part))
-        x0, condition = self.batches.at(step, generator, part)
-        with self.engine.synchronised(self.loss, last):
-            with autocast(self.compute.precision, self.batches.device):
-                share = self.loss(x0, generator, condition).mean() / parts
-            (share * self.state.scale.factor).backward()
-        return share.detach()
-
     def _check_finite(self) -> None:
         reading, step = self.state.tally.read(), self.state.step
         self.row = reading.row
@@ -238,9 +213,38 @@ class _Loop:
 
     def _save(self) -> None:
         """Unsettled meanwhile: a save that fails is not tried again on the way out."""
+        if self.due.snapshot(self.state.step):
+            self._snap()
         self.state.settled = False
         self.archive.save(self.state)
         self.kept, self.state.settled = self.state.step, True
+
+    def _snap(self) -> None:
+        """Likewise."""
+        self.state.settled = False
+        self.archive.snapshot(self.state)
+        self.state.settled = True
+
+
+def _placed(
+    denoiser: Denoiser,
+    average: EMA,
+    sde: LinearSDE,
+    objective: Objective,
+    settings: TrainSettings,
+    engine: Engine,
+    compute: ComputeSettings,
+    device: torch.device,
+) -> tuple[TrainState, nn.Module]:
+    """The state before the first step, and the loss, as the engine shares them out."""
+    model = _prepared(engine.placed(denoiser, device), compute)
+    average.model.to(next(denoiser.parameters()).device)
+    loss = engine.wrapped(Loss(model, objective, sde))
+    if model is not denoiser:
+        average.follow(model)
+    scale, optimizer = LossScale(compute.precision, device), adam(model, settings.learning_rate)
+    power = PowerAverages.of(model, settings.tracked)
+    return TrainState(model, average, optimizer, Tally(device), scale, power=power), loss
 
 
 def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EMA:
@@ -274,11 +278,6 @@ def _prepared(model: nn.Module, compute: ComputeSettings) -> nn.Module:
     if compute.compile:
         getattr(model, "backbone", model).compile()
     return model
-
-
-def _next(step: int, every: int, last: int) -> int:
-    """The first multiple of `every` after `step`, or `last`."""
-    return min((step // every + 1) * every, last)
 
 
 @contextmanager

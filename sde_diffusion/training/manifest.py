@@ -1,4 +1,5 @@
-"""A folder's list of its files with their SHA-256: written last, checked before a byte is interpreted.
+"""Folders named by their step, each with a list of its files and their SHA-256: written last, checked before a byte is
+interpreted.
 
 No file format of ours notices a flipped bit; a digest does. The list vouches for itself too: it has one spelling, and
 carries the digest of the rest of it. It tells damage from health, not friend from foe: anybody can write a list.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ NAME = "manifest.json"
 FORMAT = "sde_diffusion checkpoint"
 VERSION = 1
 _LONGEST = 2**20
+_STEP = re.compile(r"step-(\d{6,})")
 
 
 class CheckpointError(ValueError):
@@ -33,17 +36,34 @@ def write(folder: Path, step: int) -> None:
     sync(folder / NAME)
 
 
-def verify(folder: Path, names: set[str]) -> int:
-    """The step of a folder whose list names exactly `names`, each as it was written; else CheckpointError."""
+def place(folder: Path, step: int) -> Path:
+    """`folder/step-NNNNNN`."""
+    return Path(folder) / f"step-{step:06d}"
+
+
+def places(folder: Path) -> dict[int, Path]:
+    """Those in a folder by step, in rising order, verified or not."""
+    named = [(path, _STEP.fullmatch(path.name)) for path in Path(folder).glob("step-*")]
+    return dict(sorted((int(match[1]), path) for path, match in named if match))
+
+
+def verify(folder: Path, needed: set[str], further: str = r"(?!)") -> set[str]:
+    """The names in the list of a `place`: all `needed` ones, and else only what fits the pattern `further`.
+
+    Raises CheckpointError unless each of the files is as it was written, for the step that the folder is named after.
+    """
     try:
         body = _read(folder / NAME)
-        if set(body["files"]) != names:
-            raise CheckpointError(f"{folder / NAME} is foreign: it does not list {', '.join(sorted(names))}")
+        names = set(body["files"])
+        if needed - names or not all(re.fullmatch(further, name) for name in names - needed):
+            raise CheckpointError(f"{folder / NAME} is foreign: it does not list {', '.join(sorted(needed))} alone")
         for name in sorted(names):
             _compare(folder / name, body["files"][name])
     except OSError as error:
         raise CheckpointError(f"{error.filename or folder} cannot be read ({error.strerror})") from error
-    return body["step"]
+    if folder != place(folder.parent, body["step"]):
+        raise CheckpointError(f"{folder} holds step {body['step']}, which its name denies; rename it back")
+    return names
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@
                                          resumption where they had changed
     runs/NAME/metrics.jsonl              the reports, one a line
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
+    runs/NAME/snapshots/step-000500/     see `snapshots`
     runs/NAME/lock                       held by the process that trains
 
 Nothing here needs torch.
@@ -70,6 +71,11 @@ class RunFolder(os.PathLike):
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of snapshots."""
+        return self.path / "snapshots"
 
     def config(self) -> dict[str, Any]:
         """The configuration that the run was made with; ValueError when its file is damaged."""

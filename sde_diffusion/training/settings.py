@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 
-_HARMLESS = ("checkpoint_every", "keep", "log_every", "patience")
+from sde_diffusion.training.power_profile import LONGEST
+
+_HARMLESS = ("checkpoint_every", "keep", "log_every", "patience", "snapshot_every", "snapshot_lengths")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class TrainSettings:
         keep: how many checkpoints stay on disk.
         log_every: updates between two reports.
         patience: how many updates in a row may be skipped for a loss or gradient that is not finite.
+        snapshot_every: updates between two snapshots of power-function averages, from which an average of any length is
+            made after training (see `post_hoc`), all of which stay on disk; 0 for none, which also saves their memory.
+        snapshot_lengths: the relative lengths of these averages; see `power_profile`.
     """
 
     steps: int = 10_000
@@ -40,6 +45,8 @@ class TrainSettings:
     keep: int = 3
     log_every: int = 50
     patience: int = 10
+    snapshot_every: int = 0
+    snapshot_lengths: tuple[float, ...] = (0.05, 0.10)
 
     def __post_init__(self):
         """Raises TypeError for what is no number, ValueError for one out of range."""
@@ -47,6 +54,8 @@ class TrainSettings:
             self._whole(name, 1, math.inf)
         self._whole("warmup", 0, math.inf)
         self._whole("seed", 0, 2**64 - 1)
+        self._whole("snapshot_every", 0, math.inf)
+        object.__setattr__(self, "snapshot_lengths", _lengths(self.snapshot_lengths))
         if self.batch_size % self.microbatches:
             raise ValueError(
                 f"{self.microbatches} microbatches do not divide a batch of {self.batch_size} evenly; take a divisor"
@@ -55,9 +64,15 @@ class TrainSettings:
         self._real("clip", self.clip > 0, "positive")
         self._real("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)")
 
-    def deciding(self) -> dict[str, float]:
-        """The numbers that decide the weights; the others only say when to report, to save and to give up."""
-        return {name: value for name, value in asdict(self).items() if name not in _HARMLESS}
+    @property
+    def tracked(self) -> tuple[float, ...]:
+        """The lengths that are averaged while the run trains: none without snapshots."""
+        return self.snapshot_lengths if self.snapshot_every else ()
+
+    def deciding(self) -> dict[str, float | list[float]]:
+        """What decides the weights and their averages; the rest only says when to report, to save and to give up."""
+        decide = {name: value for name, value in asdict(self).items() if name not in _HARMLESS}
+        return decide | ({"snapshot_lengths": list(self.tracked)} if self.tracked else {})
 
     def _whole(self, name: str, low: int, high: float) -> None:
         value = getattr(self, name)
@@ -70,3 +85,12 @@ class TrainSettings:
     def _real(self, name: str, fine: bool, expected: str) -> None:
         if not fine:
             raise ValueError(f"{name} is {expected}, got {getattr(self, name)}; correct it")
+
+
+def _lengths(given: object) -> tuple[float, ...]:
+    """Distinct lengths, in rising order."""
+    if not isinstance(given, (list, tuple)) or not all(type(length) in (int, float) for length in given):
+        raise TypeError(f"snapshot_lengths is a list of numbers, got {given!r}; [0.05, 0.1] is usual")
+    if not given or len(set(given)) < len(given) or not all(0 < length <= LONGEST for length in given):
+        raise ValueError(f"snapshot_lengths is one or more different numbers in (0, 0.28867], got {given}; correct it")
+    return tuple(sorted(map(float, given)))

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, fill
+from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError
 from sde_diffusion.training.ema import EMA
 from sde_diffusion.training.engine import put, whole_of
+from sde_diffusion.training.identity import check_identity
+from sde_diffusion.training.power_ema import PowerAverages
 from sde_diffusion.training.precision import LossScale
+from sde_diffusion.training.snapshots import Snapshot
 from sde_diffusion.training.tally import Tally
+from sde_diffusion.training.tensor_files import fill
 
 
 @dataclass
 class TrainState:
-    """The model, its average, the optimizer, the sums of the report in progress, and how many steps are done.
+    """The model, its averages, the optimizer, the sums of the report in progress, and how many steps are done.
 
-    `settled` is False while a step is under way: only a settled state is worth saving. Any tensor of the first three may
-    be one of which this process holds a share; a checkpoint holds whole ones, the same for any number of processes.
+    `settled` is False while a step is under way: only a settled state is worth saving. Any tensor of the model, of an
+    average or of the optimizer may be one of which this process holds a share; what is kept on disk are whole ones, the
+    same for any number of processes.
     """
 
     model: nn.Module
@@ -30,6 +35,7 @@ class TrainState:
     scale: LossScale
     step: int = 0
     settled: bool = True
+    power: PowerAverages = field(default_factory=PowerAverages)
 
     def checkpoint(self, identity: dict) -> Checkpoint:
         """The state as a checkpoint of the run that `identity` tells from others; all processes must ask."""
@@ -42,18 +48,28 @@ class TrainState:
             ema=whole_of(self.ema.state_dict()),
             optimizer=moments,
             state=counters | {"identity": identity},
+            power=whole_of(self.power.state_dict()),
         )
+
+    def snapshot(self, identity: dict) -> Snapshot:
+        """The power-function averages, each as the state of a whole model; all processes must ask."""
+        buffers = {name for name, _ in self.model.named_buffers(remove_duplicate=False)}
+        own = {name: value for name, value in self.model.state_dict().items() if name in buffers}
+        averages = {length: whole_of(own | average.state_dict()) for length, average in self.power.averages.items()}
+        return Snapshot(self.step, averages, sorted(own), identity)
 
     def take_up(self, checkpoint: Checkpoint, identity: dict, source: Path) -> None:
         """Go on from a checkpoint; CheckpointError when it is of another run or another model."""
-        _check_identity(checkpoint.state.get("identity"), identity, source)
+        check_identity(checkpoint.state.get("identity"), identity, source)
         fill(self.model, checkpoint.model, source)
         fill(self.ema, checkpoint.ema, source)
+        fill(self.power, checkpoint.power, source)
+        self.power.begin_at(checkpoint.step)
         try:
             _load_adam(self.optimizer, checkpoint.optimizer["state"])
             self.tally.load(checkpoint.state["tally"])
             self.scale.load(checkpoint.state)
-            self.ema.count = _count(checkpoint.state["averaged"])
+            self.ema.average.count = _count(checkpoint.state["averaged"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
         self.step = checkpoint.step
@@ -95,15 +111,3 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"a count is a whole number from 0, got {value!r}")
     return value
-
-
-def _check_identity(there: object, here: dict, source: Path) -> None:
-    if not isinstance(there, dict):
-        raise CheckpointError(f"{source} is foreign: it does not say which run it is of")
-    differing = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
-    if differing:
-        name = differing[0]
-        raise CheckpointError(
-            f"{source} is of another run: {name} is {there.get(name)} there and {here.get(name)} here; "
-            "ask for the same, or train in another folder"
-        )

@@ -30,7 +30,7 @@ def update(state: TrainState, loss: Tensor, rate: float, clip: float) -> None:
     """Follow the gradients, which are those of `loss` () times the loss scale, by one step at learning rate `rate`.
 
     The gradient's norm is held to `clip`. A loss or a gradient that is not finite leaves the parameters and the
-    optimizer as they are, decided on the device; the average takes in the unchanged parameters once more.
+    optimizer as they are, decided on the device; the averages take in the unchanged parameters once more.
     """
     factor = state.scale.factor
     norm = _norm(state.optimizer) / factor
@@ -39,6 +39,7 @@ def update(state: TrainState, loss: Tensor, rate: float, clip: float) -> None:
     state.scale.update(skip)
     state.optimizer.zero_grad(set_to_none=True)
     state.ema.update()
+    state.power.update()
 
 
 def _norm(optimizer: torch.optim.Optimizer) -> Tensor:

@@ -17,6 +17,7 @@ HEAVY = ("torch", "torchvision", "scipy.stats", "sklearn", "matplotlib")
 COMMANDS = (
     "animate",
     "anomalies",
+    "average",
     "check",
     "compare",
     "demo",

@@ -37,12 +37,12 @@ def train(voice, folder: Path, changes: dict) -> None:
         voice.acknowledge(report.step)
 
 
-def train_until_the_nth_change(voice, folder: Path, nth: int) -> None:
+def train_until_the_nth_change(voice, folder: Path, nth: int, changes: dict = LONG) -> None:
     """Two more steps of a run; before the nth change of a file or folder the process kills itself.
 
     One that lives on acknowledges at its end how many changes there were.
     """
-    run, seen = Run(folder, **LONG), 0
+    run, seen = Run(folder, **changes), 0
 
     def watch(event: str, arguments: tuple) -> None:
         nonlocal seen

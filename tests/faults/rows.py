@@ -38,6 +38,12 @@ ROWS = [
         (f"{HERE}killed.py::test_killed_before_each_change_of_the_disk", f"{HERE}killed.py::test_killed_at_the_very_start"),
     ),
     Row(
+        "SIGKILL before each single change of the disk in two steps with snapshots, and at random moments of such a run",
+        "every snapshot verifies and has the averages of the undisturbed run; the run that goes on leaves all of them",
+        87,
+        (f"{HERE}killed_snapshots.py::",),
+    ),
+    Row(
         "power cut: the order of synchronisation and renaming is watched",
         "every file is on the disk before the checkpoint gets its name",
         1,

@@ -6,6 +6,9 @@ from tests.mutations.fault import Fault
 
 WEIGHTING, DENOISING = "tests/objectives/test_weighting.py", "tests/objectives/test_denoising.py"
 EMA, RESUME, LOOP = (f"tests/training/test_{name}.py" for name in ("ema", "resume", "train_loop"))
+PROFILE, POWER, POST_HOC, SNAPSHOTS = (
+    f"tests/training/test_{name}.py" for name in ("power_profile", "power_ema", "post_hoc", "snapshots")
+)
 NOT_FINITE = "tests/faults/test_not_finite.py"
 FRECHET, TRANSPORT = "tests/metrics/test_metrics_frechet.py", "tests/metrics/test_metrics_transport.py"
 
@@ -96,9 +99,9 @@ OBJECTIVES = [
 TRAINING = [
     Fault(
         "the-average-forgets-at-once",
-        "sde_diffusion/training/ema.py",
-        "1 - self._kept())",
-        "self._kept())",
+        "sde_diffusion/training/average.py",
+        "1 - self.kept(self.count))",
+        "self.kept(self.count))",
         "decay for 1 - decay: the average follows the last weights.",
         EMA,
         "closed_form or averaged_model",
@@ -106,8 +109,8 @@ TRAINING = [
     Fault(
         "the-average-counts-from-one",
         "sde_diffusion/training/ema.py",
-        "(1 + self.count) / (10 + self.count)",
-        "(2 + self.count) / (11 + self.count)",
+        "(1 + before) / (10 + before)",
+        "(2 + before) / (11 + before)",
         "The warm-up runs one update ahead.",
         EMA,
         "closed_form",
@@ -123,8 +126,8 @@ TRAINING = [
     ),
     Fault(
         "checkpoints-in-a-row-of-bad-steps",
-        "sde_diffusion/training/loop.py",
-        "self.row == 0 and step // every",
+        "sde_diffusion/training/timetable.py",
+        "settled and step // every",
         "step // every",
         "A run whose loss is not finite goes on saving, until the good checkpoints are pushed out.",
         NOT_FINITE,
@@ -151,15 +154,15 @@ TRAINING = [
     Fault(
         "the-warm-up-begins-again-on-resume",
         "sde_diffusion/training/state.py",
-        'self.ema.count = _count(checkpoint.state["averaged"])',
-        'self.ema.count = 0 * _count(checkpoint.state["averaged"])',
+        'self.ema.average.count = _count(checkpoint.state["averaged"])',
+        'self.ema.average.count = 0 * _count(checkpoint.state["averaged"])',
         "The counter of the average is not restored: its decay starts from 1/10 once more.",
         RESUME,
         "closed_after_any_step and 4",
     ),
     Fault(
         "every-step-sees-one-noise",
-        "sde_diffusion/training/loop.py",
+        "sde_diffusion/training/descent.py",
         "word(self.settings.seed, step * count + part)",
         "word(self.settings.seed, 0)",
         "The generator is seeded alike at every step: the network sees as many noises as a batch holds.",
@@ -187,11 +190,176 @@ TRAINING = [
     Fault(
         "a-checkpoint-is-trusted",
         "sde_diffusion/training/checkpoint.py",
-        "    verify(path)\n    return Checkpoint(",
-        "    return Checkpoint(",
+        "    names = verify(path)\n    return Checkpoint(",
+        "    names = _FILES\n    return Checkpoint(",
         "What is read is not verified: a flipped bit becomes a weight.",
         "tests/training/test_checkpoint_readers.py",
         "damaged_checkpoint_is_not_read",
+    ),
+]
+
+AVERAGES = [
+    Fault(
+        "a-beta-of-the-wrong-power",
+        "sde_diffusion/training/power_profile.py",
+        "(before / (before + 1)) ** (gamma + 1)",
+        "(before / (before + 1)) ** gamma",
+        "gamma for gamma + 1 in the update: each average is longer than it says.",
+        PROFILE,
+        "weigh_each_step",
+    ),
+    Fault(
+        "the-power-average-counts-from-two",
+        "sde_diffusion/training/power_profile.py",
+        "(before / (before + 1)) **",
+        "((before + 1) / (before + 2)) **",
+        "beta of the next step: the random start stays in the average.",
+        POWER,
+        "averaged_model or after_one_update",
+    ),
+    Fault(
+        "a-length-without-its-third-moment",
+        "sde_diffusion/training/power_profile.py",
+        "(gamma + 2) ** 2 * (gamma + 3)))",
+        "(gamma + 2) ** 2 * (gamma + 2)))",
+        "(gamma + 2)^3 in the variance of the profile.",
+        PROFILE,
+        "name_each_other",
+    ),
+    Fault(
+        "a-newton-step-with-half-its-slope",
+        "sde_diffusion/training/power_profile.py",
+        "(3 * gamma + 8)",
+        "(2 * gamma + 6)",
+        "The derivative misses a factor's own: the root is not reached.",
+        PROFILE,
+        "name_each_other or standard_deviation",
+    ),
+    Fault(
+        "sixteen-bits-are-averaged-in-sixteen",
+        "sde_diffusion/training/average.py",
+        "torch.promote_types(weight.dtype, torch.float32), copy",
+        "weight.dtype, copy",
+        "bfloat16 has no digits for the small steps of an average: it stands still.",
+        POWER,
+        "16_bits",
+    ),
+    Fault(
+        "the-exponent-of-the-earlier-one",
+        "sde_diffusion/training/profile_fit.py",
+        "np.where(t_a <= t_b, gamma_b, gamma_a)",
+        "np.where(t_a <= t_b, gamma_a, gamma_b)",
+        "In the inner product the ratio of the times goes with the profile that lasts longer.",
+        PROFILE,
+        "inner_products_are",
+    ),
+    Fault(
+        "an-inner-product-over-gamma-plus-two",
+        "sde_diffusion/training/profile_fit.py",
+        "height = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 1)",
+        "height = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 2)",
+        "The integral of tau^(a + b) taken for that of tau^(a + b + 1).",
+        PROFILE,
+        "inner_products_are",
+    ),
+    Fault(
+        "shares-that-need-not-add-up",
+        "sde_diffusion/training/profile_fit.py",
+        "system[-1, :-1] = system[:-1, -1] = size.min() / size",
+        "system[-1, -1] = size.min()",
+        "The sum is free: a poor fit shrinks what never moves.",
+        POST_HOC,
+        "shares_add_up or never_moves",
+    ),
+    Fault(
+        "a-residual-without-its-norm",
+        "sde_diffusion/training/profile_fit.py",
+        "0.0) / norm))",
+        "0.0)))",
+        "In units of the profile, which grows with the step: the same fit looks better for a longer run.",
+        POST_HOC,
+        "white_noise or densities_of_a_fit",
+    ),
+    Fault(
+        "averages-of-buffers",
+        "sde_diffusion/training/post_hoc.py",
+        "if name in buffers:",
+        "if not buffers:",
+        "A counter is averaged like a weight.",
+        POST_HOC,
+        "stored_average_comes_back",
+    ),
+    Fault(
+        "a-snapshot-is-trusted",
+        "sde_diffusion/training/snapshots.py",
+        '    names = manifest.verify(path, {_FACTS}, r"sigma-[0-9.e-]+\\.safetensors")',
+        "    names = {item.name for item in path.iterdir()} - {manifest.NAME}",
+        "What is read is not verified: a flipped bit becomes a weight.",
+        POST_HOC,
+        "damaged_or_foreign",
+    ),
+    Fault(
+        "snapshots-of-two-runs-are-mixed",
+        "sde_diffusion/training/post_hoc.py",
+        "        check_identity(one.identity, stored[0].identity, one.path)",
+        "        check_identity(one.identity, one.identity, one.path)",
+        "An average over the weights of two runs, without a word.",
+        POST_HOC,
+        "damaged_or_foreign",
+    ),
+    Fault(
+        "the-power-averages-are-lost-on-resume",
+        "sde_diffusion/training/state.py",
+        "        fill(self.power, checkpoint.power, source)",
+        "        fill(self.power, self.power.state_dict(), source)",
+        "A resumed run averages from its last weights on.",
+        SNAPSHOTS,
+        "closed_after_any_report",
+    ),
+    Fault(
+        "the-power-averages-begin-again-on-resume",
+        "sde_diffusion/training/state.py",
+        "self.power.begin_at(checkpoint.step)",
+        "self.power.begin_at(0)",
+        "beta is 0 once more: all before the checkpoint is forgotten.",
+        SNAPSHOTS,
+        "closed_after_any_report",
+    ),
+    Fault(
+        "newer-snapshots-stay",
+        "sde_diffusion/training/archive.py",
+        "        snapshots.cut(self.run.snapshots, state.step)\n",
+        "",
+        "A run that goes on from an older checkpoint meets its own snapshots and cannot write them.",
+        SNAPSHOTS,
+        "newer_than_the_checkpoint or before_its_first",
+    ),
+    Fault(
+        "a-checkpoint-before-its-snapshot",
+        "sde_diffusion/training/loop.py",
+        "        if self.due.snapshot(self.state.step):\n            self._snap()\n        self.state.settled = False\n        self.archive.save(self.state)\n",
+        "        self.state.settled = False\n        self.archive.save(self.state)\n        if self.due.snapshot(self.state.step):\n            self._snap()\n",
+        "A run killed between the two goes on without that snapshot, for good.",
+        "tests/faults/test_killed_snapshots.py",
+        "each_change",
+    ),
+    Fault(
+        "a-snapshot-at-the-start",
+        "sde_diffusion/training/timetable.py",
+        "min(every, step) > 0",
+        "every > 0",
+        "Step 0 is a multiple of everything.",
+        SNAPSHOTS,
+        "timetable",
+    ),
+    Fault(
+        "no-snapshot-at-the-end",
+        "sde_diffusion/training/timetable.py",
+        " or step == self.settings.steps)",
+        ")",
+        "A run whose steps are no multiple has no average of its end.",
+        SNAPSHOTS,
+        "timetable or so_far",
     ),
 ]
 
@@ -234,4 +402,4 @@ METRICS = [
     ),
 ]
 
-FAULTS = [*OBJECTIVES, *TRAINING, *METRICS]
+FAULTS = [*OBJECTIVES, *TRAINING, *AVERAGES, *METRICS]

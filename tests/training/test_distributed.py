@@ -14,6 +14,7 @@ import torch
 
 from sde_diffusion.training import World, load
 from sde_diffusion.training.checkpoint import checkpoints
+from sde_diffusion.training.snapshots import opened, snapshots
 from tests.training.two_processes import SETTINGS, losses
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +44,23 @@ def last(folder: Path):
 
 
 def assert_close(a, b, tolerance: float) -> None:
-    for kind in ("model", "ema"):
+    for kind in ("model", "ema", "power"):
+        assert getattr(a, kind).keys() == getattr(b, kind).keys()
         for name, value in getattr(a, kind).items():
             torch.testing.assert_close(value, getattr(b, kind)[name], rtol=tolerance, atol=tolerance)
+
+
+def assert_same_snapshots(a: Path, b: Path, tolerance: float) -> None:
+    """Of steps 5, 10 and 12, verified, whole tensors under the same names."""
+    assert list(snapshots(a / "snapshots")) == list(snapshots(b / "snapshots")) == [5, 10, SETTINGS.steps]
+    for one, other in zip(snapshots(a / "snapshots").values(), snapshots(b / "snapshots").values(), strict=True):
+        one, other = opened(one), opened(other)
+        assert (one.lengths, one.identity) == (other.lengths, other.identity)
+        for length in one.lengths:
+            mine, theirs = one.average(length), other.average(length)
+            assert mine.keys() == theirs.keys()
+            for name, value in mine.items():
+                torch.testing.assert_close(value, theirs[name], rtol=tolerance, atol=tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +78,7 @@ def test_two_processes_follow_the_curve_of_one(alone, tmp_path, engine):
     assert ranks[0]["losses"] == pytest.approx(alone[1], rel=2e-5)
     assert len(set(alone[1])) == SETTINGS.steps, "a curve that does not move shows nothing"
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+    assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +94,7 @@ def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path,
     rest = losses(tmp_path / "run", World(), "replicated")
     assert rest == pytest.approx(alone[1][newest:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+    assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
 
 
 @pytest.mark.slow
@@ -88,6 +105,7 @@ def test_two_processes_go_on_where_two_stopped(alone, tmp_path, engine):
     ranks = torchrun("train", tmp_path, engine)
     assert ranks[0]["losses"] == pytest.approx(alone[1][stopped:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+    assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
 
 
 @pytest.mark.slow
@@ -96,6 +114,7 @@ def test_a_killed_process_costs_one_restart(alone, tmp_path):
     ranks = torchrun("kill", tmp_path, "replicated", restarts=1)
     assert ranks[0]["losses"] == pytest.approx(alone[1][4:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+    assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
 
 
 @pytest.mark.slow

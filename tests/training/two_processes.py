@@ -20,8 +20,9 @@ from sde_diffusion.training import ComputeSettings, TrainSettings, joined, train
 from sde_diffusion.training.ema import EMA
 
 SETTINGS = TrainSettings(
-    steps=12, batch_size=8, microbatches=4, learning_rate=1e-2, warmup=3, checkpoint_every=4, log_every=1, patience=3
-)
+    steps=12, batch_size=8, microbatches=4, learning_rate=1e-2, warmup=3, checkpoint_every=4, log_every=1, patience=3,
+    snapshot_every=5,
+)  # fmt: skip
 
 
 ACTS = {

@@ -1,0 +1,129 @@
+"""Average a run's weights over any length after training, from its snapshots, into a folder that other commands take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sde_diffusion.cli.options import positional
+from sde_diffusion.cli.parts import written
+from sde_diffusion.cli.places import folder_of, run_folder
+
+if TYPE_CHECKING:
+    from sde_diffusion.cli.model import Model
+    from sde_diffusion.training.post_hoc import Fit
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to average.
+
+    Attributes:
+        run: the run's name or folder; it was trained with training.snapshot_every.
+        sigma_rel: the relative length of the average, the standard deviation of its weights over the training time.
+        sweep: several lengths instead, such as [0.03, 0.05, 0.1, 0.15, 0.2]: the held-out loss of each.
+        step: the average after this step, one with a snapshot; the last one unless given.
+        draws: how many noises of each held-out event a sweep averages over.
+        seed: keys these noises, which are the same for all lengths.
+        output: another folder than RUN/averages/sigma-S-step-N, or RUN/lengths for a sweep.
+        device: auto, cpu or cuda, for a sweep.
+    """
+
+    run: str = positional()
+    sigma_rel: float | None = None
+    sweep: list[float] | None = None
+    step: int | None = None
+    draws: int = 8
+    seed: int = 0
+    output: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if (self.sigma_rel is None) == (self.sweep is None):
+            raise ValueError(
+                "average takes either --sigma_rel, such as 0.08, or --sweep, such as [0.03, 0.05, 0.1, 0.2]"
+            )
+        if self.sweep is not None and len(self.sweep) < 2:
+            raise ValueError(f"a sweep compares at least two lengths, got {self.sweep}; for one give --sigma_rel")
+        if not 1 <= self.draws <= 10**6:
+            raise ValueError(f"draws is between 1 and 1000000, got {self.draws}; correct it")
+
+
+def run(settings: Settings) -> None:
+    """Write the average and its picture, or the table and the picture of a sweep."""
+    source = run_folder(settings.run)
+    if settings.sweep is None:
+        _write_average(settings, source, float(settings.sigma_rel or 0.0))
+    else:
+        _write_sweep(settings, source, settings.sweep)
+
+
+def _write_average(settings: Settings, source: Path, length: float) -> None:
+    from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.sharing import save_pretrained
+    from sde_diffusion.training.post_hoc import fit
+    from sde_diffusion.training.tensor_files import fill
+
+    found = fit(source, length, settings.step)
+    usual = source / "averages" / f"sigma-{length:g}-step-{found.step:06d}"
+    folder = usual if settings.output is None else folder_of(settings.output)
+    if folder.exists():
+        raise ValueError(f"{folder} is there already; sample from it, or give another --output")
+    model = load_model(source, device_of("cpu"))
+    fill(model.denoiser, found.average(), source)
+    facts = model.facts
+    save_pretrained(
+        folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
+        card=_card(source, model, found), run=model.config.as_dict(),
+    )  # fmt: skip
+    print(_picture(found, folder / "profile.png"))
+    print(_words(found))
+    print(f"{folder}; next: sde-diffusion sample {folder}")
+
+
+def _card(source: Path, model: Model, found: Fit):
+    from sde_diffusion.sharing import Card
+
+    words = f"{_words(found)}\n\n![How the average weighs the steps](profile.png)"
+    return Card(title=source.name, data=written(model.config.part("data")), words=words)
+
+
+def _words(found: Fit) -> str:
+    lengths = ", ".join(f"{length:g}" for length in sorted({length for _, length in found.sources}))
+    steps = len({snapshot.step for snapshot, _ in found.sources})
+    return (
+        f"The weights are averaged with sigma_rel {found.sigma_rel:g} after step {found.step}, from {steps} snapshots of "
+        f"the lengths {lengths}; the profile is missed by {100 * found.residual:.2g}% of its norm."
+    )
+
+
+def _picture(found: Fit, path: Path) -> Path:
+    import numpy as np
+
+    from sde_diffusion.report.profile_plot import profile_plot
+
+    tau = np.linspace(0, found.step, 2001)[1:]
+    wanted, fitted = found.densities(tau)
+    snapshots = sorted({snapshot.step for snapshot, _ in found.sources})
+    title = f"sigma_rel {found.sigma_rel:g} after step {found.step}: {100 * found.residual:.2g}% of the profile missed"
+    return profile_plot(tau, wanted, fitted, snapshots, title, path)
+
+
+def _write_sweep(settings: Settings, source: Path, lengths: list[float]) -> None:
+    from sde_diffusion.cli.average_sweep import Sweep, swept
+    from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.outputs import claim
+    from sde_diffusion.training.files import replace_file, to_json
+    from sde_diffusion.training.post_hoc import fit
+
+    fits = [fit(source, length, settings.step) for length in sorted(lengths)]
+    folder = source / "lengths" if settings.output is None else folder_of(settings.output)
+    claim(folder, "average", {**asdict(settings), "run": str(source)})
+    found: Sweep = swept(load_model(source, device_of(settings.device)), fits, settings.draws, settings.seed)
+    found.table().print()
+    replace_file(folder / "lengths.json", to_json(found.as_dict()))
+    print(found.picture(folder / "lengths.png"))
+    print(f"next: sde-diffusion average {settings.run} --sigma_rel {found.best.sigma_rel:g}")

@@ -21,12 +21,14 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from sde_diffusion.metrics.estimate import Estimate, from_error, from_share
 from sde_diffusion.metrics.features import feature_pair
-from sde_diffusion.metrics.half_samples import half_sample_errors
+from sde_diffusion.metrics.half_samples import Measured, half_sampled
 
 
 NAMES = ("precision", "recall", "density", "coverage")
@@ -74,26 +76,38 @@ def _prepared(x: Tensor, truth: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def estimate_manifold(
-    x: Tensor, truth: Tensor, *, level: float = 0.95, resamples: int = 100, seed: int = 0, chunk: int = 1024
+    x: Tensor,
+    truth: Tensor,
+    *,
+    sets: int = 1,
+    resamples: int = 100,
+    level: float = 0.95,
+    seed: int = 0,
+    chunk: int = 1024,
 ) -> dict[str, Estimate]:
     """precision, recall, density and coverage by name, with intervals from random halves of both sets.
 
-    The shares have Wilson's interval for as many independent events as have their standard error, and no more than there
-    are: a share of 0 or 1 is not taken for certain. Each set has at least 12 rows, which makes halves of more than k.
+    x (N, D) is held against truth (M, D) in `sets` equal parts, of at least 12 rows as truth is: their halves hold more
+    than k. The shares have Wilson's interval for as many independent events as have their standard error, and no more
+    than there are, so that a share of 0 or 1 is not taken for certain.
     """
-    if min(len(x), len(truth)) < 12:
-        raise ValueError(f"halves must hold over 5 neighbours: give 12 rows of each, got {len(x)} and {len(truth)}")
+    if min(len(x) // sets, len(truth)) < 12:
+        raise ValueError(f"halves must hold over 5 neighbours, got {len(x)} and {len(truth)} rows; give 12 of each set")
 
     def measured(x: Tensor, truth: Tensor) -> tuple[float, ...]:
         return *precision_recall(x, truth, chunk=chunk), *density_coverage(x, truth, chunk=chunk)
 
-    values, errors = measured(x, truth), half_sample_errors(measured, x, truth, resamples=resamples, seed=seed)
-    found = dict(zip(NAMES, zip(values, errors.tolist(), strict=True), strict=True))
-    counts = {"precision": len(x), "recall": len(truth), "coverage": len(truth)}
-    shares = {name: _share(*found[name], count, len(x), seed, level) for name, count in counts.items()}
-    return {name: shares.get(name) or from_error(*found[name], len(x), seed, level) for name in NAMES}
+    found = dict(zip(NAMES, half_sampled(measured, x, truth, sets=sets, resamples=resamples, seed=seed), strict=True))
+    events, n = {"precision": len(x), "recall": len(truth), "coverage": len(truth)}, len(x) // sets
+    return {
+        name: _share(one, events[name], n, seed, level)
+        if name in events
+        else from_error(one.value, one.error, n, seed, level)
+        for name, one in found.items()
+    }
 
 
-def _share(share: float, error: float, count: int, n: int, seed: int, level: float) -> Estimate:
-    independent = count if error == 0 else min(count, share * (1 - share) / error**2)
-    return from_share(share, independent or count, n, seed, level)
+def _share(found: Measured, events: int, n: int, seed: int, level: float) -> Estimate:
+    """The share among `events`, which are dependent: worth as many independent ones as have its standard error."""
+    worth = found.value * (1 - found.value) / found.error**2 if found.error > 0 else math.inf
+    return from_share(found.value, min(events, worth) or events, n, seed, level)

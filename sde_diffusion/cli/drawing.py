@@ -56,7 +56,9 @@ def _chunk(
     counted = Counting(model.denoiser, **_told(label, begin, chunk, model.device))
     reversal, solver = recipe.assembled(model.sde, counted)
     if not isinstance(label, int | None) and not isinstance(solver, FixedGrid):
-        raise ValueError(f"{recipe.label} takes steps of each sample's own and one class at a time; name one with steps")
+        raise ValueError(
+            f"{recipe.label} takes steps of each sample's own and one class at a time; name one with steps"
+        )
     reversal, shape = reversal.starting_from(model.prior), (count, *model.facts.event_shape)
     drawn = sample(
         reversal, solver, shape, seed, first=begin, noise=paths_for(solver), chunk=chunk, device=model.device

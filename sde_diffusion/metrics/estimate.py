@@ -40,9 +40,7 @@ def from_error(value: float, error: float, n: int, seed: int | None = None, leve
     return Estimate(value, value - half, value + half, n, seed)
 
 
-def from_share(
-    share: float, count: float, n: int, seed: int | None = None, level: float = 0.95
-) -> Estimate:
+def from_share(share: float, count: float, n: int, seed: int | None = None, level: float = 0.95) -> Estimate:
     r"""A share with Wilson's interval for `count` independent yes-or-noes, which is inside [0, 1] and has no width 0.
 
         (p + z^2/(2 n) +- z (p (1 - p)/n + z^2/(4 n^2))^{1/2}) / (1 + z^2/n)

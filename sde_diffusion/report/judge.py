@@ -62,7 +62,7 @@ class Judge:
         device: torch.device | str = "cpu",
         yardsticks: Callable[[Judge], list[Yardstick]] = usual,
     ) -> None:
-        self.source, self.seed, self.device, self._choose = source, seed, device, yardsticks
+        self.source, self.seed, self.device = source, seed, device
         held_out, train = source.tensors("held_out"), source.tensors("train")
         self.held_out, self.labels = held_out[0][:most], None if held_out[1] is None else held_out[1][:most]
         self.train, self.train_labels = train
@@ -73,6 +73,7 @@ class Judge:
                 "least 4, and at most half of the data"
             )
         self.sets = min(FLOOR_SETS, max(1, len(self.train) // 2 // self.count))
+        self.yardsticks = yardsticks(self)
 
     @cached_property
     def classifier(self) -> Classifier | None:
@@ -89,24 +90,20 @@ class Judge:
 
     def features(self, x: Tensor) -> Tensor:
         """The classifier's features of events (N, *E), (N, D) on the device; ValueError where there is no classifier."""
-        return self._known().features(x.to(self.device))
+        return self.known_classifier().features(x.to(self.device))
 
     def predict(self, x: Tensor) -> Tensor:
         """The classifier's labels of events, (N,) on the CPU; ValueError where there is no classifier."""
-        return self._known().predict(x.to(self.device)).cpu()
+        return self.known_classifier().predict(x.to(self.device)).cpu()
 
-    def _known(self) -> Classifier:
+    def known_classifier(self) -> Classifier:
+        """The classifier; ValueError where there is none."""
         if self.classifier is None:
             raise ValueError(
                 "a classifier learns from labelled pictures that are compared with nothing, and these data have none; "
                 "take the pixels"
             )
         return self.classifier
-
-    @cached_property
-    def yardsticks(self) -> list[Yardstick]:
-        """What is measured."""
-        return self._choose(self)
 
     @cached_property
     def floor(self) -> dict[str, Estimate]:

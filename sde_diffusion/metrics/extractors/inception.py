@@ -79,7 +79,9 @@ def _network(kind: Any, weights: str | None, layer: int, antialias: bool) -> Any
     try:
         return kind("inception-v3-compat", [str(layer)], checked, antialias=antialias)
     except RuntimeError as error:
-        raise ValueError(f"{weights} holds the weights of another network ({str(error)[:200]}); give Inception's") from error
+        raise ValueError(
+            f"{weights} holds the weights of another network ({str(error)[:200]}); give Inception's"
+        ) from error
 
 
 def _downloaded() -> dict[str, Tensor]:
@@ -102,7 +104,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise ValueError(f"{path} holds no weights that can be read safely ({str(error)[:200]}); check the file") from error
+        raise ValueError(
+            f"{path} holds no weights that can be read safely ({str(error)[:200]}); check the file"
+        ) from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ValueError(f"{path} holds {type(found).__name__}, not the state of a network; give a state dict")
     return found

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from sde_diffusion.metrics.estimate import Estimate, from_error
 
-
 Metric = Callable[[Tensor, Tensor], Sequence[float]]
 """Rows (N, D) and (M, D) to some numbers."""
 

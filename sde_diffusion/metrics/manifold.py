@@ -30,7 +30,6 @@ from sde_diffusion.metrics.estimate import Estimate, from_error, from_share
 from sde_diffusion.metrics.features import feature_pair
 from sde_diffusion.metrics.half_samples import Measured, half_sampled
 
-
 NAMES = ("precision", "recall", "density", "coverage")
 
 

@@ -22,6 +22,7 @@ References:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -29,9 +30,6 @@ from torch import Tensor
 from sde_diffusion.metrics.estimate import Estimate, from_error, from_share
 from sde_diffusion.metrics.features import feature_pair
 from sde_diffusion.metrics.half_samples import Measured, half_sampled
-
-NAMES = ("precision", "recall", "density", "coverage")
-
 
 def precision_recall(x: Tensor, truth: Tensor, k: int = 3, chunk: int = 1024) -> tuple[float, float]:
     """(1) and (2) of samples x (M, D) and real events truth (N, D); each more than k rows; memory O(chunk max(N, M))."""
@@ -96,13 +94,15 @@ def estimate_manifold(
     def measured(x: Tensor, truth: Tensor) -> tuple[float, ...]:
         return *precision_recall(x, truth, chunk=chunk), *density_coverage(x, truth, chunk=chunk)
 
-    found = dict(zip(NAMES, half_sampled(measured, x, truth, sets=sets, resamples=resamples, seed=seed), strict=True))
-    events, n = {"precision": len(x), "recall": len(truth), "coverage": len(truth)}, len(x) // sets
+    found = half_sampled(measured, x, truth, sets=sets, resamples=resamples, seed=seed)
+    precision, recall, density, coverage = found
+    n, told = len(x) // sets, {"seed": seed, "level": level}
+    balls = from_error(density.value, density.error, n, **told)
     return {
-        name: _share(one, events[name], n, seed, level)
-        if name in events
-        else from_error(one.value, one.error, n, seed, level)
-        for name, one in found.items()
+        "precision": _share(precision, len(x), n, **told),
+        "recall": _share(recall, len(truth), n, **told),
+        "density": replace(balls, low=max(balls.low, 0.0)),
+        "coverage": _share(coverage, len(truth), n, **told),
     }
 
 

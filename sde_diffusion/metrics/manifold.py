@@ -31,6 +31,7 @@ from sde_diffusion.metrics.estimate import Estimate, from_error, from_share
 from sde_diffusion.metrics.features import feature_pair
 from sde_diffusion.metrics.half_samples import Measured, half_sampled
 
+
 def precision_recall(x: Tensor, truth: Tensor, k: int = 3, chunk: int = 1024) -> tuple[float, float]:
     """(1) and (2) of samples x (M, D) and real events truth (N, D); each more than k rows; memory O(chunk max(N, M))."""
     x, truth = _prepared(x, truth, k)

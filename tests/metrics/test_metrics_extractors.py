@@ -35,7 +35,12 @@ def test_pictures_of_eight_bits_get_their_bytes_back():
     assert bytes_.shape == (1, 3, 16, 16)
     assert bytes_.dtype == torch.uint8
     assert torch.equal(bytes_.long(), levels.expand(1, 3, 16, 16))
-    assert to_bytes(torch.tensor([-9.0, -1.0, 0.0, 9.0]).reshape(1, 1, 2, 2))[0, 0].flatten().tolist() == [0, 0, 128, 255]
+    assert to_bytes(torch.tensor([-9.0, -1.0, 0.0, 9.0]).reshape(1, 1, 2, 2))[0, 0].flatten().tolist() == [
+        0,
+        0,
+        128,
+        255,
+    ]
     colour = normal(2, 3, 5, 5).clamp(-1, 1)
     assert (to_bytes(colour).float() / 127.5 - 1 - colour).abs().max() <= 1 / 255 + 1e-6
     for shape in ((2, 2), (2, 4, 5, 5)):

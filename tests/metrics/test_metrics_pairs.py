@@ -84,7 +84,10 @@ def test_the_error_is_that_of_leaving_each_sample_out(metric, estimate):
         found = torch.tensor(values, dtype=torch.float64)
         return float((found - found.mean()).square().sum()) * (len(values) - 1) / len(values)
 
-    rows = [torch.cat([x[:i], x[i + 1 :]]) for i in range(len(x))], [torch.cat([y[:i], y[i + 1 :]]) for i in range(len(y))]
+    rows = (
+        [torch.cat([x[:i], x[i + 1 :]]) for i in range(len(x))],
+        [torch.cat([y[:i], y[i + 1 :]]) for i in range(len(y))],
+    )
     wanted = math.sqrt(spread([metric(some, y) for some in rows[0]]) + spread([metric(x, some) for some in rows[1]]))
     found = estimate(x, y, level=0.9, chunk=8)
     assert found.value == pytest.approx(metric(x, y), rel=1e-6)
@@ -94,7 +97,9 @@ def test_the_error_is_that_of_leaving_each_sample_out(metric, estimate):
 
 def test_intervals_hold_the_exact_kernel_distance():
     """N(1/2, I) against N(0, I) in 8 dimensions, 80 of each: of 200 intervals of 90%, 166 to 194 hold it."""
-    wanted = exact(moments(torch.full((8,), 0.5, dtype=torch.float64), torch.eye(8, dtype=torch.float64)), moments(*standard(8)))
+    wanted = exact(
+        moments(torch.full((8,), 0.5, dtype=torch.float64), torch.eye(8, dtype=torch.float64)), moments(*standard(8))
+    )
     pairs = ((normal(80, 8, seed=i) + 0.5, normal(80, 8, seed=i + 9000)) for i in range(200))
     hits = sum(wanted in estimate_kernel_distance(x, y, level=0.9) for x, y in pairs)
     assert 166 <= hits <= 194

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations import (
     in_kit,
     in_likelihood,
+    in_metrics,
     in_networks,
     in_noise,
     in_processes,
@@ -23,5 +24,6 @@ FAULTS = [
     *in_tuning.FAULTS,
     *in_kit.FAULTS,
     *in_likelihood.FAULTS,
+    *in_metrics.FAULTS,
     *in_networks.FAULTS,
 ]

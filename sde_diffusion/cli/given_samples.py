@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sde_diffusion.data.base import validate
 from sde_diffusion.data.pixels import from_levels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -40,6 +42,8 @@ def _stored(path: Path) -> Tensor:
 
 
 def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
+    import torch
+
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files or len(event_shape) != 3:
         raise ValueError(
@@ -51,6 +55,7 @@ def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
 
 def _picture(file: Path, event_shape: tuple[int, ...]) -> Tensor:
     """One picture, uint8 (C, H, W)."""
+    import torch
     from PIL import Image
 
     channels, height, width = event_shape

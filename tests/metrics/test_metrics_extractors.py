@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from safetensors.torch import save_file
 
 from sde_diffusion.metrics import extracted, inception, pixels
 from sde_diffusion.metrics.extractors.inception import INSTALL, to_bytes
+
+FIDELITY, METRICS = "torch_fidelity.feature_extractor_inceptionv3", "torchmetrics.image.fid"
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -49,7 +53,7 @@ def test_pictures_of_eight_bits_get_their_bytes_back():
 
 
 def test_a_missing_extra_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torchmetrics.image.fid", None)
+    monkeypatch.setitem(sys.modules, METRICS, None)
     with pytest.raises(ImportError) as refused:
         inception()
     assert str(refused.value).startswith(INSTALL)
@@ -57,9 +61,9 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch):
 
 @pytest.fixture(scope="module")
 def network():
-    """torch-fidelity's own Inception with small random weights of a seed, never unpickled."""
-    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    pytest.importorskip("torchmetrics.image.fid")
+    """torch-fidelity's own Inception with the random weights of a seed; skipped without the extra."""
+    module = pytest.importorskip(FIDELITY)
+    pytest.importorskip(METRICS)
 
     class Untaught(module.FeatureExtractorInceptionV3):
         def load_state_dict(self, state):
@@ -91,16 +95,44 @@ def test_inceptions_features_are_those_of_the_original_graph(network, weights):
     assert not torch.allclose(other, extracted(inception(weights, layer=64), x[:, :, ::2, ::2].repeat(1, 1, 32, 32)))
 
 
-def test_no_network_is_downloaded_unchecked(network, monkeypatch):
+class Stand(torch.nn.Module):
+    """In the place of torchmetrics' network: one layer, that takes its state from a file as that one does."""
+
+    def __init__(self, name, features, file, antialias):
+        super().__init__()
+        assert (name, antialias) == ("inception-v3-compat", False)
+        self.layer = torch.nn.Linear(3, int(features[0]), bias=False)
+        self.load_state_dict(torch.load(file, weights_only=True))
+
+    def forward(self, x):
+        return self.layer(x.float().mean(dim=(2, 3)))
+
+
+STATE = {"layer.weight": normal(64, 3, seed=5)}
+
+
+@pytest.fixture
+def stand(monkeypatch):
+    """The extra's two modules with `Stand` in them, so that how weights are read is tested where the extra is missing."""
+    fidelity, metrics = (ModuleType(name) for name in (FIDELITY, METRICS))
+    fidelity.URL_INCEPTION_V3, metrics.NoTrainInceptionV3 = "https://example.org/weights-6726825d.pth", Stand
+    for name, module in ((FIDELITY, fidelity), (METRICS, metrics)):
+        for parent in [name.rsplit(".", i)[0] for i in range(name.count("."), 0, -1)]:
+            monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def test_no_network_is_downloaded_unchecked(stand, monkeypatch):
     """The restricted reader and the checksum of the file's name."""
     asked = {}
 
     def load(url, **options):
         asked.update(options, url=url)
-        return network.state_dict()
+        return STATE
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
-    inception(layer=64)
+    x = normal(4, 1, 6, 6).clamp(-1, 1)
+    torch.testing.assert_close(inception(layer=64)(x), to_bytes(x).float().mean(dim=(2, 3)) @ STATE["layer.weight"].mT)
     assert asked.pop("url").endswith("-6726825d.pth")
     assert asked == {"check_hash": True, "weights_only": True}
 
@@ -120,7 +152,7 @@ class Evil:
         return os.mkdir, (self.canary,)
 
 
-def test_a_file_of_weights_runs_nothing(network, tmp_path):
+def test_a_file_of_weights_runs_nothing(stand, tmp_path):
     canary, evil = tmp_path / "canary", tmp_path / "evil.pth"
     torch.save({"conv": Evil(str(canary))}, evil)
     plain = tmp_path / "plain.pth"
@@ -131,7 +163,7 @@ def test_a_file_of_weights_runs_nothing(network, tmp_path):
     assert not canary.exists()
 
 
-def test_other_weights_are_refused(network, tmp_path):
+def test_other_weights_are_refused(stand, tmp_path):
     other, listed = tmp_path / "other.pth", tmp_path / "list.pth"
     torch.save({"weight": torch.zeros(3)}, other)
     torch.save([1, 2], listed)

@@ -4,8 +4,8 @@ r"""The standard error of any statistic, by random halves of the samples without
 
 A resample with replacement holds rows twice, each the other's nearest neighbour at distance zero, so that a statistic of
 nearest neighbours has no bootstrap; halves have no such rows, and (1) is right for statistics that are too rough for the
-delete-one jackknife. Two quantiles of a few dozen resampled values are poorly known as well: with 40 of them 87% of the
-bootstrap's 95% intervals of a Frechet distance covered its expectation, with 40 halves 93% (docs/metrics.md).
+delete-one jackknife. Two quantiles of a few dozen resampled values are poorly known as well: with 40 of them 92% of the
+bootstrap's 95% intervals of a Frechet distance covered its expectation, with 40 halves 96% (docs/metrics.md).
 
 A distance of unequal laws deviates as 1/sqrt(n), which (1) assumes. That of equal ones deviates less, and (1) is too large.
 

@@ -119,13 +119,26 @@ def test_the_label_of_a_sample_is_a_function_of_its_number(told):
         draw(sampler("velocity_form/dopri5/tol=1e-2"), model, 4, 0, label=labels)
 
 
+class Blanked:
+    """The digits with the first of the training events blanked out."""
+
+    def __init__(self, blank: int) -> None:
+        self.source, self.blank = by_name("digits", held_out=360), blank
+        self.event_shape, self.classes = self.source.event_shape, self.source.classes
+
+    def tensors(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        x, labels = self.source.tensors(split)
+        return (torch.cat([0 * x[: self.blank], x[self.blank :]]) if split == "train" else x), labels
+
+
 def test_the_classifier_learns_from_nothing_that_is_compared():
-    judge = Judge(by_name("digits", held_out=360))
+    """Other events in the floor, the same features; other events among the rest, others."""
+    judge, floor, rest = (Judge(Blanked(blank)) for blank in (0, 360, 380))
     assert judge.sets == 1
-    changed = Judge(by_name("digits", held_out=360))
-    changed.train = torch.cat([torch.zeros_like(judge.train[:360]), judge.train[360:]])
     x = judge.held_out[:5]
-    assert torch.equal(judge.features(x), changed.features(x))
+    assert torch.equal(judge.features(x), floor.features(x))
+    assert not torch.equal(judge.features(x), rest.features(x))
+    assert judge.floor["Frechet, features"].value < floor.floor["Frechet, features"].value / 3
     assert judge.accuracy(judge.held_out, judge.labels).value > 0.93
 
 

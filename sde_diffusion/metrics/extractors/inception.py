@@ -43,7 +43,7 @@ def inception(weights: str | None = None, layer: int = 2048, antialias: bool = F
     if layer not in LAYERS:
         raise ValueError(f"Inception's features are those of the layer {', '.join(map(str, LAYERS))}, got {layer}")
     try:
-        from torchmetrics.image.fid import NoTrainInceptionV3
+        from torchmetrics.image.fid import NoTrainInceptionV3  # pyright: ignore[reportMissingImports]
 
         return _Inception(_network(NoTrainInceptionV3, weights, layer, antialias))
     except ModuleNotFoundError as error:
@@ -85,7 +85,7 @@ def _network(kind: Any, weights: str | None, layer: int, antialias: bool) -> Any
 
 
 def _downloaded() -> dict[str, Tensor]:
-    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3  # pyright: ignore[reportMissingImports]
 
     try:
         return torch.hub.load_state_dict_from_url(URL_INCEPTION_V3, check_hash=True, weights_only=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sde_diffusion.data import DataSource
     from sde_diffusion.denoiser import Denoiser
     from sde_diffusion.exact import Law
+    from sde_diffusion.metrics import Classifier, Extractor
     from sde_diffusion.parameterization import Parameterization
     from sde_diffusion.reversal import Reversal
     from sde_diffusion.sde import LinearSDE
@@ -93,6 +94,22 @@ def method(part: Part) -> Method:
 def law(part: Part) -> Law:
     """The exactly known law."""
     return _construct("exact law", part)
+
+
+def extractor(part: Part, classifier: Callable[[], Classifier]) -> Extractor:
+    """What makes features of events; `classifier` is called where an extractor asks for the data's own.
+
+    An extra that is missing is a ValueError that says how to install it.
+    """
+    function = catalogue.choose("extractor", part["name"])
+    parameters = inspect.signature(function).parameters
+    asked = [name for name, p in parameters.items() if catalogue.annotation(p) == "Classifier"]
+    arguments = _arguments("extractor", part, function, set(asked))
+    given = {name: classifier() for name in asked}
+    try:
+        return _called(part, lambda: function(**given, **arguments))
+    except ImportError as error:
+        raise ValueError(str(error)) from error
 
 
 def reversal(part: Part, sde: LinearSDE, denoiser: Denoiser) -> Reversal:

@@ -99,6 +99,17 @@ def time_distributions() -> Choices:
 
 
 @cache
+def extractors() -> Choices:
+    """The functions that return an `Extractor`: in which numbers `evaluate` compares."""
+    found = {
+        name: f
+        for name, f in _functions("sde_diffusion.metrics.extractors")
+        if f.__annotations__.get("return") == "Extractor"
+    }
+    return {name: f for name, f in sorted(found.items()) if is_plain(f, {"Classifier"})}
+
+
+@cache
 def laws() -> Choices:
     """The exactly known laws: the functions of `exact.problems` that can be called without arguments."""
     from sde_diffusion.exact import problems
@@ -118,6 +129,7 @@ KINDS: dict[str, Callable[[], Choices]] = {
     "method": methods,
     "spacing": spacings,
     "exact law": laws,
+    "extractor": extractors,
 }
 """What there is of each kind."""
 

@@ -22,8 +22,14 @@ def at_budgets(recipes: Sequence[Recipe], budgets: Sequence[int]) -> Iterator[Re
 
 def tried(recipe: Recipe, model: Model, judge: Judge, seed: int) -> tuple[Trial, Drawn]:
     """As many samples as the judge holds events, judged."""
-    drawn = draw(recipe, model, judge.count, seed, chunk=min(judge.count, CHUNK))
+    drawn = drawn_for(judge, recipe, model, seed)
     return judged(recipe, drawn, judge), drawn
+
+
+def drawn_for(judge: Judge, recipe: Recipe, model: Model, seed: int, sets: int = 1, chunk: int = CHUNK) -> Drawn:
+    """As many samples as `sets` times the held-out events, of their classes in their order where the model is told."""
+    labels = judge.labels if model.classes is not None else None
+    return draw(recipe, model, sets * judge.count, seed, chunk=min(judge.count, chunk), label=labels)
 
 
 def judged(recipe: Recipe, drawn: Drawn, judge: Judge) -> Trial:

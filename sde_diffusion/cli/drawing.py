@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.samplers import Recipe
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from sde_diffusion.cli.model import Model
@@ -25,25 +25,56 @@ class Drawn:
 
 
 def draw(
-    recipe: Recipe, model: Model, count: int, seed: int, chunk: int = 256, label: int | None = None, first: int = 0
+    recipe: Recipe, model: Model, count: int, seed: int, chunk: int = 256, label: int | Tensor | None = None
 ) -> Drawn:
-    """Samples `first` .. `first + count - 1` by the recipe, all of one class when `label` is given, behind a bar.
+    """`count` samples by the recipe, all of one class `label`, or sample i of the class label[i mod K] for labels (K,).
 
-    Sample i is the same whatever the count, for one size of the chunks in which the network sees them.
+    Sample i is the same whatever the count, for one size of the chunks in which the network sees them. A bar shows the
+    chunks on a terminal. ValueError for several labels and a solver with steps for each sample, which asks about a part
+    of a chunk.
     """
     import torch
     from tqdm import tqdm
 
+    start, rows, parts = time.perf_counter(), 0, []
+    for begin in tqdm(range(0, count, chunk), recipe.label, unit="chunk", disable=None, leave=False):
+        part, asked = draw_chunk(recipe, model, begin, min(chunk, count - begin), seed, chunk, label)
+        parts.append(part)
+        rows += asked
+    return Drawn(torch.cat(parts), rows / (len(parts) * chunk), time.perf_counter() - start)
+
+
+def draw_chunk(
+    recipe: Recipe, model: Model, begin: int, count: int, seed: int, chunk: int, label: int | Tensor | None
+) -> tuple[Tensor, int]:
+    """Samples begin .. begin + count - 1, on the CPU, and of how many events the network was asked for them.
+
+    They are of one chunk: `begin` is a multiple of its size, and `count` at most that.
+    """
     from sde_diffusion.report.counting import Counting
     from sde_diffusion.report.recipe import paths_for
-    from sde_diffusion.sampling import sample_chunks
+    from sde_diffusion.sampling import sample
+    from solvers import FixedGrid
 
-    counted = Counting(model.denoiser, **({} if label is None else {"label": label}))
+    counted = Counting(model.denoiser, **_told(label, begin, chunk, model.device))
     reversal, solver = recipe.assembled(model.sde, counted)
+    if not isinstance(label, int | None) and not isinstance(solver, FixedGrid):
+        raise ValueError(
+            f"{recipe.label} takes steps of each sample's own and one class at a time; name one with steps"
+        )
     reversal, shape = reversal.starting_from(model.prior), (count, *model.facts.event_shape)
-    start = time.perf_counter()
-    how = {"noise": paths_for(solver), "chunk": chunk, "device": model.device}
-    chunks = sample_chunks(reversal, solver, shape, seed, first=first, **how)
-    bar = tqdm(chunks, recipe.label, math.ceil(count / chunk), unit="chunk", disable=None, leave=False)
-    parts = [part.cpu() for part in bar]
-    return Drawn(torch.cat(parts), counted.rows / (len(parts) * chunk), time.perf_counter() - start)
+    drawn = sample(
+        reversal, solver, shape, seed, first=begin, noise=paths_for(solver), chunk=chunk, device=model.device
+    )
+    return drawn.cpu(), counted.rows
+
+
+def _told(label: int | Tensor | None, begin: int, chunk: int, device: torch.device) -> dict[str, Any]:
+    """What the network is told of the samples begin .. begin + chunk - 1, each label a function of its number alone."""
+    import torch
+
+    if label is None:
+        return {}
+    if isinstance(label, int):
+        return {"label": label}
+    return {"label": label[torch.arange(begin, begin + chunk) % len(label)].to(device)}

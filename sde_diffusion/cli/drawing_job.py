@@ -1,6 +1,6 @@
 """A job of drawing: chunk by chunk into a folder, by one process or several, going on where it stopped.
 
-    FOLDER/chunks-4f2a90c1/000007.safetensors    samples 7 chunk .. 8 chunk - 1, and their evaluations
+    FOLDER/chunks-4f2a90c1/000007.safetensors    samples 7 chunk .. 8 chunk - 1, and what they cost
 
 Chunk k belongs to process k modulo their number, and holds the same bits whoever draws it, for one kind of machine and
 one number of threads: the noise of a sample depends on its number, the network sees whole chunks. The folder's name is
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.drawing import Drawn, draw
+from sde_diffusion.cli.drawing import Drawn, draw_chunk
 from sde_diffusion.cli.samplers import Recipe
 from sde_diffusion.training.files import remove_folder, replace_file, sweep
 
@@ -45,10 +45,10 @@ class Job:
         """How many samples a chunk gives."""
         return min(self.chunk, self.count - number * self.chunk)
 
-    def draw(self, model: Model, number: int) -> Drawn:
-        """One chunk."""
+    def draw(self, model: Model, number: int) -> tuple[Tensor, int]:
+        """A chunk, and of how many events the network was asked for it."""
         size, first = self.size(number), number * self.chunk
-        return draw(self.recipe, model, size, self.seed, self.chunk, self.label, first)
+        return draw_chunk(self.recipe, model, first, size, self.seed, self.chunk, self.label)
 
 
 def drawn_in(folder: Path, job: Job, model: Model, world: World) -> Drawn | None:
@@ -92,28 +92,27 @@ def _draw_share(place: Path, job: Job, model: Model, world: World) -> None:
     silent = None if world.leads else True
     for number in tqdm(numbers, job.recipe.label, unit="chunk", disable=silent, leave=False):
         if _stored(place, job, number) is None:
-            _store(place, number, job.draw(model, number))
+            _store(place, number, *job.draw(model, number))
 
 
 def _path(place: Path, number: int) -> Path:
     return place / f"{number:06d}.safetensors"
 
 
-def _store(place: Path, number: int, drawn: Drawn) -> None:
+def _store(place: Path, number: int, x: Tensor, rows: int) -> None:
     from safetensors.torch import save
 
-    facts = {"evaluations": repr(drawn.evaluations)}
-    replace_file(_path(place, number), save({"x": drawn.x.contiguous()}, facts))
+    replace_file(_path(place, number), save({"x": x.contiguous()}, {"rows": str(rows)}))
 
 
-def _stored(place: Path, job: Job, number: int) -> tuple[Tensor, float] | None:
-    """A chunk and its evaluations; None where there is none, or a damaged one, which is drawn again."""
+def _stored(place: Path, job: Job, number: int) -> tuple[Tensor, int] | None:
+    """What was stored; None where nothing was, or a damaged file, which is drawn again."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(_path(place, number), "pt") as file:
             x, facts = file.get_tensor("x"), file.metadata()
-        return (x, float(facts["evaluations"])) if len(x) == job.size(number) else None
+        return (x, int(facts["rows"])) if len(x) == job.size(number) else None
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
 
@@ -129,7 +128,7 @@ def _gathered(place: Path, job: Job, start: float) -> Drawn:
             f"{len(missing)} of {job.chunks} chunks are not in {place}; let all processes see one disk, and start again"
         )
     whole = [part for part in parts if part is not None]
-    rows = sum(evaluations * job.chunk for _, evaluations in whole)
+    rows = sum(rows for _, rows in whole)
     return Drawn(torch.cat([x for x, _ in whole]), rows / (job.chunks * job.chunk), time.perf_counter() - start)
 
 

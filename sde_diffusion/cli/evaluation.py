@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from sde_diffusion.cli.compare_run import CHUNK, at_budgets, comparison, judged, tried
-from sde_diffusion.cli.drawing import Drawn, draw
+from sde_diffusion.cli.compare_run import at_budgets, comparison, drawn_for, judged, tried
+from sde_diffusion.cli.drawing import Drawn
 from sde_diffusion.cli.model import Model
 from sde_diffusion.cli.samplers import Recipe
 from sde_diffusion.data import DataSource
@@ -64,7 +64,7 @@ def evaluate(
     """Samples of each recipe, `SETS` times as many as held-out events, and at the budgets once as many, all judged."""
     judge = Judge(source, seed)
     drawn = {
-        recipe.label: draw(recipe, model, SETS * judge.count, seed, chunk=min(judge.count, CHUNK))
+        recipe.label: drawn_for(judge, recipe, model, seed, SETS)
         for recipe in tqdm(recipes, "samplers", disable=None, leave=False)
     }
     trials = [judged(recipe, drawn[recipe.label], judge) for recipe in recipes]

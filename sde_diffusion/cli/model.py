@@ -66,6 +66,11 @@ class Model:
     device: torch.device
 
     @property
+    def classes(self) -> int | None:
+        """How many labels the network is told, or None."""
+        return _classes(self.config)
+
+    @property
     def prior(self) -> GaussianPrior:
         """The law at the horizon that has the data's first two moments."""
         return self.sde.prior(self.facts.mean, self.facts.std**2)
@@ -156,7 +161,7 @@ def untrained(config: RunConfig, facts: Facts) -> Preconditioned:
 
 def check_label(model: Model, label: int | None) -> None:
     """Raises ValueError for a label that the model was not told, or does not know."""
-    classes = _classes(model.config)
+    classes = model.classes
     if label is None:
         return
     if classes is None:

@@ -121,7 +121,7 @@ def _distances(found: Evaluation, figures: Path) -> list[Block]:
         Grid(metrics_table(found)),
         Paragraph(
             f"A distance is the mean over {SETS} sets of samples, that of real data the mean over disjoint sets of "
-            "training events. Intervals are 95% by the bootstrap over samples and held-out events. Seconds are those "
+            "training events. Intervals are 95%, by random halves of samples and held-out events. Seconds are those "
             "of all samples on this machine."
         ),
         Grid(recipes),

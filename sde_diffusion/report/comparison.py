@@ -16,18 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """One distance with its confidence interval; `floor` is the same distance of real or exact samples, where known."""
+    """One measure with its confidence interval; `floor` is the same measure of real or exact samples, where known.
+
+    `unbiased`: equal laws give 0 in the mean, and no ratio means anything.
+    """
 
     name: str
     value: float
     low: float
     high: float
     floor: float | None = None
+    unbiased: bool = False
 
     @property
     def ratio(self) -> float | None:
-        """How many times the floor."""
-        return None if self.floor is None else self.value / self.floor
+        """How many times the floor, where that means something."""
+        return None if self.unbiased or not self.floor else self.value / self.floor
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""

@@ -2,8 +2,9 @@
 
 A distance of finite samples is too large by an amount that depends on their number, so a distance of generated events
 means something only beside `floor`, the same distance of equally many real training events, and as their ratio.
-Pictures are compared as they are and by the features of a classifier that was trained on the real ones; points of the
-plane as they are. Imported only when a command measures.
+Pictures are compared as they are and by the features of a classifier; points of the plane as they are. The classifier
+learns from real events that are compared with nothing: on those it has learnt, its features are of another law.
+Imported only when a command measures.
 """
 
 from __future__ import annotations
@@ -19,108 +20,135 @@ from sde_diffusion.data import DataSource
 from sde_diffusion.metrics import (
     Classifier,
     Estimate,
-    bootstrap,
     class_shares,
     copied_share,
     frechet,
+    from_share,
     nearest,
     sliced_wasserstein,
     train_classifier,
 )
 from sde_diffusion.report.comparison import Score
+from sde_diffusion.report.yardsticks import UNBIASED, Yardstick, distance, flat
 
 MOST = 1000
-"""The most held-out events that are compared with."""
+"""The most held-out events that are compared with, unless more are asked for."""
 
 FLOOR_SETS = 4
-"""The most sets of real training events that the floor is a mean over."""
-
-RESAMPLES = 40
+"""The most sets of real training events that the floor is a mean over; they are at most half of them, or one set."""
 
 
-@dataclass(frozen=True)
-class Yardstick:
-    """A distance between two sets of events: what it is called, the rows (N, D) it looks at, and how they compare."""
-
-    name: str
-    rows: Callable[[Tensor], Tensor]
-    distance: Callable[[Tensor, Tensor], float]
+def usual(judge: Judge) -> list[Yardstick]:
+    """The distances that suit the events: one for points, for pictures one of pixels and one of features."""
+    if len(judge.source.event_shape) != 3:
+        return [distance("sliced W2", flat, sliced_wasserstein)]
+    pixels = [distance("Frechet, pixels", flat, frechet)]
+    if judge.classifier is None:
+        return pixels
+    return [*pixels, distance("Frechet, features", judge.features, frechet)]
 
 
 class Judge:
-    """The held-out events of a data set, at most `MOST` of them, and the yardsticks that suit its events."""
+    """The held-out events of a data set, at most `most` of them, and the yardsticks that are laid to samples.
 
-    def __init__(self, source: DataSource, seed: int = 0) -> None:
-        self.source, self.seed = source, seed
+    `yardsticks` is a function of the judge, whose classifier and device they may use.
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        seed: int = 0,
+        most: int = MOST,
+        device: torch.device | str = "cpu",
+        yardsticks: Callable[[Judge], list[Yardstick]] = usual,
+    ) -> None:
+        self.source, self.seed, self.device = source, seed, device
         held_out, train = source.tensors("held_out"), source.tensors("train")
-        self.held_out, self.labels = held_out[0][:MOST], None if held_out[1] is None else held_out[1][:MOST]
+        self.held_out, self.labels = held_out[0][:most], None if held_out[1] is None else held_out[1][:most]
         self.train, self.train_labels = train
         self.count = len(self.held_out)
-        if self.count < 2 or len(self.train) < self.count:
+        if self.count < 4 or len(self.train) < self.count:
             raise ValueError(
                 f"{self.count} held-out and {len(self.train)} training events are too few to compare with; hold out at "
-                "least 2, and at most half of the data"
+                "least 4, and at most half of the data"
             )
+        self.sets = min(FLOOR_SETS, max(1, len(self.train) // 2 // self.count))
+        self.yardsticks = yardsticks(self)
 
     @cached_property
     def classifier(self) -> Classifier | None:
-        """Trained on the real pictures; None for events that are no pictures or have no labels."""
-        if len(self.source.event_shape) != 3 or self.train_labels is None or self.source.classes is None:
-            return None
-        return train_classifier(self.train, self.train_labels, self.source.classes, seed=self.seed)
+        """Trained on the real pictures that are in no set of the floor.
 
-    @cached_property
-    def yardsticks(self) -> list[Yardstick]:
-        """The distances that suit the events."""
-        if len(self.source.event_shape) != 3:
-            return [Yardstick("sliced W2", _flat, sliced_wasserstein)]
-        pixels = [Yardstick("Frechet, pixels", _flat, frechet)]
+        None for events that are no pictures or have no labels, and where the floor needs them all.
+        """
+        spare = slice(self.sets * self.count, None)
+        x, classes = self.train[spare], self.source.classes
+        if len(self.source.event_shape) != 3 or self.train_labels is None or classes is None or not len(x):
+            return None
+        labels = self.train_labels[spare].to(self.device)
+        return train_classifier(x.to(self.device), labels, classes, seed=self.seed)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The classifier's features of events (N, *E), (N, D) on the device; ValueError where there is no classifier."""
+        return self.known_classifier().features(x.to(self.device))
+
+    def predict(self, x: Tensor) -> Tensor:
+        """The classifier's labels of events, (N,) on the CPU; ValueError where there is no classifier."""
+        return self.known_classifier().predict(x.to(self.device)).cpu()
+
+    def known_classifier(self) -> Classifier:
+        """The classifier; ValueError where there is none."""
         if self.classifier is None:
-            return pixels
-        return [*pixels, Yardstick("Frechet, features", self.classifier.features, frechet)]
+            raise ValueError(
+                "a classifier learns from labelled pictures that are compared with nothing, and these data have none; "
+                "take the pixels"
+            )
+        return self.classifier
 
     @cached_property
     def floor(self) -> dict[str, Estimate]:
-        """Each distance of `count` real training events to the held-out ones: the mean over disjoint sets of them."""
-        return {yardstick.name: self._floor(yardstick) for yardstick in self.yardsticks}
+        """Each measure of `count` real training events and the held-out ones: the mean over disjoint sets of them."""
+        return self.estimates(self.train[: self.sets * self.count])
 
-    def scores(self, x: Tensor) -> list[Score]:
-        """The distances of samples x (k count, *E), each the mean over k sets of `count`, with their intervals.
+    def estimates(self, x: Tensor) -> dict[str, Estimate]:
+        """Each measure of x (k count, *E) and the held-out events, the mean over k sets of `count`, by its name.
 
-        The intervals come from drawing x and the held-out events again. ValueError for any other number of samples: the
-        floor could not be held against their distance.
+        The intervals are of other samples and other held-out events alike. ValueError for any other number of samples:
+        the floor could not be held against their distance.
         """
         if len(x) == 0 or len(x) % self.count:
             raise ValueError(f"the floor is that of {self.count} events, got {len(x)} samples; draw a multiple")
-        return [self._score(yardstick, x) for yardstick in self.yardsticks]
+        found: dict[str, Estimate] = {}
+        for yardstick, truth in zip(self.yardsticks, self._truths, strict=True):
+            found |= yardstick.measure(yardstick.rows(x), truth, len(x) // self.count, self.seed)
+        return found
 
-    def _score(self, yardstick: Yardstick, x: Tensor) -> Score:
-        found = self._distance(yardstick, x)
-        return Score(yardstick.name, found.value, found.low, found.high, self.floor[yardstick.name].value)
+    @cached_property
+    def _truths(self) -> list[Tensor]:
+        """The rows of the held-out events, for each yardstick."""
+        return [yardstick.rows(self.held_out) for yardstick in self.yardsticks]
 
-    def _floor(self, yardstick: Yardstick) -> Estimate:
-        whole = min(len(self.train) // self.count, FLOOR_SETS) * self.count
-        return self._distance(yardstick, self.train[:whole])
+    def scores(self, x: Tensor) -> list[Score]:
+        """The same beside the floor."""
+        return [
+            Score(name, one.value, one.low, one.high, self.floor[name].value, name in UNBIASED)
+            for name, one in self.estimates(x).items()
+        ]
 
-    def _distance(self, yardstick: Yardstick, x: Tensor) -> Estimate:
-        """The mean distance of sets of `count` of the events x to the held-out ones."""
-
-        def mean(rows: Tensor, truth: Tensor) -> float:
-            sets = rows.split(self.count)
-            return sum(yardstick.distance(part, truth) for part in sets) / len(sets)
-
-        rows = yardstick.rows(x), yardstick.rows(self.held_out)
-        return bootstrap(mean, *rows, resamples=RESAMPLES, seed=self.seed)
+    def accuracy(self, x: Tensor, labels: Tensor) -> Estimate:
+        """The share of events whose label (N,) the classifier finds, with Wilson's interval for as many coin flips."""
+        right = float((self.predict(x) == labels.cpu()).double().mean())
+        return from_share(right, len(x), len(x))
 
     def shares(self, x: Tensor) -> Tensor | None:
         """The share of each class among samples, as the classifier sees them; None without one."""
         if self.classifier is None:
             return None
-        return class_shares(self.classifier.predict(x), self.classifier.head.out_features)
+        return class_shares(self.predict(x), self.classifier.head.out_features)
 
     def copying(self, x: Tensor) -> Copying:
         """How near samples come to the training events, beside the held-out ones."""
-        rows = _flat(x), _flat(self.train), _flat(self.held_out)
+        rows = flat(x), flat(self.train), flat(self.held_out)
         distances, closest = nearest(rows[0], rows[1])
         real, _ = nearest(rows[2], rows[1])
         return Copying(distances, self.train[closest], real, copied_share(*rows))
@@ -135,7 +163,3 @@ class Copying:
     closest: Tensor
     real: Tensor
     copied: float
-
-
-def _flat(x: Tensor) -> Tensor:
-    return torch.flatten(x, 1)

@@ -16,9 +16,9 @@ TINY += ["--training.checkpoint_every", "4", "--training.log_every", "2", "--dat
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals cost most of a comparison's time, and no test here asks how exact they are."""
-    from sde_diffusion.report import judge, law_trial
+    from sde_diffusion.report import law_trial, yardsticks
 
-    monkeypatch.setattr(judge, "RESAMPLES", 6)
+    monkeypatch.setattr(yardsticks, "RESAMPLES", 6)
     monkeypatch.setattr(law_trial, "RESAMPLES", 6)
 
 

@@ -21,6 +21,7 @@ COMMANDS = (
     "check",
     "compare",
     "demo",
+    "evaluate",
     "export",
     "info",
     "likelihood",
@@ -45,7 +46,7 @@ def test_the_commands_are_those_of_the_issue():
     assert tuple(found()) == COMMANDS
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["evaluate", "--help"]], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments):
     done = apart(HELP.format(arguments) + f"print([name for name in {HEAVY!r} if name in sys.modules])")
     assert done.returncode == 0, done.stderr

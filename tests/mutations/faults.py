@@ -6,6 +6,7 @@ from tests.mutations import (
     in_jobs,
     in_kit,
     in_likelihood,
+    in_metrics,
     in_networks,
     in_noise,
     in_processes,
@@ -25,5 +26,6 @@ FAULTS = [
     *in_jobs.FAULTS,
     *in_kit.FAULTS,
     *in_likelihood.FAULTS,
+    *in_metrics.FAULTS,
     *in_networks.FAULTS,
 ]

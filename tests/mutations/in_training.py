@@ -1,4 +1,4 @@
-"""Faults of objectives, training and metrics."""
+"""Faults of objectives and training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ PROFILE, POWER, POST_HOC, SNAPSHOTS = (
     f"tests/training/test_{name}.py" for name in ("power_profile", "power_ema", "post_hoc", "snapshots")
 )
 NOT_FINITE = "tests/faults/test_not_finite.py"
-FRECHET, TRANSPORT = "tests/metrics/test_metrics_frechet.py", "tests/metrics/test_metrics_transport.py"
 
 OBJECTIVES = [
     Fault(
@@ -363,43 +362,4 @@ AVERAGES = [
     ),
 ]
 
-METRICS = [
-    Fault(
-        "frechet-with-one-overlap",
-        "sde_diffusion/metrics/frechet.py",
-        "spread - 2 * overlap",
-        "spread - overlap",
-        "The cross term counted once: the distance of a set from itself is its variance.",
-        FRECHET,
-        "two_dimensions_in_closed_form",
-    ),
-    Fault(
-        "frechet-without-its-root",
-        "sde_diffusion/metrics/frechet.py",
-        "torch.where(values > noise, values, 0).sqrt()",
-        "torch.where(values > noise, values, 0)",
-        "C for its square root in tr (C1^1/2 C2 C1^1/2)^1/2.",
-        FRECHET,
-        "two_dimensions_in_closed_form",
-    ),
-    Fault(
-        "energy-distance-of-a-sample-to-itself",
-        "sde_diffusion/metrics/energy.py",
-        "_sum_of_distances(x, x, chunk) / (n * (n - 1))",
-        "_sum_of_distances(x, x, chunk) / (n * n)",
-        "The zeros of the diagonal are counted: a bias of 1/N.",
-        TRANSPORT,
-        "energy_distance",
-    ),
-    Fault(
-        "mean-of-roots-for-root-of-mean",
-        "sde_diffusion/metrics/sliced_wasserstein.py",
-        ".mean().sqrt())",
-        ".sqrt().mean())",
-        "An average of distances in the place of the root of the average square.",
-        TRANSPORT,
-        "shift or scaled or mean_square",
-    ),
-]
-
-FAULTS = [*OBJECTIVES, *TRAINING, *AVERAGES, *METRICS]
+FAULTS = [*OBJECTIVES, *TRAINING, *AVERAGES]

@@ -1,0 +1,34 @@
+"""Bars with intervals, a pair of axes for each measure: every measure has a scale of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from sde_diffusion.report.style import colour, figure, literal, save
+
+Bar = tuple[float, float, float]
+"""Value, and the low and the high end of its interval."""
+
+COLUMNS = 5
+
+
+def bars(measures: Mapping[str, Mapping[str, Bar]], path: Path, title: str = "") -> Path:
+    """Write one panel for each measure, with a bar and its interval for each named set."""
+    columns = min(COLUMNS, len(measures))
+    rows = math.ceil(len(measures) / columns)
+    with figure(2.1 * columns + 0.6, 2.6 * rows + 0.6) as drawing:
+        drawing.suptitle(literal(title), fontweight="bold", fontsize=11)
+        axes = drawing.subplots(rows, columns, squeeze=False).flatten()
+        for axis, (name, sets) in zip(axes, measures.items(), strict=False):
+            for index, (value, low, high) in enumerate(sets.values()):
+                axis.bar(index, value, 0.7, color="#BBBBBB" if index else colour(0))
+                axis.plot([index, index], [low, high], color="black", linewidth=1.6, marker="_", markersize=9)
+            axis.set(title=literal(name), xlim=(-0.6, len(sets) - 0.4))
+            axis.set_xticks(range(len(sets)), [literal(label) for label in sets])
+            axis.axhline(0, color="black", linewidth=0.8)
+            axis.grid(axis="x", visible=False)
+        for axis in axes[len(measures) :]:
+            axis.set_visible(False)
+        return save(drawing, path)

@@ -1,0 +1,203 @@
+"""`evaluate`: its numbers are those of the metrics, its samples those of `sample`, and real data pass for real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from sde_diffusion.cli import build, catalogue
+from sde_diffusion.cli.device import device_of
+from sde_diffusion.cli.drawing import draw
+from sde_diffusion.cli.given_samples import given_samples
+from sde_diffusion.cli.main import main
+from sde_diffusion.cli.model import load_model
+from sde_diffusion.cli.parts import parsed
+from sde_diffusion.cli.samplers import sampler
+from sde_diffusion.data import by_name
+from sde_diffusion.metrics import density_coverage, energy_distance, frechet, kernel_distance, precision_recall
+from sde_diffusion.report.judge import Judge
+from sde_diffusion.report.yardsticks import UNBIASED
+from tests.cli.conftest import TINY
+
+SHORT = ["--steps", "2", "--device", "cpu"]
+MEASURES = ["Frechet", "sliced W2", "KID", "energy", "precision", "recall", "density", "coverage"]
+
+
+def found_in(folder: Path) -> dict:
+    assert (folder / "evaluation.png").stat().st_size > 10_000
+    assert "| Frechet |" in (folder / "evaluation.md").read_text()
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+def of(scores: list[dict]) -> dict[str, dict]:
+    return {score["name"]: score for score in scores}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> Path:
+    """A run whose network was told the labels."""
+    folder = tmp_path_factory.mktemp("told") / "run"
+    assert main(["train", *TINY, "--network.classes", "10", "--output", str(folder)]) == 0
+    return folder
+
+
+def test_the_figures_are_those_of_the_metrics(trained, tmp_path, capsys):
+    """Of the same samples as `sample` draws, of the held-out digits and of the first training ones, by their pixels."""
+    common = ["--seed", "3", *SHORT, "--chunk", "24"]
+    assert main(["evaluate", str(trained), *common, "--extractor", "pixels", "--output", str(tmp_path / "e")]) == 0
+    shown = capsys.readouterr().out
+    assert main(["sample", str(trained), *common, "--count", "24", "--output", str(tmp_path / "s")]) == 0
+    x = load_file(tmp_path / "s" / "samples.safetensors")["x"].flatten(1)
+    source = by_name("digits", held_out=24)
+    truth, train = (source.tensors(split)[0].flatten(1) for split in ("held_out", "train"))
+    found = found_in(tmp_path / "e")
+    assert [score["name"] for score in found["scores"]] == MEASURES
+    assert all(name in shown for name in MEASURES)
+    assert (found["count"], found["sets"], found["seed"], found["extractor"]) == (24, 4, 3, "pixels")
+    values = {"Frechet": frechet(x, truth), "KID": kernel_distance(x, truth), "energy": energy_distance(x, truth)}
+    values |= dict(zip(("precision", "recall"), precision_recall(x, truth), strict=True))
+    values |= dict(zip(("density", "coverage"), density_coverage(x, truth), strict=True))
+    scores = of(found["scores"])
+    assert {name: scores[name]["value"] for name in values} == pytest.approx(values, rel=1e-6)
+    sets = [frechet(part, truth) for part in train[:96].split(24)]
+    assert found["floor"]["Frechet"]["value"] == pytest.approx(sum(sets) / 4)
+    for name, score in scores.items():
+        assert score["low"] <= score["value"] <= score["high"]
+        assert (score["n"], score["seed"]) == (24, 3)
+        floor = found["floor"][name]
+        assert floor["n"] == (96 if name in UNBIASED else 24)
+        assert score["ratio"] == (None if name in UNBIASED else pytest.approx(score["value"] / floor["value"]))
+    assert found["cost"]["evaluations"] == 3
+    assert found["accuracy"] == {}
+
+
+def test_held_out_events_are_at_no_distance_from_themselves(trained, tmp_path):
+    save_file({"x": by_name("digits", held_out=24).tensors("held_out")[0]}, tmp_path / "x.safetensors")
+    wanted = ["--samples", str(tmp_path / "x.safetensors"), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["evaluate", str(trained), *wanted]) == 0
+    found = found_in(tmp_path / "out")
+    scores = of(found["scores"])
+    assert found["extractor"] == "classifier"
+    assert scores["Frechet"]["value"] == pytest.approx(0, abs=1e-6)
+    assert (scores["precision"]["value"], scores["coverage"]["value"]) == (1, 1)
+    assert scores["KID"]["value"] < 0
+    assert found["cost"] == {}
+
+
+def test_classes_are_asked_for_and_found(told, tmp_path):
+    """The accuracy is the share of right answers of a classifier that saw no event of the floor or the held-out set."""
+    assert main(["evaluate", str(told), *SHORT, "--chunk", "7", "--output", str(tmp_path)]) == 0
+    accuracy = found_in(tmp_path)["accuracy"]
+    judge = Judge(by_name("digits", held_out=24), 0)
+    drawn = draw(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 24, 0, 7, judge.labels)
+    right = (judge.classifier.predict(drawn.x) == judge.labels).double().mean()
+    assert accuracy["samples"]["value"] == pytest.approx(float(right))
+    assert accuracy["real data"]["value"] > 0.85
+    assert accuracy["real data"]["low"] < accuracy["real data"]["value"] <= accuracy["real data"]["high"]
+
+
+def test_the_label_of_a_sample_is_a_function_of_its_number(told):
+    """Sample i of many labels is sample i of its own label alone, wherever the chunks end."""
+    model, recipe = load_model(told, device_of("cpu")), sampler("data_adams").with_steps(2)
+    labels = torch.tensor([3, 1, 4, 1, 5])
+    mixed = draw(recipe, model, 12, 0, chunk=4, label=labels).x
+    for label in labels.unique().tolist():
+        alone = draw(recipe, model, 12, 0, chunk=4, label=label).x
+        rows = [i for i in range(12) if labels[i % 5] == label]
+        torch.testing.assert_close(mixed[rows], alone[rows])
+    assert torch.equal(draw(recipe, model, 7, 0, chunk=4, label=labels).x, mixed[:7])
+    other = draw(recipe, model, 12, 0, chunk=4, label=2).x
+    assert not torch.allclose(mixed, other)
+    with pytest.raises(ValueError, match="one class at a time; name one with steps"):
+        draw(sampler("velocity_form/dopri5/tol=1e-2"), model, 4, 0, label=labels)
+
+
+class Blanked:
+    """The digits with the first of the training events blanked out."""
+
+    def __init__(self, blank: int) -> None:
+        self.source, self.blank = by_name("digits", held_out=360), blank
+        self.event_shape, self.classes = self.source.event_shape, self.source.classes
+
+    def tensors(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        x, labels = self.source.tensors(split)
+        return (torch.cat([0 * x[: self.blank], x[self.blank :]]) if split == "train" else x), labels
+
+
+def test_the_classifier_learns_from_nothing_that_is_compared():
+    """Other events in the floor, the same features; other events among the rest, others."""
+    judge, floor, rest = (Judge(Blanked(blank)) for blank in (0, 360, 380))
+    assert judge.sets == 1
+    x = judge.held_out[:5]
+    assert torch.equal(judge.features(x), floor.features(x))
+    assert not torch.equal(judge.features(x), rest.features(x))
+    assert judge.floor["Frechet, features"].value < floor.floor["Frechet, features"].value / 3
+    assert judge.accuracy(judge.held_out, judge.labels).value > 0.93
+
+
+def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
+    levels = torch.randint(0, 256, (13, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, picture in enumerate(levels):
+        Image.fromarray(picture.numpy()).save(folder / f"{index:02d}.png")
+    x = given_samples(folder, (1, 8, 8))
+    torch.testing.assert_close(x, levels[:, None].float() * 2 / 255 - 1)
+    assert given_samples(folder, (3, 8, 8)).shape == (13, 3, 8, 8)
+    wanted = ["--samples", str(folder), "--extractor", "pixels", "--output", str(tmp_path / "out")]
+    assert main(["evaluate", str(trained), *wanted]) == 0
+    assert found_in(tmp_path / "out")["count"] == 13
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(folder / "99.png")
+    assert "9 pixels wide and 8 high" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
+    (folder / "99.png").write_bytes(b"no picture")
+    assert "cannot be read as a picture" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
+
+
+def test_points_of_the_plane(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = ["--network.width", "16", "--training.steps", "4", "--training.batch_size", "32", "--data.count", "80"]
+    assert main(["train", "--data", "two_gaussians", *tiny, "--output", "run"]) == 0
+    assert main(["evaluate", "run", "--count", "16", *SHORT]) == 0
+    (folder,) = (tmp_path / "run" / "evaluate").iterdir()
+    assert folder.name.endswith("pixels-seed0-n16")
+    assert found_in(folder)["extractor"] == "pixels"
+
+
+def test_extractors_are_found_and_built():
+    assert set(catalogue.extractors()) == {"classifier", "inception", "pixels"}
+
+    def none():
+        raise ValueError("no classifier")
+
+    x = torch.zeros(2, 1, 3, 3)
+    assert build.extractor(parsed("pixels"), none)(x).shape == (2, 9)
+    with pytest.raises(ValueError, match="no classifier"):
+        build.extractor(parsed("classifier"), none)
+    with pytest.raises(ValueError, match="takes no 'weight'; did you mean 'weights'"):
+        build.extractor(parsed("inception(weight='x')"), none)
+
+
+def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):
+    run = str(Path(shutil.copytree(trained, tmp_path / "run")).absolute())
+    save_file({"x": torch.zeros(30, 1, 4, 4)}, tmp_path / "other.safetensors")
+    save_file({"y": torch.zeros(3)}, tmp_path / "y.safetensors")
+    save_file({"x": torch.full((30, 1, 8, 8), torch.nan)}, tmp_path / "nan.safetensors")
+    save_file({"x": torch.zeros(5, 1, 8, 8)}, tmp_path / "few.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 20)
+    for name, words in [
+        ("other", "events have shape (1, 8, 8), got (1, 4, 4)"), ("y", "holds no tensor x, but y"),
+        ("nan", "NaN or infinite"), ("few", "at least 12 samples and held-out events are compared, got 5"),
+        ("bad", "is damaged"), ("none", "neither a .safetensors file nor a folder"),
+    ]:  # fmt: skip
+        assert words in refused("evaluate", run, "--samples", str(tmp_path / f"{name}.safetensors")), name
+    assert "holds 0 pictures" in refused("evaluate", run, "--samples", str(tmp_path / "run"))
+    assert "no extractor is called 'pixel'; did you mean 'pixels'?" in refused("evaluate", run, "--extractor", "pixel")
+    assert "count is between 12" in refused("evaluate", run, "--count", "3")
+    assert not (tmp_path / "run" / "evaluate").exists()

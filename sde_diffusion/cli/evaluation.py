@@ -62,7 +62,7 @@ def evaluate(
     subject: str, model: Model, source: DataSource, recipes: Sequence[Recipe], budgets: Sequence[int], seed: int
 ) -> Evaluation:
     """Samples of each recipe, `SETS` times as many as held-out events, and at the budgets once as many, all judged."""
-    judge = Judge(source, seed)
+    judge = Judge(source, seed, told=model.classes is not None)
     drawn = {
         recipe.label: drawn_for(judge, recipe, model, seed, SETS)
         for recipe in tqdm(recipes, "samplers", disable=None, leave=False)

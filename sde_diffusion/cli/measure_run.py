@@ -25,7 +25,9 @@ LEAST = 12
 """The fewest samples that are measured: halves of them hold more than five neighbours."""
 
 
-def judge_of(model: Model, wanted: Part | None, count: int, seed: int, chunk: int) -> tuple[Judge, Part]:
+def judge_of(
+    model: Model, wanted: Part | None, count: int, seed: int, chunk: int, told: bool = False
+) -> tuple[Judge, Part]:
     """The run's held-out events, at most `count`, with all yardsticks on the features wanted; and what those are.
 
     Without a wish: the classifier's where the data have classes, else the numbers as they are. ValueError for less than
@@ -42,7 +44,7 @@ def judge_of(model: Model, wanted: Part | None, count: int, seed: int, chunk: in
         extractor = build.extractor(named, judge.known_classifier)
         return [everything(partial(extracted, extractor, chunk=chunk, device=model.device))]
 
-    return Judge(source, seed, count, model.device, yardsticks), named
+    return Judge(source, seed, count, model.device, yardsticks, told=told), named
 
 
 def measured_recipe(subject: str, judge: Judge, named: Part, recipe: Recipe, model: Model, chunk: int) -> Measured:

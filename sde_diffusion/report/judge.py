@@ -51,7 +51,9 @@ def usual(judge: Judge) -> list[Yardstick]:
 class Judge:
     """The held-out events of a data set, at most `most` of them, and the yardsticks that are laid to samples.
 
-    `yardsticks` is a function of the judge, whose classifier and device they may use.
+    `yardsticks` is a function of the judge, whose classifier and device they may use. With `told`, the samples will be of
+    the held-out events' own classes, and so are the real events of the floor: shares of classes that are equal by
+    construction make a distance smaller, which is no merit of a model.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Judge:
         most: int = MOST,
         device: torch.device | str = "cpu",
         yardsticks: Callable[[Judge], list[Yardstick]] = usual,
+        told: bool = False,
     ) -> None:
         self.source, self.seed, self.device = source, seed, device
         held_out, train = source.tensors("held_out"), source.tensors("train")
@@ -73,7 +76,24 @@ class Judge:
                 "least 4, and at most half of the data"
             )
         self.sets = min(FLOOR_SETS, max(1, len(self.train) // 2 // self.count))
+        self.of_floor = self._like_held_out() if told else torch.arange(self.sets * self.count)
         self.yardsticks = yardsticks(self)
+
+    def _like_held_out(self) -> Tensor:
+        """Rows of training events, set after set, each of the held-out events' classes; fewer sets where a class is rare.
+
+        ValueError for data without labels, or with more held-out than training events of a class.
+        """
+        if self.labels is None or self.train_labels is None:
+            raise ValueError("events of given classes are compared with real ones of these, and the data have no labels")
+        rows, counts = {}, torch.bincount(self.labels)
+        for k, wanted in enumerate(counts.tolist()):
+            rows[k] = (self.train_labels == k).nonzero()[:, 0]
+            if len(rows[k]) < wanted:
+                raise ValueError(f"class {k} has {wanted} held-out and {len(rows[k])} training events; hold out fewer")
+            self.sets = min(self.sets, len(rows[k]) // wanted) if wanted else self.sets
+        parts = [[rows[k][n * c : (n + 1) * c] for k, c in enumerate(counts.tolist())] for n in range(self.sets)]
+        return torch.cat([torch.cat(part) for part in parts])
 
     @cached_property
     def classifier(self) -> Classifier | None:
@@ -81,7 +101,8 @@ class Judge:
 
         None for events that are no pictures or have no labels, and where the floor needs them all.
         """
-        spare = slice(self.sets * self.count, None)
+        spare = torch.ones(len(self.train), dtype=torch.bool)
+        spare[self.of_floor] = False
         x, classes = self.train[spare], self.source.classes
         if len(self.source.event_shape) != 3 or self.train_labels is None or classes is None or not len(x):
             return None
@@ -108,7 +129,7 @@ class Judge:
     @cached_property
     def floor(self) -> dict[str, Estimate]:
         """Each measure of `count` real training events and the held-out ones: the mean over disjoint sets of them."""
-        return self.estimates(self.train[: self.sets * self.count])
+        return self.estimates(self.train[self.of_floor])
 
     def estimates(self, x: Tensor) -> dict[str, Estimate]:
         """Each measure of x (k count, *E) and the held-out events, the mean over k sets of `count`, by its name.

@@ -94,7 +94,7 @@ def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Compar
     model = load_model(source, device_of(settings.device))
     folder = source / "compare" if settings.output is None else folder_of(settings.output)
     claim(folder, "compare", {**asdict(settings), "run": str(source)})
-    judge = Judge(data_of(model), settings.seed)
+    judge = Judge(data_of(model), settings.seed, told=model.classes is not None)
     tries = tqdm(list(at_budgets(recipes, settings.budgets)), "samplers", disable=None, leave=False)
     trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tries]
     return folder, comparison(f"run {source.name}", trials, judge, settings.seed)

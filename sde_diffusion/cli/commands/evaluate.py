@@ -66,7 +66,8 @@ def run(settings: Settings) -> None:
     x, recipe = _samples(settings, model)
     count = settings.count if x is None else min(settings.count, len(x))
     wanted = None if settings.extractor is None else parsed(settings.extractor)
-    judge, named = judge_of(model, wanted, count, settings.seed, settings.chunk)
+    told = x is None and model.classes is not None
+    judge, named = judge_of(model, wanted, count, settings.seed, settings.chunk, told)
     words = str(recipe) if x is None else str(settings.samples)
     usual = source / "evaluate" / f"{_slug(f'{words}-{written(named)}')}-seed{settings.seed}-n{judge.count}"
     folder = usual if settings.output is None else folder_of(settings.output)

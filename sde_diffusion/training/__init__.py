@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sde_diffusion.training.ema import EMA
     from sde_diffusion.training.fitting import fit
     from sde_diffusion.training.loop import train
+    from sde_diffusion.training.moments import Doubling, Every
+    from sde_diffusion.training.observing import Look, Observer
     from sde_diffusion.training.progress import Progress
     from sde_diffusion.training.run_folder import RunFolder
     from sde_diffusion.training.settings import TrainSettings
@@ -28,6 +30,10 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "ComputeSettings",
+    "Doubling",
+    "Every",
+    "Look",
+    "Observer",
     "Progress",
     "RunFolder",
     "TrainSettings",
@@ -47,6 +53,8 @@ _HOMES = {
     "ema": "EMA",
     "fitting": "fit",
     "loop": "train",
+    "moments": "Doubling Every",
+    "observing": "Look Observer",
     "progress": "Progress",
     "run_folder": "RunFolder",
     "settings": "TrainSettings",

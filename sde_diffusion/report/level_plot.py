@@ -28,6 +28,8 @@ def level_plot(found: Mapping[str, Any], path: Path) -> Path:
     """
     x, wiener = np.asarray(found["log_snr"]), np.asarray(found["bounds"]["wiener"])
     with figure(10.4, 4.2) as drawing:
+        drawing.set_layout_engine(None)  # finding a layout would take as long as all the rest, at every look
+        drawing.subplots_adjust(left=0.07, right=0.98, bottom=0.3, top=0.92, wspace=0.17)
         left, right = drawing.subplots(1, 2)
         _errors(left, found, x, np.ones_like(x))
         left.set(title="Error by noise level", ylabel="mean square error a coordinate", yscale="log")
@@ -37,8 +39,9 @@ def level_plot(found: Mapping[str, Any], path: Path) -> Path:
         else:
             _errors(right, found, x, np.asarray(found["weight"]))
             right.set(title="Loss by noise level", ylabel="weight times error", ylim=(0, _top(found)))
+        left.minorticks_off()
         handles, labels = left.get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=3)
+        drawing.legend(handles, labels, loc="lower center", ncols=3)
         return save(drawing, path)
 
 

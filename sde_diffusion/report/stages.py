@@ -9,24 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from sde_diffusion.report.film import write_gif
-from sde_diffusion.report.style import figure, save
+
+_TITLE, _GAP, _WIDEST = 30, 12, 1600
+"""Pixels above each picture for its name, between two pictures, and of the whole: larger pictures are reduced."""
 
 
 def stages(pictures: Mapping[str, Path], path: Path, most: int = 4) -> Path:
     """Write the PNG files, of one size, with their names, in rows of up to `most`, as even as can be."""
+    from PIL import Image, ImageDraw, ImageFont
+
     rows = math.ceil(len(pictures) / most)
     columns = math.ceil(len(pictures) / rows)
-    frames = {name: read_pixels(one) for name, one in pictures.items()}
-    height, width, _ = next(iter(frames.values())).shape
-    inches = 9.6 / columns
-    with figure(9.6, rows * (inches * height / width + 0.35)) as drawing:
-        axes = drawing.subplots(rows, columns, squeeze=False).ravel()
-        for axis in axes:
-            axis.set_axis_off()
-        for axis, (name, frame) in zip(axes, frames.items(), strict=False):
-            axis.imshow(frame, interpolation="nearest")
-            axis.set_title(name, fontsize=10, fontweight="normal")
-        return save(drawing, path)
+    frames = {name: Image.fromarray(read_pixels(one)) for name, one in pictures.items()}
+    for frame in frames.values():
+        frame.thumbnail((_WIDEST // columns, frame.height))
+    width, height = next(iter(frames.values())).size
+    size = columns * (width + _GAP) - _GAP, rows * (height + _TITLE)
+    canvas = Image.new("RGB", size, "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(18)
+    for index, (name, frame) in enumerate(frames.items()):
+        left, top = index % columns * (width + _GAP), index // columns * (height + _TITLE)
+        pen.text((left, top + 4), name, "black", font)
+        canvas.paste(frame, (left, top + _TITLE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.save(path)
+    return path
 
 
 def film_of(pictures: Sequence[Path], path: Path, stay: float = 0.7, rest: float = 2.5) -> Path:

@@ -38,7 +38,7 @@ def fit(
     ema, world = options.pop("ema", None) or EMA(denoiser, settings.ema_decay), options.get("world", World())
     watch = Watch(observers, ema, settings, options.get("device", "cpu"), options.get("folder"), world)
     reports = train(denoiser, sde, data, settings, ema=ema, **options)
-    with closing(watch), closing(reports), closing(Bar(settings, world.leads)) as bar:
+    with closing(watch), closing(reports), closing(Bar(settings, world.leads)) as bar:  # pyright: ignore
         for progress in reports:
             bar.show(progress, watch.show(progress))
     denoiser.eval()

@@ -71,7 +71,7 @@ class Observer(ABC):
     def see(self, look: Look) -> None:
         """Look once. The model is left as it is; an error is a warning for whoever trains."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """The run has ended, or was interrupted."""
 
 

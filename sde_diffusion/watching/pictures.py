@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from sde_diffusion.default_solver import default_solver
+from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.report.clouds import clouds
 from sde_diffusion.report.counting import Counting
 from sde_diffusion.report.shown import shown
@@ -70,7 +72,7 @@ class Pictures(Observer):
         """The samples (count, *E) of a model, on the CPU."""
         device = next(model.parameters(), self.real).device
         told = {} if self.labels is None else {"label": self.labels.to(device)}
-        reversal, solver = default_solver(self.sde, Counting(model, **told), self.evaluations, self.deviation)
+        reversal, solver = default_solver(self.sde, Counting(cast(Denoiser, model), **told), self.evaluations, self.deviation)
         reversal = reversal.starting_from(self.sde.prior(self.mean, self.deviation**2))
         shape = (self.count, *self.shape)
         return sample(reversal, solver, shape, self.seed, chunk=self.count, device=device).cpu()

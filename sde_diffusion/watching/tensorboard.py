@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sde_diffusion.report.stages import read_pixels
 from sde_diffusion.training.moments import Every
 from sde_diffusion.training.observing import Look, Observer
 
@@ -35,21 +36,13 @@ class TensorBoard(Observer):
         for name, value in scalars.items():
             self.writer.add_scalar(name, value, step)
         for name, path in look.pictures.items():
-            self.writer.add_image(name, _pixels(path), step, dataformats="HWC")
+            self.writer.add_image(name, read_pixels(path), step, dataformats="HWC")
 
     def close(self) -> None:
         """Write what is left."""
         if self.writer is not None:
             self.writer.close()
             self.writer = None
-
-
-def _pixels(path: Path) -> Any:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
 
 
 def _package() -> Any:

@@ -23,7 +23,7 @@ class WatchSettings:
     Attributes:
         held_out_every: steps between two looks at the loss of held-out events; 0 for none.
         held_out: how many of the held-out events are asked about.
-        levels_every: steps between two looks at the error by noise level; left out: at steps 100, 200, 400, 800 and
+        levels_every: steps between two looks at the error by noise level; left out: at steps 400, 800, 1600, 3200 and
             so on; 0 for none.
         pictures_every: steps between two pictures of samples; left out: at steps 100, 200, 400, 800 and so on; 0 for none.
         pictures: how many samples a picture shows.
@@ -76,11 +76,11 @@ def observers(settings: WatchSettings, scene: Scene) -> list[Observer]:
     if settings.levels_every != 0 and len(events) > 1:
         half = slice(max(2, settings.held_out // 2))
         shown = events[half], None if labels is None else labels[half]
-        found.append(Levels(_moments(settings.levels_every), folder, sde, objective, scene.train, *shown, seed=seed))
+        found.append(Levels(_moments(settings.levels_every, 400), folder, sde, objective, scene.train, *shown, seed=seed))
     if settings.pictures_every != 0:
         real = events if len(events) else scene.train[: settings.held_out]
         more = {"classes": scene.classes, "count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
-        found.append(Pictures(_moments(settings.pictures_every), folder, sde, real, **more))
+        found.append(Pictures(_moments(settings.pictures_every, 100), folder, sde, real, **more))
     return found + (_tensorboard(folder) if settings.tensorboard else [])
 
 
@@ -93,10 +93,11 @@ def _held_out(scene: Scene, count: int) -> tuple[Tensor, Tensor | None]:
     return events, None if scene.classes is None else labels
 
 
-def _moments(every: int | None) -> Moments:
+def _moments(every: int | None, first: int = 1) -> Moments:
+    """The multiples of `every`; left out, `first` and then twice as late each time."""
     from sde_diffusion.training.moments import Doubling, Every
 
-    return Doubling(100) if every is None else Every(every)
+    return Doubling(first) if every is None else Every(every)
 
 
 def _tensorboard(folder: Path) -> list[Observer]:

@@ -65,7 +65,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, help="steps between two looks of each observer")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    every = {} if asked.every is None else dict.fromkeys(("held_out_every", "levels_every", "pictures_every"), asked.every)
+    every = (
+        {} if asked.every is None else dict.fromkeys(("held_out_every", "levels_every", "pictures_every"), asked.every)
+    )
     timed, setup, whole = run(asked.steps, WatchSettings(**every, tensorboard=True))
     rows = [("making them", "", f"{setup:.2f}", f"{100 * setup / whole:.2f}%")]
     for one in timed:

@@ -76,7 +76,9 @@ def observers(settings: WatchSettings, scene: Scene) -> list[Observer]:
     if settings.levels_every != 0 and len(events) > 1:
         half = slice(max(2, settings.held_out // 2))
         shown = events[half], None if labels is None else labels[half]
-        found.append(Levels(_moments(settings.levels_every, 400), folder, sde, objective, scene.train, *shown, seed=seed))
+        found.append(
+            Levels(_moments(settings.levels_every, 400), folder, sde, objective, scene.train, *shown, seed=seed)
+        )
     if settings.pictures_every != 0:
         real = events if len(events) else scene.train[: settings.held_out]
         more = {"classes": scene.classes, "count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}

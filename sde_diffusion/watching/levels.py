@@ -24,7 +24,7 @@ from sde_diffusion.training.moments import Moments
 from sde_diffusion.training.observing import Look, Observer
 from sde_diffusion.training.randomness import word
 from sde_diffusion.watching.drafts import drafted
-from sde_diffusion.watching.spectrum import bounds, spectrum
+from sde_diffusion.watching.spectrum import bounds, spectra
 
 _APART = 0x4C4556454C53  # "LEVELS"
 POINTS = 24
@@ -52,7 +52,7 @@ class Levels(Observer):
         self.log_snr = grid(sde)
         weight = weight_of(objective)
         weights = None if weight is None else weight(sde, times(sde, self.log_snr)).tolist()
-        known = {name: values.tolist() for name, values in bounds(spectrum(data), self.log_snr).items()}
+        known = {name: values.tolist() for name, values in bounds(spectra(data), self.log_snr).items()}
         self.head = {"log_snr": self.log_snr.tolist(), "weight": weights, "bounds": known, "events": len(events)}
 
     def see(self, look: Look) -> None:

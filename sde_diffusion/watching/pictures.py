@@ -72,7 +72,9 @@ class Pictures(Observer):
         """The samples (count, *E) of a model, on the CPU."""
         device = next(model.parameters(), self.real).device
         told = {} if self.labels is None else {"label": self.labels.to(device)}
-        reversal, solver = default_solver(self.sde, Counting(cast(Denoiser, model), **told), self.evaluations, self.deviation)
+        reversal, solver = default_solver(
+            self.sde, Counting(cast(Denoiser, model), **told), self.evaluations, self.deviation
+        )
         reversal = reversal.starting_from(self.sde.prior(self.mean, self.deviation**2))
         shape = (self.count, *self.shape)
         return sample(reversal, solver, shape, self.seed, chunk=self.count, device=device).cpu()

@@ -8,7 +8,8 @@ Behind x_t = alpha x_0 + sigma eps, with snr = alpha^2/sigma^2 and v_i the varia
 
 For the eigenbasis of the covariance, (3) is the least error of any linear denoiser, and what the best denoiser reaches
 where the data are Gaussian; for any other law, and any other basis, it is above that of E[x_0 | x_t]. The eigenbasis of
-many coordinates takes many events and long: then the basis is the cosines, which nearly are the eigenvectors of pictures.
+many coordinates takes many events and long: then it is the lesser of two, that of the coordinates themselves and that of
+cosines, which nearly are the eigenvectors of pictures.
 
 References:
     Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949
@@ -26,22 +27,28 @@ MOST, EVENTS = 1024, 8192
 """Coordinates up to which the covariance is diagonalised, given four times as many events; events that are looked at."""
 
 
-def spectrum(x: Tensor) -> Tensor:
-    """The variances v (D,), float64 on the CPU, of events (N, *E) along the eigenvectors of their covariance, or cosines."""
+def spectra(x: Tensor) -> Tensor:
+    """The variances v of events (N, *E) along the vectors of each basis, float64 (bases, D) on the CPU.
+
+    One basis, the eigenvectors, or two, the coordinates and the cosines.
+    """
     rows = x[:EVENTS].detach().cpu().double()
     size = rows[0].numel()
     if size <= MOST and len(rows) >= 4 * size:
-        return torch.linalg.eigvalsh(torch.cov(rows.flatten(1).T).reshape(size, size)).clamp(min=0)
-    from scipy.fft import dctn
-
-    if rows.ndim > 2:
-        spatial = range(2, rows.ndim)  # the channels of a pixel are left as they are
-        rows = torch.from_numpy(dctn(rows.numpy(), axes=tuple(spatial), norm="ortho"))
-    return rows.flatten(1).var(0)
+        return torch.linalg.eigvalsh(torch.cov(rows.flatten(1).T).reshape(size, size)).clamp(min=0)[None]
+    return torch.stack([rows.flatten(1).var(0), _cosines(rows).flatten(1).var(0)])
 
 
 def bounds(variances: Tensor, log_snr: Tensor) -> dict[str, Tensor]:
-    """Equations (1) to (3) at log-SNRs (K,), each (K,)."""
+    """Equations (1) to (3) at log-SNRs (K,), each (K,), for variances (bases, D)."""
     snr = log_snr.exp()
-    wiener = (variances / (1 + snr[:, None] * variances)).mean(1)
-    return {"mean": variances.mean().expand(len(snr)), "noisy": 1 / snr, "wiener": wiener}
+    wiener = (variances / (1 + snr[:, None, None] * variances)).mean(-1).amin(-1)
+    return {"mean": variances[0].mean().expand(len(snr)), "noisy": 1 / snr, "wiener": wiener}
+
+
+def _cosines(rows: Tensor) -> Tensor:
+    """The coefficients of events (N, C, *space) along the orthonormal cosines of each channel; (N, D) as they are."""
+    from scipy.fft import dctn
+
+    space = tuple(range(2, rows.ndim))
+    return torch.from_numpy(dctn(rows.numpy(), axes=space, norm="ortho")) if space else rows

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sde_diffusion.training import World, load
+from sde_diffusion.training import World, load, metrics_file
 from sde_diffusion.training.checkpoint import checkpoints
 from tests.training.two_processes import SETTINGS, losses
 
@@ -78,6 +78,36 @@ def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path,
     rest = losses(tmp_path / "run", World(), "replicated")
     assert rest == pytest.approx(alone[1][newest:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
+
+
+def absolute(checkpoint) -> float:
+    """What the observer of `two_processes` finds in an average."""
+    return float(sum(value.double().abs().sum() for value in checkpoint.ema.values()))
+
+
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_observers_of_two_processes_change_nothing(tmp_path, engine):
+    """Whole averages are seen, of shares too; an error in a look stops nobody; all ends on the bits of a run unseen."""
+    plain, ranks = torchrun("train", tmp_path / "plain", engine), torchrun("watched", tmp_path, engine)
+    assert ranks[0]["losses"] == plain[0]["losses"]
+    assert ranks[0]["ended"] == ranks[1]["ended"] == "well"
+    one, other = last(tmp_path / "plain" / "run"), last(tmp_path / "run")
+    for kind in ("model", "ema"):
+        assert all(torch.equal(value, getattr(other, kind)[name]) for name, value in getattr(one, kind).items())
+    lines = [line for line in metrics_file.read(tmp_path / "run" / "metrics.jsonl") if "held_out_loss" in line]
+    seen = {line["step"]: line["held_out_loss"] for line in lines}
+    kept = {step: load(path) for step, path in checkpoints(tmp_path / "run" / "checkpoints").items()}
+    assert seen == pytest.approx({step: absolute(checkpoint) for step, checkpoint in kept.items()}, rel=1e-12)
+    assert list(seen) == [4, 8, 12]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_an_interrupt_of_a_look_stops_both(tmp_path, engine):
+    """It waits for the end of the look, as for that of a step; then both stop after the same step, which is saved."""
+    ranks = torchrun("struck", tmp_path, engine)
+    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
+    assert max(checkpoints(tmp_path / "run" / "checkpoints")) in (5, 6)
 
 
 @pytest.mark.slow

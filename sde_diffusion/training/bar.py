@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,8 +24,8 @@ class Bar:
 
     def __init__(self, settings: TrainSettings, speaks: bool = True) -> None:
         self.settings, self.held_out = settings, ""
-        disable = None if speaks else True
-        self.bar = tqdm(total=settings.steps, unit="step", disable=disable, dynamic_ncols=True)  # pyright: ignore
+        shape = {"disable": None if speaks else True, **screen()}
+        self.bar = tqdm(total=settings.steps, unit="step", **shape)  # pyright: ignore
         self.begun = False
 
     def show(self, progress: Progress, numbers: Mapping[str, float]) -> None:
@@ -42,3 +45,15 @@ class Bar:
     def _begin(self, step: int) -> None:
         self.begun = True
         self.bar.initial = self.bar.n = self.bar.last_print_n = step
+
+
+def screen() -> dict[str, Any]:
+    """tqdm's options: follow the terminal's width, or take a usual one where it says that it has none.
+
+    So do terminals in some containers, and tqdm would draw nothing there.
+    """
+    try:
+        known = all(os.get_terminal_size(sys.stderr.fileno()))
+    except (OSError, ValueError, AttributeError):
+        known = True
+    return {"dynamic_ncols": True} if known else {"ncols": 100, "nrows": 20}

@@ -281,6 +281,32 @@ def test_the_bar_of_a_resumed_run_begins_where_it_was(terminal):
     assert "12.3k images/s" in shown
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are of POSIX")
+@pytest.mark.parametrize(("columns", "width"), [(120, 119), (70, 69), (0, 100)])
+def test_the_bar_fits_a_real_terminal(columns, width, monkeypatch):
+    """Of any width, and of none, where a bar that asks for it would draw nothing."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40 if columns else 0, columns, 0, 0))
+    with open(theirs, "w", encoding="utf-8") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        bar = Bar(TrainSettings(steps=1000, log_every=50))
+        bar.bar.last_print_t -= 10
+        bar.show(Progress(950, 0.5, 1.0, 1e-3, 12_345.0, 0), {NAME: 0.25})
+        bar.close()
+        screen.flush()
+        shown = os.read(ours, 10_000).decode().strip().split("\r")[-1]
+    os.close(ours)
+    assert "950/1000" in shown
+    assert len(shown) <= width
+    if columns != 70:
+        assert shown.endswith("loss=0.5, held out=0.25, 12.3k images/s]")
+
+
 def test_the_bar_is_silent_off_a_terminal_and_in_the_other_processes(run, terminal, monkeypatch):
     screen = terminal()
     silent = Bar(TrainSettings(steps=10), speaks=False)

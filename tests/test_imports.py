@@ -49,12 +49,15 @@ FLOORS = {
     "sde_diffusion.sharing": 6,
     "sde_diffusion.cli": 6,
     "sde_diffusion.report": 6,
+    "sde_diffusion.watching": 6,
     "sde_diffusion": 7,  # the facade knows all rooms, no room knows the facade
 }
 HELPERS = {"sde_diffusion.discovery", "sde_diffusion.elementary", "sde_diffusion.kernel"}  # open to their own floor
 SIDEWAYS = {  # the doors between neighbours
     ("sde_diffusion.cli", "sde_diffusion.report"),
     ("sde_diffusion.cli", "sde_diffusion.sharing"),
+    ("sde_diffusion.cli", "sde_diffusion.watching"),
+    ("sde_diffusion.watching", "sde_diffusion.report"),
     ("sde_diffusion.default_stochastic_solver", "sde_diffusion.default_solver"),
     ("sde_diffusion.likelihood", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.default_solver"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli import build
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.parts import part
+from sde_diffusion.cli.watch import Scene, WatchSettings, observers
 from sde_diffusion.training.compute import ComputeSettings
 from sde_diffusion.training.files import replace_file, to_json
 from sde_diffusion.training.run_folder import RunFolder
@@ -82,10 +83,13 @@ def train_model(
     device: torch.device,
     compute: ComputeSettings | None = None,
     world: World | None = None,
+    watch: WatchSettings | None = None,
 ) -> Model:
     """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
 
-    In a `world` of several processes all call, and the leading one writes. Raises ValueError when the folder holds another run or something else; CheckpointError, FolderInUse as `train` does.
+    In a `world` of several processes all call, and the leading one writes. `watch` says what is seen meanwhile; nothing
+    without it. Raises ValueError when the folder holds another run or something else, or what is to be watched with is
+    missing; CheckpointError, FolderInUse as `train` does.
     """
     from sde_diffusion.training import World, fit
 
@@ -96,6 +100,9 @@ def train_model(
     denoiser, objective = untrained(config, facts), build.objective(config.part("objective"), facts.std)
     world.lead(lambda: _begin(folder, config, facts))
     told: dict[str, Any] = {} if _classes(config) is None else {"labels": labels}
+    if watch is not None:
+        scene = Scene(folder, sde, objective, source, x, _classes(config), config.training.seed)
+        told["observers"] = observers(watch, scene)
     told |= {"objective": objective, "folder": folder, "device": device, "world": world}
     average: Any = fit(denoiser, sde, x, config.training, compute=compute or ComputeSettings(), **told)
     return Model(config, facts, sde, average.eval().requires_grad_(False), device)

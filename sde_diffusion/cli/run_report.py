@@ -174,13 +174,29 @@ def _films(films: list[Path]) -> list[Block]:
 
 
 def _training(run: RunFolder, figures: Path) -> list[Block]:
-    pairs = [(record.get("step"), record.get("loss")) for record in metrics_file.read(run.metrics_file)]
-    known = [pair for pair in pairs if all(isinstance(number, (int, float)) for number in pair)]
+    records = metrics_file.read(run.metrics_file)
+    known, held_out = _rows(records, "step", "loss"), _rows(records, "step", "held_out_loss", "held_out_error")
     if not known:
         return []
     steps, losses = zip(*known, strict=True)
-    path = training_curve(steps, losses, figures / "training.png")
-    return [Heading("Training"), Picture(path, f"The loss over {steps[-1]} steps.")]
+    path = training_curve(steps, losses, figures / "training.png", held_out)
+    curve = Picture(path, f"The loss over {steps[-1]} steps{', and that of held-out events' if held_out else ''}.")
+    return [Heading("Training"), curve, *_watched(run)]
+
+
+def _rows(records: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """The named numbers of the records that have all of them."""
+    rows = [tuple(record.get(name) for name in names) for record in records]
+    return [row for row in rows if all(isinstance(number, (int, float)) for number in row)]
+
+
+def _watched(run: RunFolder) -> list[Block]:
+    """What observers of the training drew."""
+    drawn = [
+        Picture(run.path / "loss_by_level.png", "The error of the averaged model on held-out events by noise level."),
+        Picture(run.path / "pictures" / "film.gif", "Samples of the same noise as the averaged model learns."),
+    ]
+    return [picture for picture in drawn if picture.path.exists()]
 
 
 def _made(run: RunFolder, model: Model) -> list[Block]:

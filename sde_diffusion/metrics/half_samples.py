@@ -17,7 +17,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,13 +69,14 @@ def estimate_distance(
     level: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """The distance of x (N, D) to truth (M, D) with the normal interval of (1); `n` is the number of rows of one set."""
+    """The distance of x (N, D) to truth (M, D) with the normal interval of (1), cut at 0; `n` is the rows of one set."""
 
     def alone(x: Tensor, truth: Tensor) -> tuple[float]:
         return (distance(x, truth),)
 
     (found,) = half_sampled(alone, x, truth, sets=sets, resamples=resamples, seed=seed)
-    return from_error(found.value, found.error, len(x) // sets, seed, level)
+    one = from_error(found.value, found.error, len(x) // sets, seed, level)
+    return replace(one, low=max(one.low, 0.0))
 
 
 def _scale(*sizes: int) -> float:

@@ -85,7 +85,9 @@ class Judge:
         ValueError for data without labels, or with more held-out than training events of a class.
         """
         if self.labels is None or self.train_labels is None:
-            raise ValueError("events of given classes are compared with real ones of these, and the data have no labels")
+            raise ValueError(
+                "events of given classes are compared with real ones of these, and the data have no labels"
+            )
         rows, counts = {}, torch.bincount(self.labels)
         for k, wanted in enumerate(counts.tolist()):
             rows[k] = (self.train_labels == k).nonzero()[:, 0]

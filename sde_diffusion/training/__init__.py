@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sde_diffusion.training.ema import EMA
     from sde_diffusion.training.fitting import fit
     from sde_diffusion.training.loop import train
+    from sde_diffusion.training.moments import Doubling, Every
+    from sde_diffusion.training.observing import Look, Observer
     from sde_diffusion.training.post_hoc import reconstruct
     from sde_diffusion.training.progress import Progress
     from sde_diffusion.training.run_folder import RunFolder
@@ -29,6 +31,10 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "ComputeSettings",
+    "Doubling",
+    "Every",
+    "Look",
+    "Observer",
     "Progress",
     "RunFolder",
     "TrainSettings",
@@ -50,6 +56,8 @@ _HOMES = {
     "fitting": "fit",
     "loop": "train",
     "post_hoc": "reconstruct",
+    "moments": "Doubling Every",
+    "observing": "Look Observer",
     "progress": "Progress",
     "run_folder": "RunFolder",
     "settings": "TrainSettings",

@@ -1,4 +1,7 @@
-"""A run's numbers over time: one JSON object a line."""
+"""A run's numbers over time: one JSON object a line, with the `step` and what was found at it.
+
+The loop's reports have a `loss`, the lines of observers names of their own: a reader takes the lines that have its name.
+"""
 
 from __future__ import annotations
 

@@ -3,9 +3,11 @@
     runs/NAME/config.json                the caller's configuration; put the seed in it
     runs/NAME/versions.json              a list: Python, packages, platform and git state at the start, and at each
                                          resumption where they had changed
-    runs/NAME/metrics.jsonl              the reports, one a line
+    runs/NAME/metrics.jsonl              the reports, one a line, and between them what observers found, by step
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
     runs/NAME/snapshots/step-000500/     see `snapshots`
+    runs/NAME/pictures/, loss_by_level.json and .png, tensorboard/
+                                         what observers drew (see `sde_diffusion.watching`)
     runs/NAME/lock                       held by the process that trains
 
 Nothing here needs torch.

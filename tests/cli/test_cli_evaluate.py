@@ -95,7 +95,7 @@ def test_classes_are_asked_for_and_found(told, tmp_path):
     """The accuracy is the share of right answers of a classifier that saw no event of the floor or the held-out set."""
     assert main(["evaluate", str(told), *SHORT, "--chunk", "7", "--output", str(tmp_path)]) == 0
     accuracy = found_in(tmp_path)["accuracy"]
-    judge = Judge(by_name("digits", held_out=24), 0)
+    judge = Judge(by_name("digits", held_out=24), 0, told=True)
     drawn = draw(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 24, 0, 7, judge.labels)
     right = (judge.classifier.predict(drawn.x) == judge.labels).double().mean()
     assert accuracy["samples"]["value"] == pytest.approx(float(right))
@@ -120,26 +120,49 @@ def test_the_label_of_a_sample_is_a_function_of_its_number(told):
 
 
 class Blanked:
-    """The digits with the first of the training events blanked out."""
+    """The digits with some of the training events blanked out, and those of a class left out."""
 
-    def __init__(self, blank: int) -> None:
-        self.source, self.blank = by_name("digits", held_out=360), blank
+    def __init__(self, rows: slice | torch.Tensor, held_out: int = 360, without: int = -1) -> None:
+        self.source, self.rows, self.without = by_name("digits", held_out=held_out), rows, without
         self.event_shape, self.classes = self.source.event_shape, self.source.classes
 
     def tensors(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
         x, labels = self.source.tensors(split)
-        return (torch.cat([0 * x[: self.blank], x[self.blank :]]) if split == "train" else x), labels
+        if split != "train":
+            return x, labels
+        x = x.clone()
+        x[self.rows] = 0
+        return x[labels != self.without], labels[labels != self.without]
 
 
 def test_the_classifier_learns_from_nothing_that_is_compared():
     """Other events in the floor, the same features; other events among the rest, others."""
-    judge, floor, rest = (Judge(Blanked(blank)) for blank in (0, 360, 380))
+    judge, floor, rest = (Judge(Blanked(slice(blank))) for blank in (0, 360, 380))
     assert judge.sets == 1
     x = judge.held_out[:5]
     assert torch.equal(judge.features(x), floor.features(x))
     assert not torch.equal(judge.features(x), rest.features(x))
     assert judge.floor["Frechet, features"].value < floor.floor["Frechet, features"].value / 3
     assert judge.accuracy(judge.held_out, judge.labels).value > 0.93
+
+
+def test_the_floor_of_a_model_that_is_told_has_the_classes_that_it_is_told():
+    """Set after set as many of each class as are held out, no event twice, none that the classifier has seen."""
+    judge = Judge(by_name("digits", held_out=300), 0, told=True)
+    assert judge.sets == 2
+    parts = judge.train_labels[judge.of_floor].split(judge.count)
+    assert all(torch.equal(part.bincount(), judge.labels.bincount()) for part in parts)
+    assert len(judge.of_floor.unique()) == 600
+    assert judge.floor["Frechet, pixels"].value < Judge(by_name("digits", held_out=300)).floor["Frechet, pixels"].value
+    x, blanked = judge.held_out[:5], Judge(Blanked(judge.of_floor, held_out=300), told=True)
+    assert torch.equal(judge.features(x), blanked.features(x))
+
+
+def test_classes_that_are_rare_or_missing_make_no_floor():
+    with pytest.raises(ValueError, match=r"class 0 has 25 held-out and 0 training events; hold out fewer"):
+        Judge(Blanked(slice(0), without=0), told=True)
+    with pytest.raises(ValueError, match="the data have no labels"):
+        Judge(by_name("moons"), told=True)
 
 
 def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
@@ -197,7 +220,7 @@ def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):
         ("bad", "is damaged"), ("none", "neither a .safetensors file nor a folder"),
     ]:  # fmt: skip
         assert words in refused("evaluate", run, "--samples", str(tmp_path / f"{name}.safetensors")), name
-    assert "holds 0 pictures" in refused("evaluate", run, "--samples", str(tmp_path / "run"))
+    assert "holds 0 pictures" in refused("evaluate", run, "--samples", str(tmp_path / "run" / "checkpoints"))
     assert "no extractor is called 'pixel'; did you mean 'pixels'?" in refused("evaluate", run, "--extractor", "pixel")
     assert "count is between 12" in refused("evaluate", run, "--count", "3")
     assert not (tmp_path / "run" / "evaluate").exists()

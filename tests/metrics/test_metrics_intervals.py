@@ -104,3 +104,10 @@ def test_senseless_requests_for_halves_are_refused():
         from_error(0.0, 1.0, 3, level=1.0)
     with pytest.raises(ValueError, match="a share lies in"):
         from_share(1.2, 3, 3)
+
+
+def test_the_interval_of_a_distance_has_no_negative_numbers():
+    """Few rows of equal laws: the normal interval reaches below 0, where no distance is."""
+    x, y = torch.randn(2, 12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    one = estimate_distance(frechet, x, y, resamples=20)
+    assert one.low == 0 < one.value < one.high

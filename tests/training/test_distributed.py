@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
-from sde_diffusion.training import World, load
+from sde_diffusion.training import World, load, metrics_file
 from sde_diffusion.training.checkpoint import checkpoints
 from sde_diffusion.training.snapshots import opened, snapshots
 from tests.training.two_processes import SETTINGS, losses
@@ -70,15 +71,27 @@ def alone(tmp_path_factory):
     return folder, losses(folder / "run", World(), "replicated")
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """`pair(engine)`: the folder of an undisturbed run of two processes, and what each saw; run once."""
+
+    @cache
+    def of(engine):
+        folder = tmp_path_factory.mktemp(f"two-{engine}")
+        return folder, torchrun("train", folder, engine)
+
+    return of
+
+
 @pytest.mark.parametrize("engine", ["replicated", "sharded"])
-def test_two_processes_follow_the_curve_of_one(alone, tmp_path, engine):
+def test_two_processes_follow_the_curve_of_one(alone, pair, engine):
     """The same losses, and a checkpoint of whole tensors, readable by one process, of the same weights."""
-    ranks = torchrun("train", tmp_path, engine)
+    folder, ranks = pair(engine)
     assert ranks[0] == ranks[1]
     assert ranks[0]["losses"] == pytest.approx(alone[1], rel=2e-5)
     assert len(set(alone[1])) == SETTINGS.steps, "a curve that does not move shows nothing"
-    assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
-    assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
+    assert_close(last(folder / "run"), last(alone[0] / "run"), 2e-5)
+    assert_same_snapshots(folder / "run", alone[0] / "run", 2e-5)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +108,36 @@ def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path,
     assert rest == pytest.approx(alone[1][newest:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
     assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
+
+
+def absolute(checkpoint) -> float:
+    """What the observer of `two_processes` finds in an average."""
+    return float(sum(value.double().abs().sum() for value in checkpoint.ema.values()))
+
+
+@pytest.mark.parametrize("engine", [pytest.param("replicated", marks=pytest.mark.slow), "sharded"])
+def test_observers_of_two_processes_change_nothing(pair, tmp_path, engine):
+    """Whole averages are seen, of shares too; an error in a look stops nobody; all ends on the bits of a run unseen."""
+    (folder, plain), ranks = pair(engine), torchrun("watched", tmp_path, engine)
+    assert ranks[0]["losses"] == plain[0]["losses"]
+    assert ranks[0]["ended"] == ranks[1]["ended"] == "well"
+    one, other = last(folder / "run"), last(tmp_path / "run")
+    for kind in ("model", "ema"):
+        assert all(torch.equal(value, getattr(other, kind)[name]) for name, value in getattr(one, kind).items())
+    lines = [line for line in metrics_file.read(tmp_path / "run" / "metrics.jsonl") if "held_out_loss" in line]
+    seen = {line["step"]: line["held_out_loss"] for line in lines}
+    kept = {step: load(path) for step, path in checkpoints(tmp_path / "run" / "checkpoints").items()}
+    assert seen == pytest.approx({step: absolute(checkpoint) for step, checkpoint in kept.items()}, rel=1e-12)
+    assert list(seen) == [4, 8, 12]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_an_interrupt_of_a_look_stops_both(tmp_path, engine):
+    """It waits for the end of the look, as for that of a step; then both stop after the same step, which is saved."""
+    ranks = torchrun("struck", tmp_path, engine)
+    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
+    assert max(checkpoints(tmp_path / "run" / "checkpoints")) in (5, 6)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from sde_diffusion.networks import TimeMLP
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.parameterization import EDM
 from sde_diffusion.sde import VP
-from sde_diffusion.training import ComputeSettings, TrainSettings, joined, train
+from sde_diffusion.training import ComputeSettings, Every, Observer, TrainSettings, fit, joined, metrics_file, train
 from sde_diffusion.training.ema import EMA
 
 SETTINGS = TrainSettings(
@@ -57,6 +58,32 @@ def losses(folder: Path, world, engine: str, objective=None, job: str = "train")
     return seen
 
 
+class Norm(Observer):
+    """Finds the sum of the absolute weights of what it is shown; it draws, and fails once; perhaps it is interrupted."""
+
+    def __init__(self, strike: bool) -> None:
+        self.moments, self.strike = Every(4), strike
+
+    def see(self, look):
+        look.numbers["held_out_loss"] = float(
+            sum(value.double().abs().sum() for value in look.model.state_dict().values())
+        )
+        torch.rand(3)
+        if look.step == 4 and self.strike:
+            os.kill(os.getpid(), signal.SIGINT)
+        if look.step == 8:
+            raise OSError(28, "No space left on device")
+
+
+def watched(folder: Path, world, engine: str, strike: bool = False) -> list[float]:
+    """The loss of each step of the same run under an observer; `strike` interrupts the leading process in its look."""
+    denoiser, data, labels = parts()
+    more = {"labels": labels, "folder": folder, "compute": ComputeSettings(engine=engine), "world": world}
+    with warnings.catch_warnings(record=True):
+        fit(denoiser, VP(), data, SETTINGS, observers=[Norm(strike)], **more)
+    return [line["loss"] for line in metrics_file.read(folder / "metrics.jsonl") if "loss" in line]
+
+
 class Fault:
     """The usual objective; one process has something happen to it at its first part of step 5."""
 
@@ -79,7 +106,10 @@ def main() -> None:
     with joined(torch.device("cpu"), 10.0 if job == "hang" else 60.0) as world:
         told = {"losses": [], "ended": "well"}
         try:
-            told["losses"] = losses(folder / "run", world, engine, Fault(job, world), job)
+            if job in ("watched", "struck"):
+                told["losses"] = watched(folder / "run", world, engine, job == "struck")
+            else:
+                told["losses"] = losses(folder / "run", world, engine, Fault(job, world), job)
         except (KeyboardInterrupt, RuntimeError) as error:
             if job == "hang":
                 raise

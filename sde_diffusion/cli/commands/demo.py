@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.places import new_folder
 from sde_diffusion.cli.samplers import NAMED, Recipe, samplers
+from sde_diffusion.cli.watch import WatchSettings
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
@@ -29,6 +30,7 @@ class Settings(RunConfig):
         frames: moments of the film each way; 0 for no film.
         seed: from which all samples are made.
         device: auto, cpu or cuda.
+        watch: what is seen of the model while it trains; it changes nothing.
     """
 
     name: str = "demo"
@@ -38,6 +40,7 @@ class Settings(RunConfig):
     frames: int = 20
     seed: int = 0
     device: str = "auto"
+    watch: WatchSettings = field(default_factory=WatchSettings)
 
     def asked(self) -> dict[str, Any]:
         """What the evaluation depends on besides the run."""
@@ -54,7 +57,7 @@ def run(settings: Settings) -> None:
 
     source = build.data(settings.part("data"))
     print(f"training {settings.training.steps} steps on {settings.part('data')['name']}, in {folder}/", flush=True)
-    model = train_model(folder, settings, device_of(settings.device))
+    model = train_model(folder, settings, device_of(settings.device), watch=settings.watch)
     if not _done(folder, settings):
         _evaluate(settings, recipes, folder, model, source)
     print(f"{time.perf_counter() - start:.0f} s; the report, the pictures and the model are in {folder}/")

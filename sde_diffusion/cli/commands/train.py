@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.places import new_folder
+from sde_diffusion.cli.watch import WatchSettings
 from sde_diffusion.training.compute import ComputeSettings
 
 
@@ -17,12 +18,14 @@ class Settings(RunConfig):
         name: the run's name; its folder is runs/NAME.
         output: another folder for the run.
         device: auto, cpu or cuda.
+        watch: what is seen of the model meanwhile; it changes nothing.
         compute: how a step is computed; it changes speed and memory, and the last bits only.
     """
 
     name: str = "digits"
     output: str | None = None
     device: str = "auto"
+    watch: WatchSettings = field(default_factory=WatchSettings)
     compute: ComputeSettings = field(default_factory=ComputeSettings)
 
 
@@ -38,6 +41,6 @@ def run(settings: Settings) -> None:
 
     device = own_device(device_of(settings.device).type)
     with joined(device, settings.compute.timeout) as world:
-        train_model(folder, settings, device, settings.compute, world)
+        train_model(folder, settings, device, settings.compute, world, settings.watch)
     if world.leads:
         print(f"trained: {folder}; next: sde-diffusion sample {folder}")

@@ -1,0 +1,82 @@
+"""What it costs to see a model train: the share of a run's time that each observer takes, by default and in all.
+
+    python -m benchmarks.watching                the digits of `sde-diffusion demo`, 6000 steps, two minutes
+    python -m benchmarks.watching --steps 1000 --every 100
+
+The clock is the process's own processor time, on one thread, within one run; the first import of the plotting library
+counts as the observers' time. Prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from sde_diffusion.cli import build
+from sde_diffusion.cli.config import RunConfig
+from sde_diffusion.cli.model import Facts, untrained
+from sde_diffusion.cli.watch import Scene, WatchSettings, observers
+from sde_diffusion.report.table import Table
+from sde_diffusion.training import Look, Observer, fit
+
+
+class Timed(Observer):
+    """Another observer, and the seconds and looks that it has taken."""
+
+    def __init__(self, inner: Observer) -> None:
+        self.inner, self.moments, self.uses_model = inner, inner.moments, inner.uses_model
+        self.seconds, self.looks = 0.0, 0
+
+    def see(self, look: Look) -> None:
+        begun = time.process_time()
+        self.inner.see(look)
+        self.seconds += time.process_time() - begun
+        self.looks += 1
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def run(steps: int, watch: WatchSettings) -> tuple[list[Timed], float, float]:
+    """The observers of a run of the demo, timed, the seconds that it took to make them, and those of all."""
+    config = RunConfig()
+    source = build.data(config.part("data"))
+    x, _ = source.tensors("train")
+    facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
+    objective = build.objective(config.part("objective"), facts.std)
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.process_time()
+        scene = Scene(Path(folder), sde, objective, source, x, None, 0)
+        timed = [Timed(one) for one in observers(watch, scene)]
+        setup = time.process_time() - begun
+        settings = dataclasses.replace(config.training, steps=steps)
+        fit(untrained(config, facts), sde, x, settings, objective=objective, folder=folder, observers=timed)
+        return timed, setup, time.process_time() - begun
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--every", type=int, help="steps between two looks of each observer")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    every = (
+        {} if asked.every is None else dict.fromkeys(("held_out_every", "levels_every", "pictures_every"), asked.every)
+    )
+    timed, setup, whole = run(asked.steps, WatchSettings(**every, tensorboard=True))
+    rows = [("making them", "", f"{setup:.2f}", f"{100 * setup / whole:.2f}%")]
+    for one in timed:
+        share = 100 * one.seconds / whole
+        rows.append((type(one.inner).__name__, str(one.looks), f"{one.seconds:.2f}", f"{share:.2f}%"))
+    total = setup + sum(one.seconds for one in timed)
+    rows.append(("all", "", f"{total:.2f}", f"{100 * total / whole:.2f}%"))
+    Table(("observer", "looks", "seconds", "share of the run"), rows, f"{asked.steps} steps in {whole:.1f} s").print()
+
+
+if __name__ == "__main__":
+    main()

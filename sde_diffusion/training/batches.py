@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from sde_diffusion.data.base import validate
 from sde_diffusion.data.order import indices
+from sde_diffusion.training.prefetch import Prefetch
 
 NO_LABEL = -1
+
+Part = tuple[Tensor, Tensor | None]
+"""Events and perhaps their labels."""
 
 
 @dataclass(frozen=True)
 class Batches:
     """Events (N, *E) and perhaps labels (N,), and the order in which `seed` shows them, `size` at a time.
 
-    Each batch has `parts` equal parts, asked for one at a time. A part travels to `device`; tables that are there already, where they fit, travel no more. A share `label_dropout`
-    of the labels is replaced by -1, "no label", so that the model learns both laws that classifier-free guidance needs.
+    Each batch has `parts` equal parts, asked for one at a time, every `stride`-th where processes share them. A part
+    travels to `device`; tables that are there already, where they fit, travel no more, and from the host's memory to a
+    GPU the next part is on its way before it is asked for. A share `label_dropout` of the labels is replaced by -1, "no
+    label", so that the model learns both laws that classifier-free guidance needs.
 
     References:
         Ho & Salimans, Classifier-Free Diffusion Guidance, 2022, https://arxiv.org/abs/2207.12598, algorithm 1
@@ -32,6 +40,7 @@ class Batches:
     device: torch.device
     dtype: torch.dtype
     parts: int = 1
+    stride: int = 1
 
     def __post_init__(self):
         """Raises TypeError or ValueError for data that are not finite (N, *E) or labels that are not int (N,)."""
@@ -43,13 +52,29 @@ class Batches:
 
     def at(self, step: int, generator: torch.Generator, part: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
         """Events (B, *E) of a part of a step and what the model is told of them: {} or {"label": int64 (B,)}."""
-        rows = indices(self.seed, step, self.size, len(self.data), part, self.parts)
-        events = _rows(self.data, rows).to(self.device, self.dtype, non_blocking=True)
-        if self.labels is None:
+        events, labels = self._source(step * self.parts + part)
+        events = events.to(self.device, self.dtype, non_blocking=True)
+        if labels is None:
             return events, {}
-        labels = _rows(self.labels, rows).to(self.device, torch.int64, non_blocking=True)
+        labels = labels.to(self.device, torch.int64, non_blocking=True)
         dropped = torch.rand(len(labels), generator=generator, device=self.device) < self.label_dropout
         return events, {"label": labels.masked_fill(dropped, NO_LABEL)}
+
+    @cached_property
+    def _source(self) -> Callable[[int], Part]:
+        """A part by its number, step * parts + part, where its tables are."""
+        if self.device.type != "cuda" or self.data.device.type != "cpu":
+            return self._rows_of
+        return Prefetch(self._pinned, self.stride)
+
+    def _rows_of(self, number: int) -> Part:
+        step, part = divmod(number, self.parts)
+        rows = indices(self.seed, step, self.size, len(self.data), part, self.parts)
+        return _rows(self.data, rows), None if self.labels is None else _rows(self.labels, rows)
+
+    def _pinned(self, number: int) -> Part:
+        events, labels = self._rows_of(number)
+        return events.pin_memory(), None if labels is None else labels.pin_memory()
 
 
 def _rows(table: Tensor, rows: Tensor) -> Tensor:

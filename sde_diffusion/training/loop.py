@@ -99,7 +99,7 @@ def train(
     if not isinstance(denoiser, nn.Module):
         raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; swap them")
     device = torch.device(device)
-    batches = _batches(denoiser, data, labels, label_dropout, settings, device)
+    batches = _batches(denoiser, data, labels, label_dropout, settings, device, world.size)
     engine = engine_of(compute.engine, world)
     engine.parts(settings.microbatches)
     known = identity(settings, data, labels, label_dropout) if folder is not None or world.size > 1 else {}
@@ -264,10 +264,11 @@ def _batches(
     label_dropout: float,
     settings: TrainSettings,
     device: torch.device,
+    stride: int,
 ) -> Batches:
     """In the dtype of the first parameter. Raises ValueError for a model without any that asks for a gradient."""
     trained = trainable(denoiser)
-    more = (settings.seed, settings.batch_size, device, trained[0].dtype, settings.microbatches)
+    more = (settings.seed, settings.batch_size, device, trained[0].dtype, settings.microbatches, stride)
     return Batches(data, labels, label_dropout, *more)
 
 

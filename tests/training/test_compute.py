@@ -107,3 +107,56 @@ def test_a_foreign_loss_scale_is_refused(numbers, is_sentence):
     with pytest.raises(ValueError, match="loss scale") as said:
         LossScale("float16", CPU).load({"loss_scale": numbers})
     assert is_sentence(said.value)
+
+
+@pytest.mark.global_rng
+def test_a_compiled_network_follows_the_curve_and_is_compiled_once(run, monkeypatch):
+    """The front end of the compiler, with the graph run as it stands: one program for all steps, the names unchanged.
+
+    The front end sets the global generator aside and puts it back, which looks like a draw.
+    """
+    from torch._dynamo.testing import CompileCounter
+
+    torch._dynamo.reset()
+    counter, compiled = CompileCounter(), torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled(module, backend=counter))
+    whole, fast = curve(run, ComputeSettings(compile=True))
+    _, plain = curve(run, ComputeSettings())
+    assert fast == pytest.approx(plain, rel=1e-6)
+    assert list(whole.denoiser.state_dict()) == list(run().denoiser.state_dict())
+    programs = counter.frame_count
+    assert programs >= 1
+    curve(run, ComputeSettings(compile=True), steps=2)
+    assert counter.frame_count == 2 * programs, "a network of its own has a program of its own, and no step has one"
+    torch._dynamo.reset()
+
+
+def pictures(layout: bool, steps: int, folder=None) -> tuple[torch.nn.Module, list[float]]:
+    """A small U-Net on random pictures, and its losses."""
+    from sde_diffusion.denoiser import Preconditioned
+    from sde_diffusion.networks import UNet
+    from sde_diffusion.parameterization import EDM
+    from sde_diffusion.training import TrainSettings
+
+    torch.manual_seed(3)
+    denoiser = Preconditioned(UNet(2, width=8, attention=(1,)), EDM())
+    data = torch.randn(16, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    settings = TrainSettings(steps=6, batch_size=4, log_every=1, warmup=1, checkpoint_every=1)
+    losses = []
+    compute = ComputeSettings(channels_last=layout)
+    for report in train(denoiser, VP(), data, settings, compute=compute, folder=folder):
+        losses.append(report.loss)
+        if report.step == steps:
+            break
+    return denoiser, losses
+
+
+def test_channels_last_is_a_layout_and_nothing_else(tmp_path):
+    """Convolutions lie with their channels last, the losses agree, and either layout goes on with the other's files."""
+    (model, last), (_, first) = pictures(True, 6), pictures(False, 6)
+    kernels = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+    assert kernels
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    assert last == pytest.approx(first, rel=1e-4)
+    pictures(True, 3, tmp_path)
+    assert pictures(False, 6, tmp_path)[1] == pytest.approx(first[3:], rel=1e-4)

@@ -110,6 +110,13 @@ def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path,
     assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
 
 
+@pytest.mark.parametrize("engine", [pytest.param("replicated", marks=pytest.mark.slow), "sharded"])
+def test_a_finished_run_hands_back_its_weights_to_every_process(tmp_path, engine):
+    """Asked for again it trains nothing, and the caller's model and average are those of the last checkpoint."""
+    ranks = torchrun("again", tmp_path, engine)
+    assert all(rank["ended"] == "well" and set(rank["losses"]) == {0.0} for rank in ranks)
+
+
 def absolute(checkpoint) -> float:
     """What the observer of `two_processes` finds in an average."""
     return float(sum(value.double().abs().sum() for value in checkpoint.ema.values()))

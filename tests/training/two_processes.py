@@ -17,7 +17,17 @@ from sde_diffusion.networks import TimeMLP
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.parameterization import EDM
 from sde_diffusion.sde import VP
-from sde_diffusion.training import ComputeSettings, Every, Observer, TrainSettings, fit, joined, metrics_file, train
+from sde_diffusion.training import (
+    ComputeSettings,
+    Every,
+    Observer,
+    TrainSettings,
+    fit,
+    joined,
+    load,
+    metrics_file,
+    train,
+)
 from sde_diffusion.training.ema import EMA
 
 SETTINGS = TrainSettings(
@@ -84,6 +94,20 @@ def watched(folder: Path, world, engine: str, strike: bool = False) -> list[floa
     return [line["loss"] for line in metrics_file.read(folder / "metrics.jsonl") if "loss" in line]
 
 
+def again(folder: Path, world, engine: str) -> list[float]:
+    """A run to its end, then asked for once more with new objects: how far those are from the last checkpoint, 0 if filled."""
+    losses(folder, world, engine)
+    denoiser, data, labels = parts()
+    ema = EMA(denoiser, SETTINGS.ema_decay)
+    told = {"labels": labels, "folder": folder, "compute": ComputeSettings(engine=engine), "world": world, "ema": ema}
+    assert list(train(denoiser, VP(), data, SETTINGS, **told)) == []
+    kept = load(folder / "checkpoints" / f"step-{SETTINGS.steps:06d}")
+    pairs = [(denoiser, kept.model), (ema.model, kept.ema)]
+    return [
+        float((have - want[name]).abs().max()) for model, want in pairs for name, have in model.state_dict().items()
+    ]
+
+
 class Fault:
     """The usual objective; one process has something happen to it at its first part of step 5."""
 
@@ -106,7 +130,9 @@ def main() -> None:
     with joined(torch.device("cpu"), 10.0 if job == "hang" else 60.0) as world:
         told = {"losses": [], "ended": "well"}
         try:
-            if job in ("watched", "struck"):
+            if job == "again":
+                told["losses"] = again(folder / "run", world, engine)
+            elif job in ("watched", "struck"):
                 told["losses"] = watched(folder / "run", world, engine, job == "struck")
             else:
                 told["losses"] = losses(folder / "run", world, engine, Fault(job, world), job)

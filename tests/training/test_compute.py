@@ -124,10 +124,7 @@ def test_a_compiled_network_follows_the_curve_and_is_compiled_once(run, monkeypa
     _, plain = curve(run, ComputeSettings())
     assert fast == pytest.approx(plain, rel=1e-6)
     assert list(whole.denoiser.state_dict()) == list(run().denoiser.state_dict())
-    programs = counter.frame_count
-    assert programs >= 1
-    curve(run, ComputeSettings(compile=True), steps=2)
-    assert counter.frame_count == 2 * programs, "a network of its own has a program of its own, and no step has one"
+    assert counter.frame_count == 1
     torch._dynamo.reset()
 
 

@@ -47,9 +47,11 @@ def judge_of(
     return Judge(source, seed, count, model.device, yardsticks, told=told), named
 
 
-def measured_recipe(subject: str, judge: Judge, named: Part, recipe: Recipe, model: Model, chunk: int) -> Measured:
-    """As many samples as the judge holds events, of their classes where the model is told, drawn and measured."""
-    drawn = drawn_for(judge, recipe, model, judge.seed, chunk=chunk)
+def measured_recipe(
+    subject: str, judge: Judge, named: Part, recipe: Recipe, model: Model, chunk: int, sets: int = 1
+) -> Measured:
+    """`sets` times as many samples as the judge holds events, of their classes where the model is told, measured."""
+    drawn = drawn_for(judge, recipe, model, judge.seed, sets, chunk)
     cost = {"evaluations": drawn.evaluations, "seconds": drawn.seconds}
     told = judge.labels if model.classes is not None else None
     accuracy = {} if told is None or judge.classifier is None else _accuracy(judge, drawn.x, told)
@@ -62,7 +64,10 @@ def measured_samples(subject: str, judge: Judge, named: Part, x: Tensor, words: 
 
 
 def _accuracy(judge: Judge, x: Tensor, labels: Tensor) -> dict[str, Estimate]:
-    return {SAMPLES: judge.accuracy(x, labels), REAL: judge.accuracy(judge.held_out, labels)}
+    return {
+        SAMPLES: judge.accuracy(x, labels.repeat(len(x) // len(labels))),
+        REAL: judge.accuracy(judge.held_out, labels),
+    }
 
 
 def _measured(

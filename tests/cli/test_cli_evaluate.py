@@ -103,6 +103,19 @@ def test_classes_are_asked_for_and_found(told, tmp_path):
     assert accuracy["real data"]["low"] < accuracy["real data"]["value"] <= accuracy["real data"]["high"]
 
 
+def test_several_sets_are_a_mean_over_them(told, tmp_path):
+    """Two sets: the mean of what each has alone, and the right answers of both."""
+    assert main(["evaluate", str(told), *SHORT, "--sets", "2", "--extractor", "pixels", "--output", str(tmp_path)]) == 0
+    found = found_in(tmp_path)
+    judge = Judge(by_name("digits", held_out=24), 0, told=True)
+    x = draw(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 48, 0, 24, judge.labels).x
+    each = [frechet(part.flatten(1), judge.held_out.flatten(1)) for part in x.split(24)]
+    assert of(found["scores"])["Frechet"]["value"] == pytest.approx(sum(each) / 2, rel=1e-4)
+    right = (judge.predict(x) == judge.labels.repeat(2)).double().mean()
+    assert found["accuracy"]["samples"]["value"] == pytest.approx(float(right))
+    assert found["accuracy"]["samples"]["n"] == 48
+
+
 def test_the_label_of_a_sample_is_a_function_of_its_number(told):
     """Sample i of many labels is sample i of its own label alone, wherever the chunks end."""
     model, recipe = load_model(told, device_of("cpu")), sampler("data_adams").with_steps(2)

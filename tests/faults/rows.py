@@ -209,4 +209,41 @@ ROWS = [
          f"{HERE}two_runs.py::test_two_commands_at_once[the same run-30]",
          f"{HERE}two_runs.py::test_two_commands_at_once[another run-30]", f"{HERE}two_runs.py::test_the_lock_ends"),
     ),
+    Row(
+        "two processes stopped and gone on with by one; by two again (whole weights and shares)",
+        "the losses and the weights of the undisturbed run, to the order of float32 additions (2e-5)",
+        5,
+        (f"{TRAINING}distributed.py::test_an_interrupt_of_one", f"{TRAINING}distributed.py::test_two_processes_go_on"),
+    ),
+    Row(
+        "SIGKILL to one of two processes, under torchrun --max-restarts 1",
+        "one restart, and the end of the undisturbed run",
+        1,
+        (f"{TRAINING}distributed.py::test_a_killed_process",),
+    ),
+    Row(
+        "one of two processes hangs",
+        "an error within its timeout",
+        1,
+        (f"{TRAINING}distributed.py::test_a_hanging_process",),
+    ),
+    Row(
+        "NaN in the loss of one of two processes (whole weights and shares)",
+        "skipped by both, nothing changes",
+        2,
+        (f"{TRAINING}distributed.py::test_what_is_not_finite_on_one",),
+    ),
+    Row(
+        "an observer of training fails; it is interrupted in a look, alone and in one of two processes",
+        "a warning, and the undisturbed weights; the last whole step saved and left as elsewhere",
+        4,
+        (f"{TRAINING}distributed.py::test_observers_of_two", f"{TRAINING}distributed.py::test_an_interrupt_of_a_look"),
+    ),
+    Row(
+        "a job of sampling interrupted, a stored chunk of it truncated, its weights exchanged, a chunk missing",
+        "whole chunks are taken, the others drawn again, the samples of the undisturbed job; or one sentence",
+        4,
+        (f"{CLI}cli_drawing_job.py::test_an_interrupted_job", f"{CLI}cli_drawing_job.py::test_chunks_of_other",
+         f"{CLI}cli_drawing_job.py::test_a_chunk_that_nobody", f"{CLI}cli_drawing_job.py::test_the_last_chunk"),
+    ),
 ]  # fmt: skip

@@ -27,6 +27,7 @@ class Settings:
         steps: another number of steps than the sampler's own.
         samples: samples to measure instead of drawing them; samples.safetensors of `sample`, or a folder of pictures.
         count: the most samples, and as many held-out and real training events; fewer where there are fewer.
+        sets: how many sets of that many samples are drawn; a figure is the mean over them.
         seed: from which samples, the classifier and the intervals are made.
         extractor: in which features to compare, such as pixels, classifier or inception(weights=FILE); without it the
             classifier's where the data have classes, else the numbers as they are.
@@ -40,6 +41,7 @@ class Settings:
     steps: int | None = None
     samples: str | None = None
     count: int = 10_000
+    sets: int = 1
     seed: int = 0
     extractor: str | None = None
     chunk: int = 256
@@ -47,7 +49,7 @@ class Settings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("count", 12), ("chunk", 1), ("steps", 1)):
+        for name, least in (("count", 12), ("sets", 1), ("chunk", 1), ("steps", 1)):
             value = getattr(self, name)
             if value is not None and not least <= value <= 10**7:
                 raise ValueError(f"{name} is between {least} and 10000000, got {value}; correct it")
@@ -69,11 +71,12 @@ def run(settings: Settings) -> None:
     told = x is None and model.classes is not None
     judge, named = judge_of(model, wanted, count, settings.seed, settings.chunk, told)
     words = str(recipe) if x is None else str(settings.samples)
-    usual = source / "evaluate" / f"{_slug(f'{words}-{written(named)}')}-seed{settings.seed}-n{judge.count}"
+    ending = f"seed{settings.seed}-n{judge.count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
+    usual = source / "evaluate" / f"{_slug(f'{words}-{written(named)}')}-{ending}"
     folder = usual if settings.output is None else folder_of(settings.output)
     claim(folder, "evaluate", {**asdict(settings), "run": str(source)})
     if x is None:
-        found = measured_recipe(f"run {source.name}", judge, named, recipe, model, settings.chunk)
+        found = measured_recipe(f"run {source.name}", judge, named, recipe, model, settings.chunk, settings.sets)
     else:
         found = measured_samples(f"run {source.name}", judge, named, x[: judge.count], words)
     found.table().print()

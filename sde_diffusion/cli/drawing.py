@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.samplers import Recipe
+from sde_diffusion.cli.ticks import ticked
 
 if TYPE_CHECKING:
     import torch
@@ -34,10 +35,9 @@ def draw(
     of a chunk.
     """
     import torch
-    from tqdm import tqdm
 
     start, rows, parts = time.perf_counter(), 0, []
-    for begin in tqdm(range(0, count, chunk), recipe.label, unit="chunk", disable=None, leave=False):
+    for begin in ticked(range(0, count, chunk), recipe.label, "chunk"):
         part, asked = draw_chunk(recipe, model, begin, min(chunk, count - begin), seed, chunk, label)
         parts.append(part)
         rows += asked

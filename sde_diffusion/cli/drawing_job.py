@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.drawing import Drawn, draw_chunk
 from sde_diffusion.cli.samplers import Recipe
+from sde_diffusion.cli.ticks import ticked
 from sde_diffusion.training.files import remove_folder, replace_file, sweep
 
 if TYPE_CHECKING:
@@ -86,11 +87,8 @@ def _open(folder: Path, place: Path) -> None:
 
 
 def _draw_share(place: Path, job: Job, model: Model, world: World) -> None:
-    from tqdm import tqdm
-
     numbers = range(world.rank, job.chunks, world.size)
-    silent = None if world.leads else True
-    for number in tqdm(numbers, job.recipe.label, unit="chunk", disable=silent, leave=False):
+    for number in ticked(numbers, job.recipe.label, "chunk", world.leads):
         if _stored(place, job, number) is None:
             _store(place, number, *job.draw(model, number))
 

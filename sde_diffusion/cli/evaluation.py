@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from sde_diffusion.cli.compare_run import at_budgets, comparison, drawn_for, judged, tried
 from sde_diffusion.cli.drawing import Drawn
 from sde_diffusion.cli.model import Model
 from sde_diffusion.cli.samplers import Recipe
+from sde_diffusion.cli.ticks import ticked
 from sde_diffusion.data import DataSource
 from sde_diffusion.metrics import class_shares
 from sde_diffusion.report.comparison import Comparison, Trial
@@ -63,13 +62,10 @@ def evaluate(
 ) -> Evaluation:
     """Samples of each recipe, `SETS` times as many as held-out events, and at the budgets once as many, all judged."""
     judge = Judge(source, seed, told=model.classes is not None)
-    drawn = {
-        recipe.label: drawn_for(judge, recipe, model, seed, SETS)
-        for recipe in tqdm(recipes, "samplers", disable=None, leave=False)
-    }
+    drawn = {recipe.label: drawn_for(judge, recipe, model, seed, SETS) for recipe in ticked(recipes, "samplers")}
     trials = [judged(recipe, drawn[recipe.label], judge) for recipe in recipes]
     cheaper = list(at_budgets(recipes, budgets))
-    swept = [tried(recipe, model, judge, seed)[0] for recipe in tqdm(cheaper, "budgets", disable=None, leave=False)]
+    swept = [tried(recipe, model, judge, seed)[0] for recipe in ticked(cheaper, "budgets")]
     whole = comparison(subject, [*swept, *trials], judge, seed)
     copying = {label: judge.copying(one.x) for label, one in drawn.items()}
     return Evaluation(judge, drawn, trials, whole, _shares(judge, drawn), copying)

@@ -11,6 +11,7 @@ from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.parts import NAMES, Part, checked, parsed, part, written
 from sde_diffusion.cli.places import folder_of, new_folder, run_folder
 from sde_diffusion.cli.samplers import NAMED, Recipe, samplers
+from sde_diffusion.cli.ticks import ticked
 
 if TYPE_CHECKING:
     from sde_diffusion.report.comparison import Comparison
@@ -63,8 +64,6 @@ def run(settings: Settings) -> None:
 
 
 def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
-    from tqdm import tqdm
-
     from sde_diffusion.cli import build
     from sde_diffusion.cli.compare_run import at_budgets
     from sde_diffusion.cli.outputs import claim
@@ -75,15 +74,13 @@ def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Compar
     folder = new_folder(f"compare-{named['name']}", settings.output)
     claim(folder, "compare", asdict(settings))
     bench = LawTrial(law, sde, settings.count, settings.seed)
-    tries = tqdm(list(at_budgets(recipes, settings.budgets)), "samplers", disable=None, leave=False)
+    tries = ticked(list(at_budgets(recipes, settings.budgets)), "samplers")
     trials = [bench.trial(recipe) for recipe in tries]
     subject = f"exact law {written(named)}, process {written(checked(settings.sde, 'sde'))}"
     return folder, bench.comparison(subject, trials)
 
 
 def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
-    from tqdm import tqdm
-
     from sde_diffusion.cli.compare_run import at_budgets, comparison, tried
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import data_of, load_model
@@ -95,6 +92,6 @@ def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Compar
     folder = source / "compare" if settings.output is None else folder_of(settings.output)
     claim(folder, "compare", {**asdict(settings), "run": str(source)})
     judge = Judge(data_of(model), settings.seed, told=model.classes is not None)
-    tries = tqdm(list(at_budgets(recipes, settings.budgets)), "samplers", disable=None, leave=False)
+    tries = ticked(list(at_budgets(recipes, settings.budgets)), "samplers")
     trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tries]
     return folder, comparison(f"run {source.name}", trials, judge, settings.seed)

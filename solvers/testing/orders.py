@@ -15,7 +15,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from solvers.grids import Spacing, through, uniform
 from solvers.integrate import FixedGrid, Solver
 from solvers.method import Method
 from solvers.testing.paths import FineWalk, Impulses, Mirrored
-from solvers.testing.problems import additive, geometric_brownian, linear_moments, manufactured
+from solvers.testing.problems import LINEAR, additive, geometric_brownian, manufactured
 
 UNEVEN = through(lambda t: t**0.8, lambda u: u**1.25)
 """A smooth grid of unequal steps."""
@@ -121,19 +121,26 @@ def deterministic(method: Method, kind: Kind, problem: str, direction: str, spac
     return from_errors(errors)
 
 
-def weak_on_linear(at: AtSteps, kind: Kind, direction: str, spacing: Spacing = UNEVEN) -> Observed:
-    """The slower of mean and variance on a linear equation, by impulses: no random number is drawn.
+def weak_on_linear(
+    at: AtSteps, kind: Kind, direction: str, spacing: Spacing = UNEVEN, problem: str = "forced"
+) -> Observed:
+    """The slower of mean and variance on one of `LINEAR`, by impulses: no random number is drawn.
 
     `spacing` is the grid of the solvers `at`.
     """
-    start, stop = SPANS[direction]
+    (start, stop), linear = SPANS[direction], LINEAR[problem]
     errors = {"mean": [], "variance": []}
     for steps in (64, 128, 256):
         path = Impulses(spacing(start, stop, steps))
         x = torch.full((path.batch, 1), 0.7, dtype=torch.float64)
-        result = at(steps)(additive(kind), x, start, stop, path)
-        for key, got, exact in zip(errors, path.moments(result), linear_moments(start, stop, 0.7), strict=True):
+        result = at(steps)(linear.equation(kind), x, start, stop, path)
+        for key, got, exact in zip(errors, path.moments(result), linear.moments(start, stop, 0.7), strict=True):
             errors[key].append(abs(got - exact))
+    return slower(errors)
+
+
+def slower(errors: Mapping[str, Sequence[float]]) -> Observed:
+    """The lower order of several series of errors, those at rounding left out."""
     return min((from_errors(e) for e in errors.values() if e[-1] > 1e-9), key=lambda seen: seen.order)
 
 

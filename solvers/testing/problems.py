@@ -11,7 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from solvers.equations import ODE, DiagonalSDE, Equation, Field, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
+from solvers.equations import (
+    ODE,
+    DiagonalSDE,
+    Equation,
+    Field,
+    ItoSDE,
+    MarkovChain,
+    RenoisedODE,
+    SemilinearODE,
+    SemilinearSDE,
+)
 
 # Manufactured solutions y*(t): an equation whose exact solution is known whatever its kind.
 
@@ -43,23 +53,23 @@ def manufactured(kind: type, name: str, rate: float = -0.4):
 
 @dataclass(frozen=True)
 class Linear:
-    """dx = ((rate + slope) x + cos t + bend sin 2x) dt + g(t) dW; linear for bend = 0.
+    """dx = ((rate + slope) x + cos t + bend(x)) dt + g(t) dW; linear without a bend.
 
-    A semilinear method takes `rate` exactly and is told the rest as its forcing, which depends on the state where slope or
-    bend is not zero: the forcing of a sampler always does.
+    A semilinear method takes `rate` exactly and is told the rest as its forcing, which depends on the state unless slope
+    and bend are zero: the forcing of a sampler always does.
     """
 
     rate: float
     slope: float
     g: Callable[[float], float]
-    bend: float = 0.0
+    bend: Callable[[Tensor], Tensor] | None = None
 
     def equation(self, kind: type) -> Equation:
         """In the form that the kind asks for: ItoSDE, SemilinearSDE or the MarkovChain of Euler's steps."""
 
         def forcing(x: Tensor, t) -> Tensor:
             y = self.slope * x + math.cos(t)
-            return y + self.bend * torch.sin(2 * x) if self.bend else y
+            return y if self.bend is None else y + self.bend(x)
 
         return in_form(kind, self.rate, forcing, self.g)
 
@@ -76,24 +86,33 @@ class Linear:
         return torch.tensor([self.g(t) for t in tau.flatten().tolist()], dtype=tau.dtype).reshape(tau.shape)
 
     def moments(self, start: float, stop: float, x0: float) -> tuple[float, float]:
-        """Mean and variance at `stop` from x0 at `start`, in either direction, by quadrature; for bend = 0."""
+        """Mean and variance at `stop` from x0 at `start`, in either direction, by quadrature; without a bend."""
         tau, w = legendre(start, stop)
-        first = self.growth(torch.tensor(start), stop).item() * x0
+        first = math.exp((self.rate + self.slope) * (stop - start)) * x0
         mean = first + float((w * self.growth(tau, stop) * tau.cos()).sum())
         return mean, abs(float((w * self.response(tau, stop) ** 2).sum()))
 
 
 LINEAR = {
     "forced": Linear(-0.8, 0.0, lambda t: 1 + t / 2),
-    "shared": Linear(1.0, -1.6, lambda t: 1.5 - t / 2),
+    "shared": Linear(1.0, -1.6, lambda t: 1 + t**2 / 2),
     "growing": Linear(-0.5, 1.3, lambda t: math.exp(-t / 2)),
 }
 """The forcing does not depend on the state, holds it back, drives it on."""
 
 
-def additive(kind: type, bend: float = 0.0) -> Equation:
-    """The forced problem, bent: dx = (-0.8 x + cos t + bend sin 2x) dt + (1 + t/2) dW."""
-    return replace(LINEAR["forced"], bend=bend).equation(kind)
+BENDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sine": lambda x: torch.sin(2 * x),
+    "step": lambda x: 1.5 * torch.tanh(x),
+    "bump": lambda x: 2 * torch.exp(-(x**2)),
+}
+"""Nonlinear parts of a drift, bounded, so that no path explodes in either direction of time."""
+
+
+def additive(kind: type, bend: float = 0.0, shape: str = "sine") -> Equation:
+    """The forced problem, bent by one of `BENDS`: dx = (-0.8 x + cos t + bend shape(x)) dt + (1 + t/2) dW."""
+    curve = BENDS[shape]
+    return replace(LINEAR["forced"], bend=(lambda x: bend * curve(x)) if bend else None).equation(kind)
 
 
 def in_form(kind: type, rate: float, forcing: Field, g: Callable[[float], float]) -> Equation:
@@ -163,10 +182,57 @@ class Cascade:
     def _second(self, start: float, stop: float, x0: float, y0: float) -> float:
         tau, w = legendre(start, stop)
         law = [self.first.moments(start, t, x0) for t in tau.tolist()]
-        b, square = self.first.rate - self.first.slope / 2, torch.tensor([m**2 + v for m, v in law])
+        b, square = (
+            self.first.rate - self.first.slope / 2,
+            torch.tensor([m**2 + v for m, v in law], dtype=torch.float64),
+        )
         return math.exp(b * (stop - start)) * y0 + float((w * torch.exp(b * (stop - tau)) * square).sum())
+
+
+# Problems with diagonal noise, whose solutions are functions of the noise: X = f(mu t + nu W).
 
 
 def geometric_brownian(drift: float = 0.5, volatility: float = 0.6) -> DiagonalSDE:
     """dx = drift x dt + volatility x dW, with x_t = x_0 exp((drift - volatility^2/2) t + volatility W_t)."""
     return DiagonalSDE(lambda x, t: drift * x, lambda x, t: volatility * x)
+
+
+def transformed(
+    function: str, mu: float = 0.4, nu: float = 0.5
+) -> tuple[DiagonalSDE, Callable[[float, Tensor], Tensor]]:
+    """An equation and its solution f(0.3 + mu t + nu W) from f(0.3), for f = exp, sinh or atan: by Ito's formula
+
+    dX = (mu f' + nu^2/2 f'') dt + nu f' dW, with f' and f'' written in X.
+    """
+    solution, first, second = TRANSFORMED[function]
+    equation = DiagonalSDE(
+        lambda x, t: mu * first(x) + nu**2 / 2 * second(x),
+        lambda x, t: nu * first(x),
+    )
+    return equation, lambda t, w: solution(0.3 + mu * t + nu * w)
+
+
+Function = Callable[[Tensor], Tensor]
+TRANSFORMED: dict[str, tuple[Function, Function, Function]] = {
+    "exp": (torch.exp, lambda x: x, lambda x: x),
+    "sinh": (torch.sinh, lambda x: (1 + x**2).sqrt(), lambda x: x),
+    "atan": (torch.atan, lambda x: x.cos() ** 2, lambda x: -2 * x.sin() * x.cos() ** 3),
+}
+"""f, then f' and f'' as functions of X = f(u)."""
+
+
+# Problems whose law moves by adding noise.
+
+
+def renoised(clock: str, mean: float = 0.6, variance: float = 0.5) -> RenoisedODE:
+    """The flow of the laws N(mean, variance + q(t)): dx/dt = q'(t)/2 (x - mean)/(variance + q(t))."""
+    q, rate = CLOCKS[clock]
+    return RenoisedODE(lambda x, t: rate(t) / (2 * (variance + q(t))) * (x - mean), lambda t, s: math.sqrt(q(s) - q(t)))
+
+
+CLOCKS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "linear": (lambda t: t, lambda t: 1.0),
+    "square": (lambda t: t**2, lambda t: 2 * t),
+    "root": (lambda t: t**0.5, lambda t: 0.5 * t**-0.5),
+}
+"""q and q'."""

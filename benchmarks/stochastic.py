@@ -18,13 +18,13 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import product
+from itertools import chain, product
 
 import torch
 from torch import Tensor
 
 from benchmarks.output import RESULTS, save_table
-from benchmarks.peers import k_diffusion_peers
+from benchmarks.peers import azula_peers, diffusers_noisy_peers, k_diffusion_peers
 from benchmarks.peers.base import Peer
 from benchmarks.work_precision_problems import RANGES
 from sde_diffusion.default_stochastic_solver import default_stochastic_solver
@@ -137,7 +137,8 @@ def ours(law: str, span: str) -> Iterator[tuple[str, Callable[[int], Result]]]:
 
 
 def theirs(law: str, span: str) -> Iterator[tuple[str, Callable[[int], Result]]]:
-    for peer in k_diffusion_peers.noisy_peers(3):
+    libraries = k_diffusion_peers, diffusers_noisy_peers, azula_peers
+    for peer in chain.from_iterable(library.noisy_peers(3) for library in libraries):
         for grid, spacing in (("geometric", geometric), ("Karras", power(7))):
             yield (
                 f"{peer.library}: {peer.solver}, {grid}",

@@ -1,12 +1,14 @@
 """Stochastic samplers against exact laws: mean log-density and sliced Wasserstein-2, with their intervals and floors.
 
-    python -m benchmarks.stochastic                           ring8 and two, VP and EDM: about six minutes on one free core
+    python -m benchmarks.stochastic                           ring8 and two, VP and EDM: about ten minutes on one free core
     python -m benchmarks.stochastic --problem ring8 --range VP          one of the four; the others' figures are kept
 
 Every run starts from the exact law at the horizon and ends on x at t_min, whose exact law is the target. "gap" is the mean
 exact log-density of the samples less the exact mean, in nats, with the 95% half-width of its sampling error; zero is right,
 above it the samples are too narrow. The sliced distance to exact samples has its floor, that of two exact sets, in the last row.
-The budgets are denoiser calls a sample. "ours, 200,000" repeats the default rule with more samples, to resolve a hundredth of a nat.
+The budgets are denoiser calls a sample. "ours, 200,000" repeats the default rule with more samples, to resolve a hundredth of a nat. The peers (k-diffusion, diffusers,
+azula) run through their public interfaces on the same levels, geometric and Karras's, and start from the same states; all draw
+independent noise but DPMSolverSDE, which comes with its Brownian tree. What an adapter replaces is told in `benchmarks/peers/`.
 
 Writes results/stochastic.json, .md and .png.
 """
@@ -184,14 +186,22 @@ def plot(cells: dict[str, dict[str, list[Result]]]) -> None:
         "2m_sde, geo",
         "3m_sde, geo",
         "euler_anc",
+        "dpmsolver++ 2, geo",
+        "dpmsolver 2, geo",
+        "SA-Solver 3, geo",
+        "DPMSolverSDE, geo",
+        "azula: Ito, geo",
     )
+    dashes = {"k": "--", "d": ":", "a": "-."}
     figure, axes = plt.subplots(2, 2, figsize=(11, 8.5), squeeze=False)
     for axis, (title, rows) in zip(axes.flat, cells.items(), strict=False):
         for k, word in enumerate(shown):
-            name = next(name for name in rows if word in name)
+            name = next((name for name in rows if word in name), None)
+            if name is None:  # a cell of an earlier run
+                continue
             gaps, halves = ([abs(r[i]) for r in rows[name]] for i in (0, 1))
-            dashed = "--" if name.startswith("k-diff") else "-"
-            axis.errorbar(BUDGETS, gaps, yerr=halves, color=f"C{k}", ls=dashed, marker="o", ms=3, lw=1, label=name)
+            dashed = dashes.get(name[0], "-")
+            axis.errorbar(BUDGETS, gaps, yerr=halves, color=f"C{k % 10}", ls=dashed, marker="o", ms=3, lw=1, label=name)
         axis.axhline(0.01, color="k", lw=0.5)
         axis.set(title=title, yscale="symlog", ylim=(0, 20), xlabel="denoiser calls", ylabel="|gap| in nats, 95%")
         axis.set_yscale("symlog", linthresh=0.02)

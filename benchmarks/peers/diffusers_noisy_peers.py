@@ -29,8 +29,9 @@ Settings = dict[str, Any]
 
 def noisy_peers(seed: int) -> Iterator[Peer]:
     """SDE-DPM-Solver++ 1 to 3, SDE-DPM-Solver 2, SA-Solver 2 and 3, ancestral Euler, DPMSolverSDE on its Brownian tree."""
-    import diffusers as d
+    import diffusers
 
+    d: Any = diffusers
     draws = torch.Generator().manual_seed(seed)
     full = {"lower_order_final": False}
     for kind, orders in (("sde-dpmsolver++", (1, 2, 3)), ("sde-dpmsolver", (2,))):

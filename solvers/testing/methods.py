@@ -124,7 +124,9 @@ def additive_orders(
     if level == FULL:
         for problem, direction in product(("shared", "growing"), SPANS):
             seen = orders.weak_on_linear(uneven, kind, direction, spacing, problem)
-            yield judge_order(f"weak order ({kind.__name__}, {problem}, {direction})", seen, declared.weak, flatters=True)
+            yield judge_order(
+                f"weak order ({kind.__name__}, {problem}, {direction})", seen, declared.weak, flatters=True
+            )
         seen = orders.weak_on_nonlinear(at, kind)
         if seen is not None:
             yield judge_order(f"weak order ({kind.__name__}, nonlinear)", seen, declared.weak)

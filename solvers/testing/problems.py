@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,9 @@ def manufactured(kind: type, name: str, rate: float = -0.4):
 
 # Stochastic problems with additive noise, whose laws are known.
 
+Scalar = Callable[[Any], Any]
+"""A function of time alone."""
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -61,7 +65,7 @@ class Linear:
 
     rate: float
     slope: float
-    g: Callable[[float], float]
+    g: Scalar
     bend: Callable[[Tensor], Tensor] | None = None
 
     def equation(self, kind: type) -> Equation:
@@ -115,7 +119,7 @@ def additive(kind: type, bend: float = 0.0, shape: str = "sine") -> Equation:
     return replace(LINEAR["forced"], bend=(lambda x: bend * curve(x)) if bend else None).equation(kind)
 
 
-def in_form(kind: type, rate: float, forcing: Field, g: Callable[[float], float]) -> Equation:
+def in_form(kind: type, rate: float, forcing: Field, g: Scalar) -> Equation:
     """dx = (rate x + forcing(x, t)) dt + g(t) dW as an equation of one kind."""
 
     def drift(x: Tensor, t) -> Tensor:
@@ -124,13 +128,13 @@ def in_form(kind: type, rate: float, forcing: Field, g: Callable[[float], float]
     if kind is ItoSDE:
         return ItoSDE(drift, g)
     if kind is SemilinearSDE:
-        return SemilinearSDE(rate, forcing, lambda t, s: _spread(rate, g, t, s))
+        return SemilinearSDE(rate, forcing, lambda t, s: _spread(rate, g, float(t), float(s)))
     assert kind is MarkovChain
     return MarkovChain(lambda x, t, s: x + (s - t) * drift(x, t), lambda t, s: g(t) * abs(s - t) ** 0.5)
 
 
 @lru_cache(maxsize=8192)
-def _spread(rate: float, g: Callable[[float], float], t: float, s: float) -> float:
+def _spread(rate: float, g: Scalar, t: float, s: float) -> float:
     """The exact convolution of g by Gauss-Legendre quadrature."""
     return math.sqrt(Linear(rate, 0.0, g).moments(t, s, 0.0)[1])
 
@@ -230,7 +234,7 @@ def renoised(clock: str, mean: float = 0.6, variance: float = 0.5) -> RenoisedOD
     return RenoisedODE(lambda x, t: rate(t) / (2 * (variance + q(t))) * (x - mean), lambda t, s: math.sqrt(q(s) - q(t)))
 
 
-CLOCKS: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+CLOCKS: dict[str, tuple[Scalar, Scalar]] = {
     "linear": (lambda t: t, lambda t: 1.0),
     "square": (lambda t: t**2, lambda t: 2 * t),
     "root": (lambda t: t**0.5, lambda t: 0.5 * t**-0.5),

@@ -93,6 +93,7 @@ def test_weak_order_on_a_nonlinear_cascade(method, kind, direction, spacing):
     assert seen.order == pytest.approx(method.orders[kind].weak, abs=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
 def test_weak_order_on_a_nonlinear_equation(method, kind):
     """The declared one within its Monte Carlo error, unless the bias is already below six standard errors."""
@@ -110,7 +111,7 @@ def test_strong_order_on_a_linear_equation(method, kind, problem, direction):
 
 
 @pytest.mark.parametrize("direction", measure.SPANS)
-@pytest.mark.parametrize("shape", BENDS)
+@pytest.mark.parametrize("shape", [b if b == "sine" else pytest.param(b, marks=pytest.mark.slow) for b in BENDS])
 @pytest.mark.parametrize(("method", "kind"), STRONG, ids=name_of)
 def test_strong_order_for_additive_noise(method, kind, shape, direction):
     seen = measure.strong(measure.on_grid(method), kind, direction, shape=shape)

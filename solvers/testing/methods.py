@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import torch
 
@@ -18,6 +19,7 @@ from solvers.method import Method, Order
 from solvers.testing import orders
 from solvers.testing.behaviour import BEHAVIOUR
 from solvers.testing.diagnosis import likely
+from solvers.testing.diagonal_orders import strong_on_transformed, weak_on_geometric
 from solvers.testing.exactness import NOISE_FACTORS, exactness
 from solvers.testing.orders import SPANS, UNEVEN, AtSteps, Observed, on_grid
 from solvers.testing.paths import ScaledPath
@@ -107,7 +109,7 @@ def _uniform_order(method: Method, kind: Kind) -> float:
 def additive_orders(
     at: AtSteps, uneven: AtSteps, kind: Kind, declared: Order, level: str, spacing: Spacing = UNEVEN
 ) -> Iterator[Finding]:
-    """Weak orders on a linear equation by impulses and, at the full level, on a nonlinear one; strong orders.
+    """Weak orders on a linear equation by impulses and, at the full level, on two more and a nonlinear one; strong orders.
 
     `at` solves on uniform grids, `uneven` on those of `spacing`.
     """
@@ -120,6 +122,11 @@ def additive_orders(
             seen = orders.strong(at, kind, direction)
             yield judge_order(f"strong order ({kind.__name__}, {direction})", seen, declared.strong)
     if level == FULL:
+        for problem, direction in product(("shared", "growing"), SPANS):
+            seen = orders.weak_on_linear(uneven, kind, direction, spacing, problem)
+            yield judge_order(
+                f"weak order ({kind.__name__}, {problem}, {direction})", seen, declared.weak, flatters=True
+            )
         seen = orders.weak_on_nonlinear(at, kind)
         if seen is not None:
             yield judge_order(f"weak order ({kind.__name__}, nonlinear)", seen, declared.weak)
@@ -150,8 +157,8 @@ class _Louder(Solver):
 def diagonal_orders(at: AtSteps, declared: Order) -> Iterator[Finding]:
     """Strong and weak order on geometric Brownian motion."""
     if declared.strong:
-        yield judge_order("strong order (DiagonalSDE)", orders.strong_on_geometric(at), declared.strong)
-    yield judge_order("weak order (DiagonalSDE)", orders.weak_on_geometric(at), declared.weak)
+        yield judge_order("strong order (DiagonalSDE)", strong_on_transformed(at, "exp"), declared.strong)
+    yield judge_order("weak order (DiagonalSDE)", weak_on_geometric(at), declared.weak)
 
 
 def judge_order(

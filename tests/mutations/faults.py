@@ -13,12 +13,14 @@ from tests.mutations import (
     in_processes,
     in_reversals,
     in_solvers,
+    in_stochastic_methods,
     in_training,
     in_tuning,
 )
 
 FAULTS = [
     *in_solvers.FAULTS,
+    *in_stochastic_methods.FAULTS,
     *in_noise.FAULTS,
     *in_processes.FAULTS,
     *in_reversals.FAULTS,

@@ -6,6 +6,8 @@ from tests.mutations.fault import Fault
 
 SUBJECTS, MUSEUM = "tests/testing/test_kit_subjects.py", "tests/museum/test_museum.py"
 
+ORDERS = "tests/solvers/test_orders.py"
+
 FAULTS = [
     Fault(
         "kit-moments-without-decay",
@@ -60,6 +62,33 @@ FAULTS = [
         "The interval of a sampled order covers half of what it claims.",
         "tests/solvers/test_kit.py",
         "interval_of_a_strong_order",
+    ),
+    Fault(
+        "kit-response-without-its-area",
+        "solvers/testing/stochastic_orders.py",
+        "abs(s - t) ** 0.5 + tilt - linear",
+        "abs(s - t) ** 0.5 - linear",
+        "What a method does with the Levy area does not reach its strong error.",
+        ORDERS,
+        "strong_order_on_a_linear and SRA1",
+    ),
+    Fault(
+        "kit-second-differences-undivided",
+        "solvers/testing/stochastic_orders.py",
+        "2 * along[-1]).sum() / 2)",
+        "2 * along[-1]).sum())",
+        "The mean of a quadratic is its second derivative and not half of it.",
+        ORDERS,
+        "nonlinear_cascade and Euler and up",
+    ),
+    Fault(
+        "kit-cascade-without-its-bracket",
+        "solvers/testing/problems.py",
+        "cube + tau.cos() * ys + noise",
+        "cube + tau.cos() * ys",
+        "Both components share one noise, and their covariation is left out of E[x y].",
+        ORDERS,
+        "exact_moments_solve",
     ),
     Fault(
         "kit-wrong-cure-for-the-noise",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
 
 from solvers import (
     ODE,
+    RK4,
     Density,
     DiagonalSDE,
+    FixedGrid,
     ItoSDE,
     MarkovChain,
     Method,
@@ -17,12 +22,21 @@ from solvers import (
     TargetFamily,
 )
 from solvers.methods import METHODS
+from solvers.methods.churn import Churn
+from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
+from solvers.methods.stochastic_exponential_adams import StochasticExponentialAdams
+from solvers.testing import diagonal_orders as diagonal
 from solvers.testing import orders as measure
-from solvers.testing.problems import SOLUTIONS
+from solvers.testing import stochastic_orders as exact
+from solvers.testing.problems import BENDS, CLOCKS, LINEAR, SOLUTIONS, TRANSFORMED, Cascade
 
 TOLERANCE = 0.2
 DETERMINISTIC = [(m, kind) for m in METHODS for kind in m.orders if kind in (ODE, SemilinearODE)]
-ADDITIVE = [(m, kind) for m in METHODS for kind in m.orders if kind in (ItoSDE, SemilinearSDE, MarkovChain)]
+MORE = [PredictEvaluateCorrect(3), StochasticExponentialAdams(4)]
+ADDITIVE = [(m, kind) for m in [*METHODS, *MORE] for kind in m.orders if kind in (ItoSDE, SemilinearSDE, MarkovChain)]
+STRONG = [(m, kind) for m, kind in ADDITIVE if m.orders[kind].strong]
+RENOISED = [m for m in METHODS if RenoisedODE in m.orders]
+GRIDS = {"uneven": measure.UNEVEN, "alternating": measure.alternating}
 DIAGONAL = [m for m in METHODS if DiagonalSDE in m.orders]
 
 
@@ -54,12 +68,32 @@ def test_order_where_neighbouring_steps_differ(method, kind, direction):
 
 @pytest.mark.parametrize("direction", measure.SPANS)
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
-def test_weak_order_on_a_linear_equation(method, kind, direction):
-    """At least the declared one: a linear equation may flatter."""
+def test_weak_order_where_the_forcing_ignores_the_state(method, kind, direction):
+    """At least the declared one: where no field sees the noise, a problem may flatter."""
     seen = measure.weak_on_linear(measure.on_grid(method, measure.UNEVEN), kind, direction)
     assert seen.order > method.orders[kind].weak - TOLERANCE
 
 
+@pytest.mark.parametrize("spacing", GRIDS)
+@pytest.mark.parametrize("direction", measure.SPANS)
+@pytest.mark.parametrize("problem", ["shared", "growing"])
+@pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
+def test_weak_order_on_a_linear_equation(method, kind, problem, direction, spacing):
+    """Every field feels the noise of the steps before; mean and variance are exact."""
+    seen = measure.weak_on_linear(measure.on_grid(method, GRIDS[spacing]), kind, direction, GRIDS[spacing], problem)
+    assert seen.order == pytest.approx(method.orders[kind].weak, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("spacing", GRIDS)
+@pytest.mark.parametrize("direction", measure.SPANS)
+@pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
+def test_weak_order_on_a_nonlinear_cascade(method, kind, direction, spacing):
+    """A quadratic forcing, whose means are exact."""
+    seen = exact.weak_on_cascade(measure.on_grid(method, GRIDS[spacing]), kind, direction, GRIDS[spacing])
+    assert seen.order == pytest.approx(method.orders[kind].weak, abs=TOLERANCE)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
 def test_weak_order_on_a_nonlinear_equation(method, kind):
     """The declared one within its Monte Carlo error, unless the bias is already below six standard errors."""
@@ -68,15 +102,58 @@ def test_weak_order_on_a_nonlinear_equation(method, kind):
 
 
 @pytest.mark.parametrize("direction", measure.SPANS)
-@pytest.mark.parametrize(("method", "kind"), [(m, k) for m, k in ADDITIVE if m.orders[k].strong], ids=name_of)
-def test_strong_order_for_additive_noise(method, kind, direction):
-    seen = measure.strong(measure.on_grid(method), kind, direction)
+@pytest.mark.parametrize("problem", LINEAR)
+@pytest.mark.parametrize(("method", "kind"), STRONG, ids=name_of)
+def test_strong_order_on_a_linear_equation(method, kind, problem, direction):
+    """At least the declared one: SRA1's leading term is a product of a second derivative."""
+    seen = exact.strong_on_linear(measure.on_grid(method, measure.UNEVEN), kind, direction, problem=problem)
+    assert seen.order > method.orders[kind].strong - TOLERANCE
+
+
+@pytest.mark.parametrize("direction", measure.SPANS)
+@pytest.mark.parametrize("shape", [b if b == "sine" else pytest.param(b, marks=pytest.mark.slow) for b in BENDS])
+@pytest.mark.parametrize(("method", "kind"), STRONG, ids=name_of)
+def test_strong_order_for_additive_noise(method, kind, shape, direction):
+    seen = measure.strong(measure.on_grid(method), kind, direction, shape=shape)
     assert seen.order == pytest.approx(method.orders[kind].strong, abs=TOLERANCE)
 
 
+@pytest.mark.parametrize("function", TRANSFORMED)
 @pytest.mark.parametrize("method", DIAGONAL, ids=name_of)
-def test_orders_for_diagonal_noise(method):
-    declared = method.orders[DiagonalSDE]
-    at = measure.on_grid(method)
-    assert measure.strong_on_geometric(at).order == pytest.approx(declared.strong, abs=TOLERANCE)
-    assert measure.weak_on_geometric(at).order == pytest.approx(declared.weak, abs=TOLERANCE)
+def test_orders_for_diagonal_noise(method, function):
+    declared, at = method.orders[DiagonalSDE], measure.on_grid(method)
+    assert diagonal.strong_on_transformed(at, function).order == pytest.approx(declared.strong, abs=TOLERANCE)
+    assert diagonal.weak_on_transformed(at, function).order == pytest.approx(declared.weak, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("method", DIAGONAL, ids=name_of)
+def test_weak_order_of_geometric_brownian_motion(method):
+    seen = diagonal.weak_on_geometric(measure.on_grid(method))
+    assert seen.order == pytest.approx(method.orders[DiagonalSDE].weak, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("method", [*RENOISED, Churn(10.0), Churn(10.0, RK4())], ids=name_of)
+def test_weak_order_of_a_flow_that_is_noised_again(method, clock):
+    seen = exact.weak_on_renoised(method, clock)
+    assert seen.order == pytest.approx(method.orders[RenoisedODE].weak, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("direction", measure.SPANS)
+def test_the_exact_moments_solve_their_equations(direction):
+    """The cascade's E[y] and E[x y], and those of the linear problems, by a Runge-Kutta method on the moments' ODEs."""
+    start, stop = measure.SPANS[direction]
+    sign = 1.0 if stop > start else -1.0
+    for cascade in (exact.CASCADE, *(Cascade(linear) for linear in LINEAR.values())):
+        one, two = cascade.first.rate + cascade.first.slope, cascade.first.rate - cascade.first.slope / 2
+
+        def drift(z, t, one=one, two=two, g=cascade.first.g):
+            m, v, y, xy = z.unbind(-1)
+            noise, cube = sign * g(t) ** 2, m**3 + 3 * m * v
+            slopes = one * m + math.cos(t), 2 * one * v + noise, two * y + m**2 + v
+            return torch.stack([*slopes, (one + two) * xy + cube + math.cos(t) * y + noise], -1)
+
+        z = torch.tensor([[0.7, 0.0, 0.4, 0.28]], dtype=torch.float64)
+        m, v, y, xy = FixedGrid(RK4(), 400)(ODE(drift), z, start, stop)[0].tolist()
+        assert (m, v) == pytest.approx(cascade.first.moments(start, stop, 0.7), abs=1e-8)
+        assert (y, xy) == pytest.approx(cascade.moments(start, stop, 0.7, 0.4), abs=1e-8)

@@ -14,9 +14,11 @@ def test_schedulers_of_diffusers():
     for declared, sound in ((2, True), (3, False)):
         made = diffusers.scheduler(library.DPMSolverMultistepScheduler, "DPM-Solver++ 2M", declared, **settings)
         assert check_sampler(made).ok is sound
-    noisy = {"algorithm_type": "sde-dpmsolver++", "solver_order": 1, "lower_order_final": False}
-    made = diffusers.scheduler(library.DPMSolverMultistepScheduler, "SDE", 1, True, **noisy)
-    assert check_sampler(made).ok
+    # its third order has a wrong sign in the coefficient of the second difference: weak order one
+    for order, declared, sound in ((1, 1, True), (2, 2, True), (3, 2, False)):
+        noisy = {"algorithm_type": "sde-dpmsolver++", "solver_order": order, "lower_order_final": False}
+        made = diffusers.scheduler(library.DPMSolverMultistepScheduler, "SDE", declared, True, **noisy)
+        assert check_sampler(made).ok is sound
 
 
 def test_fixed_adams_weights_lose_their_order_on_alternating_steps():

@@ -34,7 +34,7 @@ def run(
 ) -> Tensor:
     """x = y/sqrt(1 + kappa^2) is these schedulers' state, the noise (y - D)/kappa their model's output."""
     steps = make(**settings)
-    _prepare(steps, len(kappas) - 1)
+    prepare(steps, len(kappas) - 1)
     steps.sigmas = kappas
     roots, levels = (1 + kappas**2).sqrt().tolist(), kappas.tolist()
     x = y / roots[0]
@@ -56,7 +56,7 @@ def run_ipndm(order: int, denoise: Denoise, y: Tensor, kappas: Tensor, noise: Wi
 
     library: Any = diffusers
     steps = library.IPNDMScheduler()
-    _prepare(steps, len(kappas) - 1)
+    prepare(steps, len(kappas) - 1)
     steps.betas, steps.alphas = kappas, torch.ones_like(kappas)
     for t, kappa in zip(steps.timesteps, kappas.tolist(), strict=False):
         steps.ets = steps.ets[1 - order :]
@@ -65,7 +65,7 @@ def run_ipndm(order: int, denoise: Denoise, y: Tensor, kappas: Tensor, noise: Wi
     return y
 
 
-def _prepare(scheduler: Any, count: int) -> None:
+def prepare(scheduler: Any, count: int) -> None:
     """A run of `count` steps, each with a timestep of its own."""
     scheduler.set_timesteps(count)
     scheduler.timesteps = torch.arange(count, 0, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.cli import build, drawing
+from sde_diffusion.cli import build, drawing_job
 from sde_diffusion.cli.main import main
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.training.checkpoint import checkpoints
@@ -84,7 +84,7 @@ def test_the_command_ends_with_code_4(tmp_path, monkeypatch, capsys, kind):
 def test_the_command_that_samples_ends_with_code_4_too(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", *TINY, "--training.steps", "2", "--output", "run"]) == 0
-    monkeypatch.setattr(drawing, "draw", too_large)
+    monkeypatch.setattr(drawing_job, "draw_chunk", too_large)
     capsys.readouterr()
     assert main(["sample", "run"]) == 4
     said = capsys.readouterr().err

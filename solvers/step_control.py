@@ -18,8 +18,7 @@ that is how an adaptive solver in the noise level sigma returns garbage at a loo
 (3) is, but for S, the length at which the term of order k of an exponential, (|f| h/X)^k/k!, is the k-th part of the error allowed,
 and costs no evaluation; Hairer's first step asks the field once more to learn how it changes. No step is longer than a quarter of the
 span, so that an error estimate that vanishes (a field that is zero at all stages, far from the data) cannot carry a
-sample past what it has not seen. The rest of the way is divided evenly; a step longer than asked by a twentieth at most,
-which the safety S leaves room for, may save the last one, but never after a rejection.
+sample past what it has not seen. The rest of the way is divided evenly.
 
 References:
     Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 1993, section II.4, equations (4.11) to (4.14)
@@ -40,8 +39,6 @@ from torch import Tensor
 
 LONGEST_SHARE = 4
 """The span over the longest step."""
-STRETCH = 1.05
-"""How much longer than asked a step may be, where that saves the last one."""
 
 
 def root_mean_square(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from solvers.method import Attempt
-from solvers.step_control import LONGEST_SHARE, STRETCH, Before, Controller, Tolerance, root_mean_square
+from solvers.step_control import LONGEST_SHARE, Before, Controller, Tolerance, root_mean_square
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +149,10 @@ class Road:
         """The shortest step that float64 times still tell from no step."""
         return 1e-14 * max(abs(self.start), abs(self.stop))
 
-    def target(self, pair: Pair, t: Tensor, step: Tensor, hindered: Tensor) -> Tensor:
-        """Where steps from t end, (B,): the rest of the way is divided evenly, stretched a little to save a step.
-
-        A step after a rejection (`hindered`) is never stretched: it could become the rejected one again.
-        """
+    def target(self, pair: Pair, t: Tensor, step: Tensor) -> Tensor:
+        """Where steps from t end, (B,): the rest of the way is divided evenly where it holds but a few."""
         rest = (self.stop - t).abs()
-        longest = torch.where(hindered, step, step * STRETCH).clamp(max=self.span / LONGEST_SHARE)
-        steps = (rest / longest - 1e-9).ceil().clamp(min=1)
+        steps = (rest / step.clamp(max=self.span / LONGEST_SHARE) - 1e-9).ceil().clamp(min=1)
         s = pair.land(t + (self.stop - t) / steps)
         return torch.where((steps == 1) | ((s - self.stop) * (self.stop - self.start) > 0), self.stop, s)
 
@@ -199,8 +195,7 @@ def _depart(pair: Pair, x: Tensor, road: Road) -> Walkers:
 
 def _stride(pair: Pair, walkers: Walkers, road: Road) -> Walkers:
     """One attempt of every sample."""
-    hindered = walkers.refused.isfinite()
-    s = road.target(pair, walkers.t, walkers.step, hindered)
+    s = road.target(pair, walkers.t, walkers.step)
     length = (s - walkers.t).abs()
     stuck = (length < road.shortest) & (s != road.stop) | (length >= walkers.refused)
     if stuck.any():
@@ -215,7 +210,7 @@ def _stride(pair: Pair, walkers: Walkers, road: Road) -> Walkers:
     moved = walkers._replace(
         x=torch.where(mask, attempt.x, walkers.x),
         t=torch.where(good, s, walkers.t),
-        step=pair.controller.next(length, quotient, before, hindered),
+        step=pair.controller.next(length, quotient, before, walkers.refused.isfinite()),
         before=torch.where(good, length, walkers.before),
         quotient=torch.where(good, quotient, walkers.quotient),
         refused=torch.where(good, math.inf, length),

@@ -21,7 +21,6 @@ from solvers.methods.bosh3 import Bosh3
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.tsit5 import Tsit5
 from solvers.step_control import Before, Controller, Tolerance, root_mean_square
-from solvers.walk import Pair, Road
 
 PAIRS = [Bosh3(), Dopri5(), Tsit5()]
 SPANS = [(0.0, 2.0), (2.0, 0.0), (-0.5, -1.5)]
@@ -308,25 +307,6 @@ def test_the_first_step_of_an_exponential_is_neither_rejected_nor_timid():
             attempt = pair.attempt(DECAY, one, t, t + h, -one)
             sizes = (root_mean_square(y) for y in (attempt.error, one, attempt.x))
             assert 1e-3 < tolerance.quotient(*sizes).item() < 1, (pair, tol)
-
-
-def test_the_rest_of_the_way_is_divided_evenly_and_a_rejected_step_is_never_made_longer():
-    road, pair = Road(0.0, 1.0, Tolerance(1e-3, 1e-3), 1), Pacing()
-    t = torch.tensor([0.0, 0.8, 0.8, 0.8, 0.8], dtype=torch.float64)
-    step = torch.tensor([0.9, 0.15, 0.195, 0.195, 0.097], dtype=torch.float64)
-    hindered = torch.tensor([False, False, False, True, False])
-    expected = torch.tensor([0.25, 0.9, 1.0, 0.9, 0.9], dtype=torch.float64)
-    torch.testing.assert_close(road.target(pair, t, step, hindered), expected, rtol=1e-15, atol=0)
-
-
-class Pacing(Pair):
-    """A pair that takes no step."""
-
-    def field(self, x, t):
-        return x
-
-    def attempt(self, x, t, s, first):
-        raise NotImplementedError
 
 
 def test_a_rejected_step_shrinks_and_the_next_does_not_grow():

@@ -17,10 +17,12 @@ from sde_diffusion.sde import EDM, VP
 from solvers import ODE, FixedGrid, FreshIncrements, Heun, ItoSDE, SemilinearODE
 from solvers.adaptive import Adaptive
 from solvers.elementwise import scale
+from solvers.method import Attempt
 from solvers.methods.bosh3 import Bosh3
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.tsit5 import Tsit5
 from solvers.step_control import Before, Controller, Tolerance, root_mean_square
+from solvers.walk import Pair, Road, walk
 
 PAIRS = [Bosh3(), Dopri5(), Tsit5()]
 SPANS = [(0.0, 2.0), (2.0, 0.0), (-0.5, -1.5)]
@@ -322,6 +324,27 @@ def test_a_stage_that_is_not_finite_makes_the_step_shorter():
     found = Adaptive.tol(Dopri5(), 1e-6).solve(ODE(lambda x, t: -50 * x.sqrt() ** 2), states(3, 1).abs(), 0.0, 1.0)
     assert found.rejected.min() >= 1
     torch.testing.assert_close(found.x, torch.zeros_like(found.x), rtol=0, atol=1e-5)
+
+
+class Coarse(Pair):
+    """A pair that lands on quarters only, and whose steps are a little too wrong."""
+
+    controller, evaluations = Controller(2), 2
+
+    def field(self, x, t):
+        return x
+
+    def attempt(self, x, t, s, first):
+        return Attempt(x, 1.001e-3 * torch.ones_like(x), x)
+
+    def land(self, s):
+        return (4 * s).ceil() / 4
+
+
+def test_a_step_rejected_at_the_same_length_twice_is_refused():
+    road = Road(0.0, 1.0, Tolerance(0.0, 1e-3), 50)
+    with pytest.raises(ArithmeticError, match="too short to be resolved"):
+        walk(Coarse(), X, road)
 
 
 def test_nothing_to_do():

@@ -16,6 +16,8 @@ Curve = list[dict[str, float]]
 def cost_at(curve: Curve, error: float) -> float:
     """Where the curve comes to stay below an error, interpolated in logarithms; nan where it does not get there."""
     points = sorted((p["cost"], p["error"] if math.isfinite(p["error"]) else math.inf) for p in curve)
+    if not points:
+        return math.nan
     above = [i for i, (_, e) in enumerate(points) if e > error]
     if not above:
         return points[0][0]
@@ -65,7 +67,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         "",
         "Cost (mean field evaluations for a sample) over that of a grid of the same pair that is uniform in the same "
         "clock, at equal error: below 1 the adaptive solver is cheaper. Geometric mean over problems and clocks, the "
-        "largest in brackets; then against the best of three grids, picked afterwards for each error.",
+        "largest in brackets; then against the best of three grids, picked afterwards for each error. "
+        "torchdiffeq's mean leaves out the flows that it refuses: " + refused(flows) + ".",
         "",
         *summary(flows),
         "",
@@ -78,6 +81,11 @@ def lines(found: dict[str, Any]) -> list[str]:
         *spread(flows),
         "",
     ]
+
+
+def refused(flows: dict[str, Any]) -> str:
+    """The flows of which torchdiffeq has no point: its first step leaves the span."""
+    return ", ".join(k.replace(" | ", " ") for k, f in flows.items() if f["Dopri5"].get("torchdiffeq") == []) or "none"
 
 
 def head(*columns: str) -> list[str]:

@@ -99,7 +99,7 @@ class AdaptiveSDE(Solver):
 class EulerHeun(Pair):
     """Equation (1) on the paths of some samples."""
 
-    controller = Controller(exponent=1.5, memory=0.3)
+    controller = Controller(exponent=1.5, memory=0.3, trend=0.0)
     evaluations = 2
     adds_up = 2.0
     resolution = (

@@ -4,21 +4,26 @@ All of it is done for each sample on its own. With e the estimated error of a st
 its ends, k the power of h that the estimate follows, and |.| the root mean square over the event,
 
     q = |e| / (atol + rtol min(|x|, |x'|)),      a step is accepted where q <= 1,                                  (1)
-    h' = h clip(S q^-a p^b),                     a = 1/k - 3 b/4, and p the quotient of the accepted step before,  (2)
-    h_0 = (c/X)^(1/k) X/|f|,                     c = atol + rtol |x|, X = max(|x|, c), f the field at the start.   (3)
+    h' = h clip(S q^-a p^b min(1, r/q)^(c/k)),   a = 1/k - 3 b/4,                                                  (2)
+    h_0 = ((k-1)! c/X)^(1/k) X/|f|,                  c = atol + rtol |x|, X = max(|x|, c), f the first field.     (3)
+
+p is the quotient of the accepted step before, of length h_p, and r = p (h/h_p)^k what q would be had the equation stayed
+as it was. Where q is larger, the equation grows harder along the way, as a flow does from the noise to the data, and the
+next step is made shorter by a part c of what that foretells. Where it grows easier, nothing is foretold.
 
 The smaller of the two states sets the scale of (1). Where a flow carries a state of size 80 to one of size 1, the
 larger one would allow an error of 80 rtol in what remains, and a step over everything that matters would be accepted:
 that is how an adaptive solver in the noise level sigma returns garbage at a loose tolerance.
 
-(3) is the time in which the field changes the state by as much as a step of order k - 1 forgives, and costs no
-evaluation; Hairer's first step asks the field once more to learn how it changes. No first step is longer than a sixth of
-the span and no step longer than a third of it, so that an error estimate that vanishes (a field that is zero at all
-stages, far from the data) cannot carry a sample past what it has not seen.
+(3) is, but for S, the length at which the term of order k of an exponential, (|f| h/X)^k/k!, is the k-th part of the error allowed,
+and costs no evaluation; Hairer's first step asks the field once more to learn how it changes. No step is longer than a quarter of the
+span, so that an error estimate that vanishes (a field that is zero at all stages, far from the data) cannot carry a
+sample past what it has not seen. The rest of the way is divided evenly.
 
 References:
     Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 1993, section II.4, equations (4.11) to (4.14)
     Hairer & Wanner, Solving Ordinary Differential Equations II, 1996, section IV.2, equation (2.43c)
+    Hairer & Wanner, the same, section IV.8, equation (8.21), for the step that a trend foretells
     Gustafsson, Control theoretic techniques for stepsize selection in explicit Runge-Kutta methods, 1991,
         https://doi.org/10.1145/210232.210242
 """
@@ -27,13 +32,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-FIRST_SHARE = 6
-"""The span over the longest first step."""
-LONGEST_SHARE = 3
+LONGEST_SHARE = 4
 """The span over the longest step."""
 
 
@@ -80,6 +84,13 @@ class Tolerance:
         return torch.where(quotient.isfinite() & after.isfinite(), quotient, math.inf)
 
 
+class Before(NamedTuple):
+    """The lengths and the quotients of the accepted steps before, each (B,): 0 and 1 where there was none."""
+
+    step: Tensor
+    quotient: Tensor
+
+
 @dataclass(frozen=True)
 class Controller:
     """Equation (2), and (3).
@@ -88,12 +99,14 @@ class Controller:
         exponent: k, the power of h that the error estimate follows.
         safety: S, how much shorter a step is made than it might be.
         memory: b, the weight of the step before; 0 leaves an elementary controller.
+        trend: c, how far a growing difficulty is taken to go on growing; 0 where errors are random.
         shortest, longest: the bounds of the clip.
     """
 
     exponent: float
     safety: float = 0.9
     memory: float = 0.04
+    trend: float = 0.7
     shortest: float = 0.2
     longest: float = 5.0
 
@@ -102,17 +115,19 @@ class Controller:
         size, speed = root_mean_square(x), root_mean_square(field)
         allowed = tolerance.at(size)
         size = torch.maximum(size, allowed)
-        step = ((allowed / size).log() / self.exponent).exp() * (size / speed)
-        return step.clamp(max=span / FIRST_SHARE)
+        term = (allowed / size).log() + math.lgamma(self.exponent)
+        return (self.safety * (term / self.exponent).exp() * (size / speed)).clamp(max=span / LONGEST_SHARE)
 
-    def next(self, step: Tensor, quotient: Tensor, before: Tensor, hindered: Tensor) -> Tensor:
+    def next(self, step: Tensor, quotient: Tensor, before: Before, hindered: Tensor) -> Tensor:
         """h' of (2) for steps, their quotients and those before, each (B,).
 
         A rejected step is shortened by its own quotient alone; the step after it (`hindered`) does not grow.
         """
         accepted = quotient <= 1
-        own, past = quotient.clamp(1e-10, 1e10).log(), before.clamp(min=1e-4).log()
+        own, past = quotient.clamp(1e-10, 1e10).log(), before.quotient.clamp(min=1e-4).log()
+        unforeseen = past + self.exponent * (step / before.step).log() - own
         forward = self.memory * past - (1 / self.exponent - 0.75 * self.memory) * own
+        forward = forward + self.trend / self.exponent * unforeseen.clamp(max=0)
         power = torch.where(accepted, forward, -own / self.exponent)
         factor = (self.safety * power.exp()).clamp(self.shortest, self.longest)
         return step * torch.where(accepted & ~hindered, factor, factor.clamp(max=1))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from solvers.method import Attempt
-from solvers.step_control import LONGEST_SHARE, Controller, Tolerance, root_mean_square
+from solvers.step_control import LONGEST_SHARE, Before, Controller, Tolerance, root_mean_square
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +90,19 @@ class Pair(ABC):
 
 
 class Walkers(NamedTuple):
-    """The samples on their way: where they are, what they know, what they have spent. All (B,) but x and first."""
+    """The samples on their way: where they are, what they know, what they have spent. All (B,) but x and first.
+
+    `refused` is the length of the attempt just rejected, infinite where the last one was accepted.
+    """
 
     row: Tensor
     x: Tensor
     t: Tensor
     first: Tensor
     step: Tensor
+    before: Tensor
     quotient: Tensor
-    hindered: Tensor
+    refused: Tensor
     evaluations: Tensor
     accepted: Tensor
     rejected: Tensor
@@ -109,8 +113,8 @@ class Walkers(NamedTuple):
         """All samples at the start, the first field known."""
         none = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
         row = torch.arange(x.shape[0], device=x.device)
-        ones = torch.ones_like(t)
-        return cls(row, x, t, first, step, ones, none > 0, none + 1, none, none, torch.zeros_like(t))
+        zeros, ones = torch.zeros_like(t), torch.ones_like(t)
+        return cls(row, x, t, first, step, zeros, ones, ones * math.inf, none + 1, none, none, zeros)
 
     def keep(self, rows: Tensor) -> Walkers:
         """Some of them, by a boolean mask."""
@@ -192,7 +196,8 @@ def _depart(pair: Pair, x: Tensor, road: Road) -> Walkers:
 def _stride(pair: Pair, walkers: Walkers, road: Road) -> Walkers:
     """One attempt of every sample."""
     s = road.target(pair, walkers.t, walkers.step)
-    stuck = ((s - walkers.t).abs() < road.shortest) & (s != road.stop)
+    length = (s - walkers.t).abs()
+    stuck = (length < road.shortest) & (s != road.stop) | (length >= walkers.refused)
     if stuck.any():
         where = _whereabouts(walkers, int(stuck.nonzero()[0]))
         raise ArithmeticError(f"{where}, too short to be resolved: {pair.resolution}")
@@ -200,13 +205,15 @@ def _stride(pair: Pair, walkers: Walkers, road: Road) -> Walkers:
     error = root_mean_square(attempt.error)
     quotient = road.tolerance.quotient(error, root_mean_square(walkers.x), root_mean_square(attempt.x))
     good = quotient <= 1
+    before = Before(walkers.before, walkers.quotient)
     mask = good.reshape(-1, *(1,) * (walkers.x.ndim - 1))
     moved = walkers._replace(
         x=torch.where(mask, attempt.x, walkers.x),
         t=torch.where(good, s, walkers.t),
-        step=pair.controller.next((s - walkers.t).abs(), quotient, walkers.quotient, walkers.hindered),
+        step=pair.controller.next(length, quotient, before, walkers.refused.isfinite()),
+        before=torch.where(good, length, walkers.before),
         quotient=torch.where(good, quotient, walkers.quotient),
-        hindered=~good,
+        refused=torch.where(good, math.inf, length),
         evaluations=walkers.evaluations + (pair.evaluations - (attempt.last is None)),
         accepted=walkers.accepted + good,
         rejected=walkers.rejected + ~good,

@@ -41,7 +41,7 @@ ROWS = [
         "SIGKILL before each single change of the disk in two steps with snapshots, and at random moments of such a run",
         "every snapshot verifies and has the averages of the undisturbed run; the run that goes on leaves all of them",
         87,
-        (f"{HERE}killed_snapshots.py::",),
+        (f"{HERE}killed_snapshots.py::test_killed_before", f"{HERE}killed_snapshots.py::test_killed_at_any_moment[50]"),
     ),
     Row(
         "power cut: the order of synchronisation and renaming is watched",
@@ -104,7 +104,7 @@ ROWS = [
     Row(
         "any single tensor or counter of a checkpoint dropped",
         "the run ends elsewhere or refuses: the row above can fail",
-        107,
+        108,
         (
             f"{HERE}resumed.py::test_every_single_number_of_a_checkpoint_is_needed",
             f"{TRAINING}resume.py::test_each_item_is_needed",

@@ -129,4 +129,34 @@ GRIDS = [
     ),
 ]
 
-FAULTS = [*METHODS, *GRIDS]
+CONTROL = [
+    Fault(
+        "adaptive-foresees-relief-too",
+        "solvers/step_control.py",
+        "unforeseen.clamp(max=0)",
+        "unforeseen",
+        "A difficulty that falls is taken to go on falling: steps grow on a promise.",
+        "tests/solvers/test_adaptive.py",
+        "difficulty_that_grows",
+    ),
+    Fault(
+        "adaptive-tries-a-rejected-step-again",
+        "solvers/walk.py",
+        " | (length >= walkers.refused)",
+        "",
+        "A step that landing makes as long as the one just rejected is rejected for ever.",
+        "tests/solvers/test_adaptive.py",
+        "rejected_at_the_same_length",
+    ),
+    Fault(
+        "adaptive-first-step-without-its-factorial",
+        "solvers/step_control.py",
+        "math.lgamma(self.exponent)",
+        "5 * self.exponent",
+        "The first step of an exponential is far too long, and rejected.",
+        "tests/solvers/test_adaptive.py",
+        "first_step_of_an_exponential",
+    ),
+]
+
+FAULTS = [*METHODS, *GRIDS, *CONTROL]

@@ -17,10 +17,12 @@ from sde_diffusion.sde import EDM, VP
 from solvers import ODE, FixedGrid, FreshIncrements, Heun, ItoSDE, SemilinearODE
 from solvers.adaptive import Adaptive
 from solvers.elementwise import scale
+from solvers.method import Attempt
 from solvers.methods.bosh3 import Bosh3
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.tsit5 import Tsit5
-from solvers.step_control import Controller, Tolerance, root_mean_square
+from solvers.step_control import Before, Controller, Tolerance, root_mean_square
+from solvers.walk import Pair, Road, walk
 
 PAIRS = [Bosh3(), Dopri5(), Tsit5()]
 SPANS = [(0.0, 2.0), (2.0, 0.0), (-0.5, -1.5)]
@@ -274,19 +276,45 @@ def test_root_mean_square(event, batch):
     torch.testing.assert_close(root_mean_square(x), expected, rtol=1e-14, atol=0)
 
 
+NONE = Before(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+
+
 @given(quotient=st.floats(0.02, 20.0), k=st.sampled_from([3, 5]))
 def test_the_elementary_controller_hits_its_target(quotient, k):
     """With e ~ h^k and no memory, the quotient at the next step is S^k, whatever it was."""
     controller = Controller(k, memory=0.0, shortest=1e-3, longest=1e3)
     q = torch.tensor([quotient], dtype=torch.float64)
-    h = controller.next(torch.ones(1, dtype=torch.float64), q, torch.ones_like(q), torch.tensor([False]))
+    h = controller.next(torch.ones(1, dtype=torch.float64), q, NONE, torch.tensor([False]))
     assert math.isclose((q * h**k).item(), controller.safety**k, rel_tol=1e-9)
+
+
+@given(k=st.sampled_from([3, 5]), growth=st.floats(0.05, 20.0), ratio=st.floats(0.5, 2.0))
+def test_a_difficulty_that_grows_is_taken_to_go_on_growing(k, growth, ratio):
+    """q = c h^k with c growing by `growth` a step: the next quotient is S^k where c grows, smaller by it where not."""
+    controller = Controller(k, memory=0.0, trend=1.0, shortest=1e-3, longest=1e3)
+    past, step = torch.tensor([0.01], dtype=torch.float64), torch.tensor([ratio], dtype=torch.float64)
+    q = past * growth * step**k
+    h = controller.next(step, q, Before(torch.ones_like(step), past), q > 1)
+    if q.item() <= 1:
+        assert math.isclose((past * growth * max(growth, 1.0) * h**k).item(), controller.safety**k, rel_tol=1e-9)
+
+
+def test_the_first_step_of_an_exponential_is_neither_rejected_nor_timid():
+    """x' = -x from 1, for every pair and tolerance: a quotient between a thousandth and 1, unless the span forbids it."""
+    one, t = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for pair in PAIRS:
+        for tol in (1e-1, 1e-3, 1e-5, 1e-7):
+            tolerance = Tolerance(tol, tol)
+            h = Controller(pair.estimate).first(tolerance, one, -one, 100.0)
+            attempt = pair.attempt(DECAY, one, t, t + h, -one)
+            sizes = (root_mean_square(y) for y in (attempt.error, one, attempt.x))
+            assert 1e-3 < tolerance.quotient(*sizes).item() < 1, (pair, tol)
 
 
 def test_a_rejected_step_shrinks_and_the_next_does_not_grow():
     controller, one = Controller(5), torch.ones(3, dtype=torch.float64)
     quotients = torch.tensor([1.01, math.inf, 1e-8], dtype=torch.float64)
-    steps = controller.next(one, quotients, one, torch.tensor([False, False, True]))
+    steps = controller.next(one, quotients, Before(one, one), torch.tensor([False, False, True]))
     assert steps[0] < 0.95
     assert steps[1:].tolist() == [controller.shortest, 1.0]
 
@@ -296,6 +324,27 @@ def test_a_stage_that_is_not_finite_makes_the_step_shorter():
     found = Adaptive.tol(Dopri5(), 1e-6).solve(ODE(lambda x, t: -50 * x.sqrt() ** 2), states(3, 1).abs(), 0.0, 1.0)
     assert found.rejected.min() >= 1
     torch.testing.assert_close(found.x, torch.zeros_like(found.x), rtol=0, atol=1e-5)
+
+
+class Coarse(Pair):
+    """A pair that lands on quarters only, and whose steps are a little too wrong."""
+
+    controller, evaluations = Controller(2), 2
+
+    def field(self, x, t):
+        return x
+
+    def attempt(self, x, t, s, first):
+        return Attempt(x, 1.001e-3 * torch.ones_like(x), x)
+
+    def land(self, s):
+        return (4 * s).ceil() / 4
+
+
+def test_a_step_rejected_at_the_same_length_twice_is_refused():
+    road = Road(0.0, 1.0, Tolerance(0.0, 1e-3), 50)
+    with pytest.raises(ArithmeticError, match="too short to be resolved"):
+        walk(Coarse(), X, road)
 
 
 def test_nothing_to_do():

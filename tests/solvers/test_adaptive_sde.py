@@ -49,7 +49,7 @@ def states(*shape: int, dtype=torch.float64) -> torch.Tensor:
 
 @both_directions
 def test_each_sample_converges_to_the_solution_on_its_own_path(start, stop):
-    """Against 1024 equal steps on the same tree; a tenth of the tolerance is worth more than a third of the error."""
+    """Against 1024 equal steps on the same tree; a hundredth of the tolerance is worth three quarters of the error."""
     x, equation = states(24, 1), wild(start, stop)
     tree = WienerTree.like(x, 3, start, stop)
     fine = FixedGrid(StochasticHeun(), 1024)(equation, x, start, stop, tree)
@@ -58,7 +58,7 @@ def test_each_sample_converges_to_the_solution_on_its_own_path(start, stop):
         found = AdaptiveSDE.tol(tol).solve(equation, x, start, stop, tree)
         errors.append((found.x - fine).square().mean().sqrt().item())
         assert 0.1 < errors[-1] / found.error.square().mean().sqrt().item() < 3
-    assert errors[1] < 0.5 * errors[0]
+    assert errors[2] < 0.25 * errors[0]
     assert errors[2] < 0.5 * errors[1] < 0.02
 
 

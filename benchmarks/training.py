@@ -1,6 +1,6 @@
 """Training a U-Net: images a second, the share of the machine that is used, what a step spends outside the network, memory.
 
-    python -m benchmarks.training                                                    on the CPU, about 12 minutes
+    python -m benchmarks.training                                                    on the CPU, about 6 minutes
     python -m benchmarks.training --device cuda --batch 256 --precision bfloat16 --size ddpm++ --block 20
     python -m benchmarks.training --device cuda ... --compile
 
@@ -113,8 +113,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--size", default="9M", choices=list(SIZES))
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--block", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--block", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))

@@ -42,7 +42,8 @@ def judge_of(
 
     def yardsticks(judge: Judge) -> list[Yardstick]:
         extractor = build.extractor(named, judge.known_classifier)
-        return [everything(partial(extracted, extractor, chunk=chunk, device=model.device))]
+        rows = partial(extracted, extractor, chunk=chunk, device=model.device)
+        return [everything(rows, named["name"] == "classifier")]
 
     return Judge(source, seed, count, model.device, yardsticks, told=told), named
 

@@ -35,7 +35,8 @@ MOST = 1000
 """The most held-out events that are compared with, unless more are asked for."""
 
 FLOOR_SETS = 4
-"""The most sets of real training events that the floor is a mean over; they are at most half of them, or one set."""
+"""The most sets of real training events that the floor is a mean over; in features that a classifier has learnt, those of
+about half of the training events, for it learns from the rest."""
 
 
 def usual(judge: Judge) -> list[Yardstick]:
@@ -45,7 +46,7 @@ def usual(judge: Judge) -> list[Yardstick]:
     pixels = [distance("Frechet, pixels", flat, frechet)]
     if judge.classifier is None:
         return pixels
-    return [*pixels, distance("Frechet, features", judge.features, frechet)]
+    return [*pixels, distance("Frechet, features", judge.features, frechet, learned=True)]
 
 
 class Judge:
@@ -75,8 +76,9 @@ class Judge:
                 f"{self.count} held-out and {len(self.train)} training events are too few to compare with; hold out at "
                 "least 4, and at most half of the data"
             )
-        self.sets = min(FLOOR_SETS, max(1, len(self.train) // 2 // self.count))
+        self.sets = min(FLOOR_SETS, len(self.train) // self.count)
         self.of_floor = self._like_held_out() if told else torch.arange(self.sets * self.count)
+        self.unlearnt = self.of_floor[: self.count * min(self.sets, max(1, round(len(self.train) / 2 / self.count)))]
         self.yardsticks = yardsticks(self)
 
     def _like_held_out(self) -> Tensor:
@@ -99,12 +101,12 @@ class Judge:
 
     @cached_property
     def classifier(self) -> Classifier | None:
-        """Trained on the real pictures that are in no set of the floor.
+        """Trained on the real pictures that are in no set of the floor in its features.
 
         None for events that are no pictures or have no labels, and where the floor needs them all.
         """
         spare = torch.ones(len(self.train), dtype=torch.bool)
-        spare[self.of_floor] = False
+        spare[self.unlearnt] = False
         x, classes = self.train[spare], self.source.classes
         if len(self.source.event_shape) != 3 or self.train_labels is None or classes is None or not len(x):
             return None
@@ -131,7 +133,13 @@ class Judge:
     @cached_property
     def floor(self) -> dict[str, Estimate]:
         """Each measure of `count` real training events and the held-out ones: the mean over disjoint sets of them."""
-        return self.estimates(self.train[self.of_floor])
+        found: dict[str, Estimate] = {}
+        for yardstick, truth in zip(self.yardsticks, self._truths, strict=True):
+            found |= self._measured(yardstick, truth, self.train[self.unlearnt if yardstick.learned else self.of_floor])
+        return found
+
+    def _measured(self, yardstick: Yardstick, truth: Tensor, x: Tensor) -> dict[str, Estimate]:
+        return yardstick.measure(yardstick.rows(x), truth, len(x) // self.count, self.seed)
 
     def estimates(self, x: Tensor) -> dict[str, Estimate]:
         """Each measure of x (k count, *E) and the held-out events, the mean over k sets of `count`, by its name.
@@ -143,7 +151,7 @@ class Judge:
             raise ValueError(f"the floor is that of {self.count} events, got {len(x)} samples; draw a multiple")
         found: dict[str, Estimate] = {}
         for yardstick, truth in zip(self.yardsticks, self._truths, strict=True):
-            found |= yardstick.measure(yardstick.rows(x), truth, len(x) // self.count, self.seed)
+            found |= self._measured(yardstick, truth, x)
         return found
 
     @cached_property

@@ -30,24 +30,27 @@ UNBIASED = frozenset({"KID", "energy"})
 
 @dataclass(frozen=True)
 class Yardstick:
-    """`measure` of the rows (N, D) that `rows` makes of events (N, *E)."""
+    """`measure` of the rows (N, D) that `rows` makes of events (N, *E); `learned` says that a classifier makes them."""
 
     rows: Callable[[Tensor], Tensor]
     measure: Measure
+    learned: bool = False
 
 
-def distance(name: str, rows: Callable[[Tensor], Tensor], metric: Callable[[Tensor, Tensor], float]) -> Yardstick:
+def distance(
+    name: str, rows: Callable[[Tensor], Tensor], metric: Callable[[Tensor, Tensor], float], learned: bool = False
+) -> Yardstick:
     """A distance that is too large for finite sets, under a name."""
 
     def measure(x: Tensor, truth: Tensor, sets: int, seed: int) -> dict[str, Estimate]:
         return {name: estimate_distance(metric, x, truth, sets=sets, resamples=RESAMPLES, seed=seed)}
 
-    return Yardstick(rows, measure)
+    return Yardstick(rows, measure, learned)
 
 
-def everything(rows: Callable[[Tensor], Tensor]) -> Yardstick:
+def everything(rows: Callable[[Tensor], Tensor], learned: bool = False) -> Yardstick:
     """All that is known to measure of one kind of features, which are computed once."""
-    return Yardstick(rows, _everything)
+    return Yardstick(rows, _everything, learned)
 
 
 def _everything(x: Tensor, truth: Tensor, sets: int, seed: int) -> dict[str, Estimate]:

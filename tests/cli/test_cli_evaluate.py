@@ -150,8 +150,8 @@ class Blanked:
 
 def test_the_classifier_learns_from_nothing_that_is_compared():
     """Other events in the floor, the same features; other events among the rest, others."""
-    judge, floor, rest = (Judge(Blanked(slice(blank))) for blank in (0, 360, 380))
-    assert judge.sets == 1
+    judge, floor, rest = (Judge(Blanked(slice(blank))) for blank in (0, 720, 740))
+    assert (judge.sets, len(judge.unlearnt)) == (3, 720)
     x = judge.held_out[:5]
     assert torch.equal(judge.features(x), floor.features(x))
     assert not torch.equal(judge.features(x), rest.features(x))
@@ -162,12 +162,12 @@ def test_the_classifier_learns_from_nothing_that_is_compared():
 def test_the_floor_of_a_model_that_is_told_has_the_classes_that_it_is_told():
     """Set after set as many of each class as are held out, no event twice, none that the classifier has seen."""
     judge = Judge(by_name("digits", held_out=300), 0, told=True)
-    assert judge.sets == 2
+    assert (judge.sets, len(judge.unlearnt)) == (2, 600)
     parts = judge.train_labels[judge.of_floor].split(judge.count)
     assert all(torch.equal(part.bincount(), judge.labels.bincount()) for part in parts)
     assert len(judge.of_floor.unique()) == 600
     assert judge.floor["Frechet, pixels"].value < Judge(by_name("digits", held_out=300)).floor["Frechet, pixels"].value
-    x, blanked = judge.held_out[:5], Judge(Blanked(judge.of_floor, held_out=300), told=True)
+    x, blanked = judge.held_out[:5], Judge(Blanked(judge.unlearnt, held_out=300), told=True)
     assert torch.equal(judge.features(x), blanked.features(x))
 
 

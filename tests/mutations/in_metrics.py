@@ -166,7 +166,7 @@ FAULTS = [
     Fault(
         "a-classifier-taught-what-is-compared",
         "sde_diffusion/report/judge.py",
-        "spare[self.of_floor] = False",
+        "spare[self.unlearnt] = False",
         "spare[:] = True",
         "Features of events the classifier has learnt: the floor is of another law.",
         EVALUATE,
@@ -193,8 +193,8 @@ FAULTS = [
     Fault(
         "a-classifier-taught-the-floor-of-classes",
         "sde_diffusion/report/judge.py",
-        "spare[self.of_floor] = False",
-        "spare[: self.sets * self.count] = False",
+        "spare[self.unlearnt] = False",
+        "spare[: len(self.unlearnt)] = False",
         "The classifier learns events of the floor where these are not the first ones.",
         "tests/cli/test_cli_evaluate.py",
         "has_the_classes",

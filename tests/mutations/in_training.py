@@ -334,15 +334,6 @@ AVERAGES = [
         "newer_than_the_checkpoint or before_its_first",
     ),
     Fault(
-        "a-checkpoint-before-its-snapshot",
-        "sde_diffusion/training/loop.py",
-        "        if self.due.snapshot(self.state.step):\n            self._snap()\n        self.state.settled = False\n        self.archive.save(self.state)\n",
-        "        self.state.settled = False\n        self.archive.save(self.state)\n        if self.due.snapshot(self.state.step):\n            self._snap()\n",
-        "A run killed between the two goes on without that snapshot, for good.",
-        "tests/faults/test_killed_snapshots.py",
-        "each_change",
-    ),
-    Fault(
         "a-snapshot-at-the-start",
         "sde_diffusion/training/timetable.py",
         "min(every, step) > 0",

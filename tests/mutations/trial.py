@@ -89,7 +89,16 @@ def try_nothing(tests: str, only: list[str], original: Path, seconds: float) -> 
 
 
 def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "-x") -> tuple[int | None, str]:
-    """pytest's exit code (None after `seconds`) and its output for the tests of a copy that `only` selects."""
+    """pytest's exit code (None after `seconds`) and its output for the tests of a copy that `only` selects.
+
+    What ends otherwise than by passing, failing or running out of time is tried a second time: a process of this size
+    sometimes dies on its way out.
+    """
+    code, said = _run_once(folder, tests, only, seconds, stop)
+    return (code, said) if code in (PASSED, FAILED, None) else _run_once(folder, tests, only, seconds, stop)
+
+
+def _run_once(folder: Path, tests: str, only: str, seconds: float, stop: str) -> tuple[int | None, str]:
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".log", delete=False) as file:
         log = Path(file.name)  # its own, for the project without a fault serves several runs at once

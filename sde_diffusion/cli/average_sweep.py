@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sde_diffusion.denoiser import Denoiser
     from sde_diffusion.training.post_hoc import Fit
 
-CHUNK = 256
-
 
 @dataclass(frozen=True)
 class Sweep:
@@ -100,13 +98,9 @@ def held_out_losses(
     model: Model, denoiser: Denoiser, x: Tensor, labels: Tensor | None, draws: int, seed: int
 ) -> Tensor:
     """The run's own objective for each of the events x (N, *E), averaged over draws: (N,), float64, on the CPU."""
-    import torch
+    from sde_diffusion.training.moments import Every
+    from sde_diffusion.watching import HeldOut
 
     objective = build.objective(model.config.part("objective"), model.facts.std)
-    generator, total = torch.Generator(model.device).manual_seed(seed), torch.zeros(len(x), dtype=torch.float64)
-    for _ in range(draws):
-        for rows in torch.arange(len(x)).split(CHUNK):
-            told = {} if labels is None else {"label": labels[rows].to(model.device)}
-            losses = objective(denoiser, model.sde, x[rows].to(model.device), generator, **told)
-            total[rows] += losses.detach().double().cpu() / draws
-    return total
+    asked = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed)
+    return asked.losses(denoiser, draws).cpu()

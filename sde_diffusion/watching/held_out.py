@@ -62,12 +62,16 @@ class HeldOut(Observer):
 
     def measured(self, model: nn.Module) -> tuple[float, float]:
         """(mean loss, its standard error) of a model in eval mode."""
+        losses = self.losses(model)
+        return float(losses.mean()), float(losses.std()) / math.sqrt(self.count)
+
+    def losses(self, model: nn.Module, passes: int = PASSES) -> Tensor:
+        """The loss of each event, the mean over some passes: float64 (count,), in one order for all models."""
         parameter = next(model.parameters(), None)
         device, dtype = ("cpu", torch.float32) if parameter is None else (parameter.device, parameter.dtype)
         batches = self._batches(torch.device(device), dtype)
         with borrowed(batches.device) as seeded:
-            losses = torch.stack([self._pass(model, batches, seeded, number) for number in range(PASSES)]).mean(0)
-        return float(losses.mean()), float(losses.std()) / math.sqrt(self.count)
+            return torch.stack([self._pass(model, batches, seeded, number) for number in range(passes)]).mean(0)
 
     def _pass(self, model: nn.Module, batches: Batches, seeded: Callable, number: int) -> Tensor:
         """The loss of each event, once, float64 (count,)."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -73,9 +74,59 @@ def tapered(level: float, inner: float, outer: float) -> Spacing:
     )
 
 
+def by_density(times: Sequence[float], logs: Sequence[float]) -> Spacing:
+    """The density of points over log t, given by its logarithm at increasing times > 0.
+
+    Between these it is log-linear, beyond them constant; its scale does not matter. Equal logarithms are `geometric`.
+    """
+    if not (len(times) == len(logs) > 0 and times[0] > 0 and all(a < b for a, b in pairwise(times))):
+        raise ValueError(
+            f"a density needs its logarithm at increasing times > 0, got {len(logs)} numbers at the times {list(times)}; "
+            "sort them and give as many of each"
+        )
+    pieces = _pieces([math.log(t) for t in times], logs)
+    return through(
+        lambda t: _last(pieces, lambda piece: piece.begin <= _log(t)).count(_log(t)),
+        lambda u: math.exp(_last(pieces, lambda piece: piece.before <= u).place(u)),
+    )
+
+
+class _Piece(NamedTuple):
+    """A stretch of log t from `begin` on: log density there, its slope, and the points counted before."""
+
+    begin: float
+    log: float
+    slope: float
+    before: float
+
+    def count(self, place: float) -> float:
+        """The points up to a place."""
+        distance = place - self.begin
+        stretch = math.expm1(self.slope * distance) / self.slope if self.slope else distance
+        return self.before + math.exp(self.log) * stretch
+
+    def place(self, count: float) -> float:
+        """Where so many points lie below."""
+        stretch = (count - self.before) * math.exp(-self.log)
+        return self.begin + (math.log1p(self.slope * stretch) / self.slope if self.slope else stretch)
+
+
+def _pieces(places: Sequence[float], logs: Sequence[float]) -> list[_Piece]:
+    """The constant piece below the first place, those between places, and the constant one above the last."""
+    pieces = [_Piece(places[0], logs[0], 0.0, 0.0)]
+    for (a, b), (low, high) in zip(pairwise(places), pairwise(logs), strict=True):
+        pieces.append(_Piece(a, low, (high - low) / (b - a), pieces[-1].count(a)))
+    return [*pieces, _Piece(places[-1], logs[-1], 0.0, pieces[-1].count(places[-1]))]
+
+
+def _last(pieces: Sequence[_Piece], begun: Callable[[_Piece], bool]) -> _Piece:
+    """The last piece that has begun, the first if none has."""
+    return next((piece for piece in reversed(pieces) if begun(piece)), pieces[0])
+
+
 def _log(t: float) -> float:
     if t <= 0:
-        raise ValueError(f"tapered spacing needs times > 0, got t = {t}; stop above zero or use power")
+        raise ValueError(f"a grid laid out in log t needs times > 0, got t = {t}; stop above zero or use power")
     return math.log(t)
 
 

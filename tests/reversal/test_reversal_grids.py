@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 
 from sde_diffusion.exact import ExactDenoiser
 from sde_diffusion.exact.problems import two
@@ -14,7 +16,7 @@ from sde_diffusion.reversal import velocity_form
 from sde_diffusion.reversal.grids import cosine, in_time_of, leading, quadratic_in_vp_time, trailing
 from sde_diffusion.sde import DDPM, EDM, VE, VP, Rectified
 from sde_diffusion.sde.cosine import Cosine
-from solvers.grids import geometric, power, tapered, uniform
+from solvers.grids import by_density, geometric, power, tapered, uniform
 
 PROCESSES = [VP(), EDM(), VE(), Rectified(), Cosine()]
 
@@ -107,6 +109,37 @@ def test_tapered_keeps_its_ends_and_runs_one_way(shape, direction):
     grid = tapered(*shape)(*direction, 100)
     assert (grid[0].item(), grid[-1].item()) == direction
     assert bool((grid.diff().sign() == math.copysign(1.0, direction[1] - direction[0])).all())
+
+
+def test_a_density_puts_its_points_where_it_says():
+    """The counts between two times are the integrals of the density over log t, here by a foreign quadrature."""
+    times, logs = [0.01, 0.3, 2.0, 50.0], [-1.0, 2.0, 0.5, -2.0]
+    grid = by_density(times, logs)(80.0, 0.002, 400)
+
+    def points(t: float) -> float:
+        places = np.log([0.002, *times, 80.0])
+        values = [logs[0], *logs, logs[-1]]
+        breaks = [p for p in places if p < math.log(t)]
+        return quad(lambda x: math.exp(np.interp(x, places, values)), places[0], math.log(t), points=breaks)[0]
+
+    whole = points(80.0)
+    shares = [points(t.item()) / whole for t in grid[::40]]
+    assert shares == pytest.approx([1 - k / 10 for k in range(11)], abs=1e-9)
+
+
+def test_equal_densities_are_geometric_and_their_scale_does_not_matter():
+    for direction in ((80.0, 0.002), (0.002, 80.0)):
+        for logs in ([0.0, 0.0], [3.0, 3.0]):
+            found = by_density([0.1, 1.0], logs)(*direction, 50)
+            torch.testing.assert_close(found, geometric(*direction, 50), rtol=1e-12, atol=0.0)
+
+
+@pytest.mark.parametrize("times", [[1.0, 0.1], [0.0, 1.0], [0.1, 1.0, 2.0]])
+def test_a_density_needs_increasing_times(times):
+    with pytest.raises(ValueError, match="increasing times > 0"):
+        by_density(times, [0.0, 1.0])
+    with pytest.raises(ValueError, match="times > 0"):
+        by_density([0.1, 1.0], [0.0, 1.0])(1.0, 0.0, 5)
 
 
 def test_tapered_refuses_what_has_no_logarithm():

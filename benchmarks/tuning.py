@@ -45,6 +45,9 @@ EFFORT = {
     "unseen: 20 modes in 4-D": TuneSettings(20, 512),
     "unseen: 3 modes in 32-D": TuneSettings(25, 256),
     "unseen: mixture64, seed 7": TuneSettings(12, 96),
+    "fresh: two moons": TuneSettings(25, 512),
+    "fresh: 12 modes in 8-D": TuneSettings(25, 512),
+    "fresh: patches": TuneSettings(8, 128),
 }
 """Trajectories and iterations: as many as a few minutes pay for."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sde_diffusion.data.patches import Patches
 from sde_diffusion.exact import problems
 from sde_diffusion.exact.empirical import Empirical
 from sde_diffusion.exact.law import Law
@@ -59,6 +60,21 @@ def random_mixture(seed: int, modes: int, dimensions: int, low: float, high: flo
     return Mixture(weights, scale * means, (scale * deviations) ** 2)
 
 
+def moons() -> Mixture:
+    """Two half circles that interlock, of 30 narrow modes each; mean 0, variance 1 on average."""
+    angles = torch.linspace(0, math.pi, 30, dtype=torch.float64)
+    upper = torch.stack((angles.cos(), angles.sin()), -1)
+    means = torch.cat([upper, torch.tensor([1.0, 0.5]) - upper])
+    means = means - means.mean(0)
+    scale = (means.square().mean() + 0.1**2).rsqrt().item()
+    return Mixture(torch.full((60,), 1 / 60), scale * means, (0.1 * scale) ** 2)
+
+
+def patches_empirical() -> Empirical:
+    """A thousand patches of 6 x 6 pixels in colour as a data set: a fine grid of choices, unlike digits."""
+    return Empirical(Patches(6, 1000, seed=3).batch(torch.arange(1000))[0].double())
+
+
 def checkerboard() -> Mixture:
     """Eight squares of a board, each of 5 x 5 narrow modes: sharp edges and flat interiors."""
     cells = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
@@ -78,8 +94,12 @@ PROBLEMS = {
     "unseen: 20 modes in 4-D": Problem(lambda: random_mixture(11, 20, 4, 0.05, 0.5), 512, rms),
     "unseen: 3 modes in 32-D": Problem(lambda: random_mixture(12, 3, 32, 0.1, 0.8), 512, rms),
     "unseen: mixture64, seed 7": Problem(lambda: problems.mixture64(7), 64, median),
+    "fresh: two moons": Problem(moons, 512, rms),
+    "fresh: 12 modes in 8-D": Problem(lambda: random_mixture(2611, 12, 8, 0.05, 0.6), 512, rms),
+    "fresh: patches": Problem(patches_empirical, 64, wrong_image, tol=1e-8),
 }
-"""The four named problems, and four that nothing was ever fitted on."""
+"""The four named problems; four that nothing was fitted on, but that were looked at while the rule was chosen; and three
+that were written when it was done."""
 
 
 @dataclass(frozen=True)

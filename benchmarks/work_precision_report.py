@@ -85,8 +85,8 @@ def summary(cells: dict[str, Any]) -> list[str]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for key, cell in cells.items():
         problem, span = key.split(" | ")
-        kind = "unseen problems" if problem.startswith("unseen") else "named problems"
-        for group in (f"{kind}, {span}", f"{kind}, both ranges", key):
+        kind = f"{problem.split(':')[0]} problems" if ":" in problem else "named problems"
+        for group in (f"{kind}, {span}", f"{kind}, both ranges", "all problems, both ranges", key):
             groups.setdefault(group, []).append(cell)
     lines = ["| geometric mean over 9 budgets of error / best peer's | default rule | best single peer setting | |",
              "|---|---|---|---|"]  # fmt: skip

@@ -24,10 +24,9 @@ from dataclasses import dataclass
 
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal.base import Reversal
-from sde_diffusion.reversal.sigma_form import sigma_clock
 from sde_diffusion.reversal.weighted_velocity_form import weighted_velocity_form
 from sde_diffusion.sde.base import LinearSDE
-from solvers.grids import Spacing, by_density, through
+from solvers.grids import by_density, through
 from solvers.integrate import FixedGrid
 from solvers.method import Method
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
@@ -104,9 +103,10 @@ def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: floa
     """
     checked(nfe, deviation)
     chosen = shape(nfe)
-    form = weighted_velocity_form(sde, denoiser, chosen.weight / deviation).raw()
+    c = chosen.weight / deviation
     levels = by_density([level * deviation for level in LEVELS], chosen.density)
-    return form, FixedGrid(method(nfe), nfe, form.clock.spacing(in_noise_level(sde, levels)))
+    in_clock = through(lambda u: u / (1 - c * u), lambda level: level / (1 + c * level), levels)
+    return weighted_velocity_form(sde, denoiser, c).raw(), FixedGrid(method(nfe), nfe, in_clock)
 
 
 def checked(nfe: int, deviation: float) -> None:
@@ -129,9 +129,3 @@ def shape(nfe: int) -> Shape:
 
 def _range(nfe: int) -> Range:
     return next(found for found in RANGES if nfe <= found.last)
-
-
-def in_noise_level(sde: LinearSDE, spacing: Spacing) -> Spacing:
-    """A grid laid out in sigma/alpha, as a grid of the SDE's time."""
-    level = sigma_clock(sde)
-    return through(level.read, level.time, spacing)

@@ -15,12 +15,13 @@ The numbers were chosen by the mean log-density of mixtures in 2 and 64 dimensio
 
 from __future__ import annotations
 
-from sde_diffusion.default_solver import checked, in_noise_level
+from sde_diffusion.default_solver import checked
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.gaussian_form import gaussian_form
+from sde_diffusion.reversal.sigma_form import sigma_clock
 from sde_diffusion.sde.base import LinearSDE
-from solvers.grids import tapered
+from solvers.grids import Spacing, tapered, through
 from solvers.integrate import FixedGrid
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 
@@ -45,3 +46,9 @@ def default_stochastic_solver(
     form = gaussian_form(sde, denoiser, 1.0, FINE * deviation).raw()
     levels = tapered(LEVEL * deviation, INNER, OUTER)
     return form, FixedGrid(PredictEvaluateCorrect(3), nfe, form.clock.spacing(in_noise_level(sde, levels)))
+
+
+def in_noise_level(sde: LinearSDE, spacing: Spacing) -> Spacing:
+    """A grid laid out in sigma/alpha, as a grid of the SDE's time."""
+    level = sigma_clock(sde)
+    return through(level.read, level.time, spacing)

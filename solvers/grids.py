@@ -10,6 +10,7 @@ References:
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -85,9 +86,10 @@ def by_density(times: Sequence[float], logs: Sequence[float]) -> Spacing:
             "sort them and give as many of each"
         )
     pieces = _pieces([math.log(t) for t in times], logs)
+    places, counts = ([piece[i] for piece in pieces[1:]] for i in (0, 3))
     return through(
-        lambda t: _last(pieces, lambda piece: piece.begin <= _log(t)).count(_log(t)),
-        lambda u: math.exp(_last(pieces, lambda piece: piece.before <= u).place(u)),
+        lambda t: pieces[bisect(places, _log(t))].count(math.log(t)),
+        lambda u: math.exp(pieces[bisect(counts, u)].place(u)),
     )
 
 
@@ -112,16 +114,11 @@ class _Piece(NamedTuple):
 
 
 def _pieces(places: Sequence[float], logs: Sequence[float]) -> list[_Piece]:
-    """The constant piece below the first place, those between places, and the constant one above the last."""
+    """The constant piece below the first place, which counts backwards, those between places, and the constant one above."""
     pieces = [_Piece(places[0], logs[0], 0.0, 0.0)]
     for (a, b), (low, high) in zip(pairwise(places), pairwise(logs), strict=True):
         pieces.append(_Piece(a, low, (high - low) / (b - a), pieces[-1].count(a)))
     return [*pieces, _Piece(places[-1], logs[-1], 0.0, pieces[-1].count(places[-1]))]
-
-
-def _last(pieces: Sequence[_Piece], begun: Callable[[_Piece], bool]) -> _Piece:
-    """The last piece that has begun, the first if none has."""
-    return next((piece for piece in reversed(pieces) if begun(piece)), pieces[0])
 
 
 def _log(t: float) -> float:

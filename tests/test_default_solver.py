@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.default_solver import FEW, SOME, default_solver, method, shape
+from sde_diffusion.default_solver import RANGES as BUDGETS
+from sde_diffusion.default_solver import default_solver, method, shape
 from sde_diffusion.exact import ExactDenoiser, Gaussian, Mixture
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.exact.reference_flow import flow_end_point
@@ -56,7 +59,7 @@ def median_error(x, y) -> float:
     return (x - y).square().mean(-1).sqrt().median().item()
 
 
-@pytest.mark.parametrize("nfe", [1, 2, 3, 4, 5, 8, FEW, FEW + 1, SOME, SOME + 1, 100])
+@pytest.mark.parametrize("nfe", [1, 2, 3, 4, 5, 8, *(found.last + k for found in BUDGETS[:-1] for k in (0, 1)), 100])
 def test_the_cost_is_the_budget(nfe):
     denoiser = Counted(two())
     sample(*default_solver(VP(), denoiser, nfe), (7, 2), seed=0)
@@ -64,12 +67,12 @@ def test_the_cost_is_the_budget(nfe):
 
 
 def test_it_beats_the_published_rules_at_the_same_cost():
-    """At 36 calls, geometric mean over two laws and two ranges: velocity Adams-Bashforth 4, quadratic in VP time, by 1.6;
-    Heun on a geometric grid by 15."""
+    """At 36 calls, geometric mean over two laws and two ranges: velocity Adams-Bashforth 4, quadratic in VP time, by six;
+    Heun on a geometric grid by ninety."""
     ratios = torch.tensor([_over_the_published(law, sde) for law in (two(), ring8()) for sde in RANGES])
     adams, heun = ratios.log().mean(0).exp().tolist()
-    assert adams < 0.6
-    assert heun < 0.06
+    assert adams < 0.25
+    assert heun < 0.02
 
 
 def _over_the_published(law, sde) -> tuple[float, float]:
@@ -83,7 +86,7 @@ def _over_the_published(law, sde) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("sde", [*RANGES, Rectified()], ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.08), (10, 0.012), (20, 8e-4), (40, 6e-6)])
+@pytest.mark.parametrize(("nfe", "bound"), [(6, 0.03), (10, 8e-3), (20, 1.5e-4), (40, 1e-5)])
 def test_a_gaussian_lands_on_its_flow(sde, nfe, bound):
     """A correlated Gaussian, whose flow is linear: root mean square error over 64 points."""
     law = Gaussian([0.4, -0.8], [[1.0, 0.6], [0.6, 0.8]])
@@ -94,12 +97,12 @@ def test_a_gaussian_lands_on_its_flow(sde, nfe, bound):
 
 
 def test_the_order_shows_with_more_calls():
-    """Twice the calls cut the error at least eightfold beyond 30 calls: order 3 is what the method declares."""
+    """Twice the calls cut the error at least twentyfold beyond 30 calls: order 3, in a start that is soon over, is what the method declares."""
     law, sde = two(), VP()
     x = start_points(sde, law)
     end = exact(sde, law, x)
     errors = [median_error(end_point(*default_solver(sde, ExactDenoiser(law), nfe), x), end) for nfe in (30, 60)]
-    assert errors[0] / errors[1] > 8
+    assert errors[0] / errors[1] > 20
 
 
 @pytest.mark.parametrize("nfe", [7, 25])
@@ -125,8 +128,9 @@ def test_the_rule_asks_the_denoiser_nothing_before_it_samples():
 def test_the_rule_is_smooth_in_the_budget_within_each_method():
     for nfe in range(5, 100):
         if repr(method(nfe)) == repr(method(nfe + 1)):
-            now, then = vars(shape(nfe)), vars(shape(nfe + 1))
-            assert all(abs(then[name] / now[name] - 1) < 0.4 for name in now)
+            now, then = shape(nfe), shape(nfe + 1)
+            assert abs(math.log(then.weight / now.weight)) < 0.15
+            assert all(abs(a - b) < 0.2 for a, b in zip(now.density, then.density, strict=True))
 
 
 @pytest.mark.parametrize("nfe", [0, -3, 2.5])

@@ -118,10 +118,13 @@ class Cell:
 
 
 def cell(name: str, span: str, seed: int) -> Cell:
+    """A named problem in a range."""
+    return drawn(PROBLEMS[name], RANGES[span], seed)
+
+
+def drawn(problem: Problem, sde: LinearSDE, seed: int) -> Cell:
     """Points from the process's prior, by a generator of their own, and their reference."""
-    problem, sde = PROBLEMS[name], RANGES[span]
-    law = problem.law()
-    generator = torch.Generator().manual_seed(seed)
+    law, generator = problem.law(), torch.Generator().manual_seed(seed)
     noise = torch.randn(problem.points, *law.event_shape, generator=generator, dtype=torch.float64)
     x = sde.prior().from_noise(noise)
     return Cell(problem, law, sde, x, flow_end_point(law, sde.kernel, x, sde.horizon, sde.t_min, problem.tol))

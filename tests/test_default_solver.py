@@ -161,3 +161,19 @@ def test_the_weight_one_is_the_velocity_form_and_zero_is_refused():
     with pytest.raises(ValueError, match="sigma_form"):
         weighted_velocity_form(sde, denoiser, 0.0)
     assert probability_flow(sde, denoiser).start == sde.horizon
+
+
+@pytest.mark.parametrize("nfe", [5, 15, 100])
+@pytest.mark.parametrize("sde", RANGES, ids=lambda s: type(s).__name__)
+def test_the_rule_is_what_was_fitted(sde, nfe):
+    """The differentiable solver of the fit, at the rule's numbers, ends where the rule ends: its grid is a trapezoidal sum."""
+    from benchmarks.default_rule import end
+    from benchmarks.work_precision_problems import Cell, Problem, rms
+
+    law = ring8()
+    x = start_points(sde, law)
+    given = Cell(Problem(ring8, len(x), rms), law, sde, x, torch.zeros_like(x))
+    chosen = shape(nfe)
+    numbers = torch.tensor([*chosen.density, math.log(chosen.weight)], dtype=torch.float64)
+    fitted = end(given, numbers, method(nfe).k, nfe)  # pyright: ignore[reportAttributeAccessIssue]
+    torch.testing.assert_close(fitted, end_point(*default_solver(sde, ExactDenoiser(law), nfe), x), rtol=0.0, atol=2e-3)

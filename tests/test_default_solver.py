@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -131,6 +132,18 @@ def test_the_rule_is_smooth_in_the_budget_within_each_method():
             now, then = shape(nfe), shape(nfe + 1)
             assert abs(math.log(then.weight / now.weight)) < 0.15
             assert all(abs(a - b) < 0.2 for a, b in zip(now.density, then.density, strict=True))
+
+
+def test_between_two_budgets_the_numbers_lie_between():
+    """At the fitted budgets they are the fitted ones; halfway in the logarithm they are the means."""
+    for found in BUDGETS:
+        (few, one), (many, other) = found.few, found.many
+        for nfe, given in ((few, one), (many, other), (1, one), (10**6, other)):
+            assert found.shape(nfe).weight == pytest.approx(given.weight, rel=1e-12)
+            assert found.shape(nfe).density == pytest.approx(given.density, rel=1e-12)
+    middle = replace(BUDGETS[0], few=(4, one), many=(16, other)).shape(8)
+    assert middle.weight == pytest.approx(math.sqrt(one.weight * other.weight), rel=1e-12)
+    assert middle.density == pytest.approx([(a + b) / 2 for a, b in zip(one.density, other.density, strict=True)])
 
 
 @pytest.mark.parametrize("nfe", [0, -3, 2.5])

@@ -127,6 +127,33 @@ GRIDS = [
         "tests/solvers/test_doors.py",
         "spacings_keep_their_ends",
     ),
+    Fault(
+        "density-in-time-not-in-its-logarithm",
+        "solvers/grids.py",
+        "math.log(t) for t in times], logs",
+        "t for t in times], logs",
+        "The levels at which a density is given are read as logarithms: the points go elsewhere.",
+        "tests/reversal/test_reversal_grids.py",
+        "density_puts_its_points",
+    ),
+    Fault(
+        "default-rule-in-the-wrong-chart",
+        "sde_diffusion/default_solver.py",
+        "u / (1 - c * u)",
+        "u / (1 + c * u)",
+        "The noise level of a reading of the default chart's clock: the inverse of another chart.",
+        "tests/test_default_solver.py",
+        "gaussian_lands",
+    ),
+    Fault(
+        "default-weight-between-budgets",
+        "sde_diffusion/default_solver.py",
+        "one.weight ** (1 - share) * other.weight**share",
+        "one.weight ** (1 - share) + other.weight**share",
+        "The chart's weight between two budgets is no mean of theirs.",
+        "tests/test_default_solver.py",
+        "numbers_lie_between",
+    ),
 ]
 
 CONTROL = [

@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.mutations.fault import DoesNotApply, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("sde_diffusion", "solvers", "tests")
+FOLDERS = ("sde_diffusion", "solvers", "tests", "benchmarks")
 PRELOADED = [
     "numpy", "scipy.integrate", "scipy.special", "scipy.stats", "torch", "torch.func", "torch.distributions",
     "torch._dynamo", "safetensors.torch", "hypothesis.strategies", "pytest",

@@ -26,7 +26,7 @@ from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.weighted_velocity_form import weighted_velocity_form
 from sde_diffusion.sde.base import LinearSDE
-from solvers.grids import by_density, through
+from solvers.grids import Spacing, by_density, through
 from solvers.integrate import FixedGrid
 from solvers.method import Method
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
@@ -105,8 +105,12 @@ def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: floa
     chosen = shape(nfe)
     c = chosen.weight / deviation
     levels = by_density([level * deviation for level in LEVELS], chosen.density)
-    in_clock = through(lambda u: u / (1 - c * u), lambda level: level / (1 + c * level), levels)
-    return weighted_velocity_form(sde, denoiser, c).raw(), FixedGrid(method(nfe), nfe, in_clock)
+    return weighted_velocity_form(sde, denoiser, c).raw(), FixedGrid(method(nfe), nfe, in_chart(levels, c))
+
+
+def in_chart(levels: Spacing, c: float) -> Spacing:
+    """A grid laid out in sigma/alpha, as a grid of the clock of weight c."""
+    return through(lambda u: u / (1 - c * u), lambda level: level / (1 + c * level), levels)
 
 
 def checked(nfe: int, deviation: float) -> None:

@@ -8,6 +8,15 @@ TABLES, TUNING = "tests/solvers/test_tabulated.py", "tests/test_tuning.py"
 
 FAULTS = [
     Fault(
+        "search-from-the-farther-start",
+        "sde_diffusion/tuning.py",
+        "distances[0], min(distances)",
+        "distances[0], distances[0]",
+        "The plainer start is measured and never taken.",
+        TUNING,
+        "nearer_of_two",
+    ),
+    Fault(
         "derivative-forgets-the-told-time",
         "solvers/sensitivity.py",
         "torch.cat([along, at_time.unsqueeze(1)], 1)",

@@ -113,9 +113,9 @@ def test_held_out_trajectories_decide():
 
 
 def test_the_search_starts_from_the_nearer_of_two_solvers():
-    """At 5 calls on the ring the default rule lies four times as far off as a plain solver: one iteration halves the distance."""
-    found = tune(ExactDenoiser(ring8()), EDM(), 5, (2,), TuneSettings(1, 256), dtype=torch.float64)
-    assert found.record["held_out_distance_after"] < 0.5 * found.record["held_out_distance_before"]
+    """At 5 calls on the ring the default rule lies four times as far off as a plain solver: one iteration from there is worth a factor of five."""
+    found = tune(ExactDenoiser(ring8()), EDM(), 5, (2,), TuneSettings(1, 256, seed=2), dtype=torch.float64)
+    assert found.record["held_out_distance_after"] < 0.4 * found.record["held_out_distance_before"]
 
 
 def test_no_trajectory_that_decides_is_trained_on():

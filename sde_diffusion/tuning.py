@@ -9,11 +9,11 @@ the flow's true end points, with m_b the mean square of x_n(b) - x*(b) over the 
 
     s^2 mean_b log(1 + m_b/s^2),    s a third of the data's deviation,                                              (2)
 
-by Levenberg and Marquardt's method from the default rule's own numbers, or from plainer ones where they are nearer: least
-squares, in which a trajectory that ends in another mode, where no small change brings it back, counts by its logarithm. The
-Gauss-Newton matrix of (2) gives trajectory b the weight 1/(1 + m_b/s^2). The derivatives go through the solver in forward mode (`solvers.sensitivity`), a
-few trajectories at a time; the told levels move as log(sigma/alpha). Trajectories that were not trained on decide: the
-best state on them is kept, and the untuned solver where nothing beats it.
+by Levenberg and Marquardt's method, once from the default rule's own numbers and once from plainer ones: least squares, in
+which a trajectory that ends in another mode, where no small change brings it back, counts by its logarithm. The Gauss-Newton
+matrix of (2) gives trajectory b the weight 1/(1 + m_b/s^2). The derivatives go through the solver in forward mode
+(`solvers.sensitivity`), a few trajectories at a time; the told levels move as log(sigma/alpha). Trajectories that were not
+trained on decide: the best state on them is kept, and the untuned solver where nothing beats it.
 
 References:
     Shaul et al., Bespoke Non-Stationary Solvers for Fast Sampling of Diffusion and Flow Models, 2024,
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -59,16 +59,19 @@ FAR = 1 / 3
 """s of (2) in deviations of the data."""
 
 ENOUGH, PATIENCE = 1e-3, 6
-"""The search ends when so many steps together have lowered (2) by less than this share: one short step, damped on its way
-round a bend, is not the end of a valley."""
+"""A descent ends when so many steps together gain less than this share: one short step may lead round a bend."""
 
 Trajectories = tuple[Tensor, Tensor]
 """Starts in the chart (B, *E) and true ends (B, *E)."""
 
+STARTS = 2
+"""Where the search starts: from the default rule, and from a plainer solver. Either alone stalls now and then."""
+
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """How long to look. `trajectories` train, as many again decide; `reference` calls find a true end point.
+    """How long to look: `iterations` from each of `STARTS` starts. `trajectories` train, as many again decide; `reference`
+    calls find a true end point.
 
     Without a number of trajectories, there are as many as hold 8192 coordinates, but 256 to 4096: the fewer coordinates
     a trajectory has, the more of the mean is in the few that pass between two modes.
@@ -262,29 +265,26 @@ class _Found:
 
 
 def _plain(nfe: int, deviation: float) -> FixedGrid:
-    """Adams-Bashforth 2 on a grid that spares points for low noise: a better start for narrow modes and few calls."""
-    return FixedGrid(
-        AdamsBashforth(2), nfe, in_chart(tapered(0.8 * deviation, 2.25, 0.19), shape(nfe).weight / deviation)
-    )
+    """Adams-Bashforth 2 on a grid that has points to spare for low noise: the better start for narrow modes."""
+    levels = tapered(0.8 * deviation, 2.25, 0.19)
+    return FixedGrid(AdamsBashforth(2), nfe, in_chart(levels, shape(nfe).weight / deviation))
 
 
 def _search(
     problem: _Problem, untuned: list[Table], iterations: int, progress: Callable[[TuneProgress], None] | None
 ) -> _Found:
-    """Descend (2) from the nearest of the tables, and remember the best on the trajectories that decide.
-
-    The distance before is that of the first.
-    """
+    """Descend (2) from each table, and remember the best on the trajectories that decide; `before` is the first table's."""
     starts = [Table(problem.level(table.times), table.factors, table.weights).flat() for table in untuned]
     distances = [problem.distance(start, problem.held_out) for start in starts]
-    before, after = distances[0], min(distances)
-    start = starts[distances.index(after)]
-    found = _Found(start, before, after, 0)
-    for report, numbers in _descent(problem, start, iterations):
-        if report.held_out < found.after:
-            found = _Found(numbers, before, report.held_out, report.iteration)
-        if progress is not None:
-            progress(report)
+    nearest = distances.index(min(distances))
+    found, taken = _Found(starts[nearest], distances[0], distances[nearest], 0), 0
+    for start in starts:
+        for report, numbers in _descent(problem, start, iterations):
+            taken += 1
+            if report.held_out < found.after:
+                found = _Found(numbers, found.before, report.held_out, taken)
+            if progress is not None:
+                progress(replace(report, iteration=taken))
     return found
 
 

@@ -112,10 +112,11 @@ def test_held_out_trajectories_decide():
     torch.testing.assert_close(kept, end(*default_solver(SDE, denoiser, 12), x), rtol=1e-10, atol=1e-10)
 
 
-def test_the_search_starts_from_the_nearer_of_two_solvers():
-    """At 5 calls on the ring the default rule lies four times as far off as a plain solver: one iteration from there is worth a factor of five."""
+def test_the_search_starts_from_two_solvers():
+    """On the ring at 5 calls the plain solver ends four times nearer than the default rule, and one iteration from it nearer still."""
     found = tune(ExactDenoiser(ring8()), EDM(), 5, (2,), TuneSettings(1, 256, seed=2), dtype=torch.float64)
-    assert found.record["held_out_distance_after"] < 0.4 * found.record["held_out_distance_before"]
+    assert found.record["iterations"] == 2
+    assert found.record["held_out_distance_after"] < 0.22 * found.record["held_out_distance_before"]
 
 
 def test_no_trajectory_that_decides_is_trained_on():

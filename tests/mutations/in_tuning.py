@@ -8,13 +8,13 @@ TABLES, TUNING = "tests/solvers/test_tabulated.py", "tests/test_tuning.py"
 
 FAULTS = [
     Fault(
-        "search-from-the-farther-start",
+        "search-from-one-start",
         "sde_diffusion/tuning.py",
-        "distances[0], min(distances)",
-        "distances[0], distances[0]",
-        "The plainer start is measured and never taken.",
+        "for start in starts:",
+        "for start in starts[:1]:",
+        "The plainer start is measured and never descended from.",
         TUNING,
-        "nearer_of_two",
+        "two_solvers",
     ),
     Fault(
         "derivative-forgets-the-told-time",

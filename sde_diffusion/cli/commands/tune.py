@@ -69,10 +69,10 @@ def _tuned(settings: Settings, source: Path, model: Model) -> Tuned:
     from tqdm import tqdm
 
     from sde_diffusion.training.bar import screen
-    from sde_diffusion.tuning import TuneProgress, TuneSettings, tune
+    from sde_diffusion.tuning import STARTS, TuneProgress, TuneSettings, tune
 
     wanted = TuneSettings(settings.iterations, settings.trajectories, settings.reference, settings.seed)
-    with tqdm(total=settings.iterations, desc="tuning", disable=None, leave=False, **screen()) as bar:
+    with tqdm(total=STARTS * settings.iterations, desc="tuning", disable=None, leave=False, **screen()) as bar:
 
         def progress(report: TuneProgress) -> None:
             bar.set_postfix(held_out=f"{report.held_out:.3g}")

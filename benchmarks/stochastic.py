@@ -237,6 +237,15 @@ def written(law_and_range: str, name: str, results: list[Result]) -> list[str]:
     return [law_and_range, name, *gaps, *blank, *distances, *blank]
 
 
+def recorded(cells: dict[str, dict[str, list[list[float]]]]) -> dict[str, dict[str, list[Result]]]:
+    """The figures of earlier runs; those made before the distance had an interval have none."""
+
+    def whole(gap: float, half: float, distance: float, interval: float = 0.0) -> Result:
+        return gap, half, distance, interval
+
+    return {cell: {name: [whole(*r) for r in found] for name, found in rows.items()} for cell, rows in cells.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", choices=LAWS, action="append", help="repeat for several; all by default")
@@ -244,7 +253,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     path = RESULTS / "stochastic.json"
-    cells: dict[str, dict[str, list[Result]]] = json.loads(path.read_text())["cells"] if path.exists() else {}
+    cells = recorded(json.loads(path.read_text())["cells"]) if path.exists() else {}
     columns = ["problem", "sampler", *(f"gap, {nfe}" for nfe in BUDGETS), *(f"sliced W2, {nfe}" for nfe in BUDGETS)]
     for law, span in product(chosen.problem or LAWS, chosen.range or RANGES):
         cells[f"{law}, {span}"] = dict(rows_of(law, span))

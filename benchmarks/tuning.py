@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from benchmarks.tuning_report import write_report
 from benchmarks.work_precision import RESULTS, Run, measure, merge, settings
-from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, cell
+from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, drawn
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.tuned import Tuned
@@ -40,7 +41,7 @@ EFFORT = {
     "two": TuneSettings(30, 2048),
     "ring8": TuneSettings(30, 2048),
     "mixture64": TuneSettings(20, 192),
-    "digits": TuneSettings(8, 128),
+    "digits": TuneSettings(12, 128),
     "unseen: checkerboard": TuneSettings(25, 512),
     "unseen: 20 modes in 4-D": TuneSettings(20, 512),
     "unseen: 3 modes in 32-D": TuneSettings(25, 256),
@@ -49,7 +50,10 @@ EFFORT = {
     "fresh: 12 modes in 8-D": TuneSettings(25, 512),
     "fresh: patches": TuneSettings(8, 128),
 }
-"""Trajectories and iterations: as many as a few minutes pay for."""
+"""Trajectories and iterations from each start: as many as a few minutes pay for."""
+
+POINTS = {"digits": 256}
+"""Points of a problem of which the work-precision cells have too few for a share that is small."""
 
 
 def tuned_run(tuned: Tuned) -> Run:
@@ -71,11 +75,17 @@ def timed_tune(given: Cell, nfe: int, effort: TuneSettings) -> tuple[Tuned, floa
     return tuned, time.perf_counter() - began
 
 
+def judged(name: str, span: str, seed: int) -> Cell:
+    """The points that judge."""
+    problem = PROBLEMS[name]
+    return drawn(replace(problem, points=POINTS.get(name, problem.points)), RANGES[span], seed)
+
+
 def entry(key: tuple[str, str], seed: int, budgets: Sequence[int] = NFE) -> dict[str, Any]:
     """One problem in one range: the tuned solvers' errors, and those of everything else, at each budget."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    given, effort = cell(*key, seed), EFFORT[key[0]]
+    given, effort = judged(*key, seed), EFFORT[key[0]]
     errors: dict[str, dict[int, float | None]] = {}
     tuned, seconds, records = {}, {}, {}
     for nfe in budgets:

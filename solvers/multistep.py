@@ -34,7 +34,9 @@ from solvers.elementwise import axpy, axpy_, scale
 from solvers.equations import Equation
 from solvers.method import Method, OneStep, Order, field
 
-_TABLES = 64  # tables kept: those of one grid serve every chunk of samples
+TABLES = 64
+"""Tables kept of each kind: those of one grid serve every chunk of samples."""
+
 _NOWHERE = 10.0 ** np.arange(200, 206)
 
 Row = tuple[float, tuple[float, ...]]
@@ -102,7 +104,7 @@ def moulton_table(grid: Sequence[float], order: int, rate: float = 0.0) -> Seque
     return _moulton(tuple(grid), order, rate)
 
 
-@lru_cache(_TABLES)
+@lru_cache(TABLES)
 def _adams(grid: tuple[float, ...], order: int, rate: float) -> tuple[Row, ...]:
     endless = math.isinf(grid[-1])
     finite = grid[:-1] if endless else grid
@@ -112,7 +114,7 @@ def _adams(grid: tuple[float, ...], order: int, rate: float) -> tuple[Row, ...]:
     return tuple(table)
 
 
-@lru_cache(_TABLES)
+@lru_cache(TABLES)
 def _moulton(grid: tuple[float, ...], order: int, rate: float) -> tuple[Row, ...]:
     finite = grid[:-1] if math.isinf(grid[-1]) else grid
     return tuple(_table(_windows(finite, order), slice(None, None, -1), rate))

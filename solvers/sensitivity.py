@@ -1,4 +1,4 @@
-r"""The end of a tabulated method and its derivative in every number of the table, in forward mode.
+r"""The states of a tabulated method and their derivatives in every number of the table, in forward mode.
 
 With theta the numbers of `Table.flat` and Y_i = dy_i/dtheta, differentiating (1) of `solvers.table` gives
 
@@ -11,7 +11,7 @@ along the coordinates of y where those are fewer; both are the same matrix produ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -22,17 +22,17 @@ from solvers.table import Table
 Drift = Callable[[Tensor, Tensor], Tensor]
 
 
-def end_point(drift: Drift, table: Table, y: Tensor) -> Tensor:
-    """y_n of the table from y (B, *E), with the times and numbers as tensors; `Tabulated` is the same in floats."""
+def states(drift: Drift, table: Table, y: Tensor) -> Iterator[Tensor]:
+    """y_1 to y_n of the table from y (B, *E), with the times and numbers as tensors; `Tabulated` is the same in floats."""
     fields: list[Tensor] = []
     for t, factor, weights in zip(table.times, table.factors, table.weights, strict=True):
         fields.insert(0, drift(y, t))
         y = _row(factor, weights, y, fields)
-    return y
+        yield y
 
 
-def end_and_derivative(drift: Drift, table: Table, y: Tensor) -> tuple[Tensor, Tensor]:
-    """y_n (B, *E) and dy_n/dtheta (B, P, *E) for the P numbers of `table.flat()`."""
+def states_and_derivatives(drift: Drift, table: Table, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """y_i (B, *E) and dy_i/dtheta (B, P_i, *E) after each step, for the first P_i numbers of `table.flat()`."""
     fields: list[Tensor] = []
     moved: list[Tensor] = []
     tangents = y.new_zeros(len(y), 0, *y.shape[1:])
@@ -42,7 +42,7 @@ def end_and_derivative(drift: Drift, table: Table, y: Tensor) -> tuple[Tensor, T
         moved.insert(0, torch.cat([along, at_time.unsqueeze(1)], 1))
         tangents = _next(factor.item(), weights.tolist(), tangents, moved, y, fields)
         y = _row(factor, weights, y, fields)
-    return y, tangents
+        yield y, tangents
 
 
 def _row(factor: Tensor, weights: Tensor, y: Tensor, fields: list[Tensor]) -> Tensor:

@@ -13,14 +13,14 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from solvers.elementwise import Coefficient
-from solvers.equations import ODE
+from solvers.equations import ODE, Field
 from solvers.integrate import FixedGrid
 
 
@@ -45,23 +45,37 @@ class Table:
         return cls(torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows]), [r[2:] for r in rows])
 
 
-def table_of(solver: FixedGrid, start: float, stop: float, calls: int) -> Table:
-    """The table of a solver of ordinary equations that evaluates the drift `calls` times in all.
+def table_of(walk: Callable[[Field, Tensor], Tensor], calls: int) -> Table:
+    """The table of `walk`, which carries a state to the end and evaluates the field it is given `calls` times in all.
 
-    The i-th call is answered by the i-th unit vector, so that the state of a later call is its own row of coefficients.
+    The i-th call is answered by the i-th unit vector and the initial state is one more, so that every later state is its
+    own row of coefficients. Any linear changes of variables may stand between: what counts is the state that is asked about.
+
+    Raises:
+        ValueError: another number of calls, or states that are no sums of the initial one and the fields.
     """
-    states, times = [], []
+    units = torch.eye(calls + 1, dtype=torch.float64)
+    states: list[Tensor] = []
+    times: list[float] = []
 
-    def drift(x: Tensor, t: Coefficient) -> Tensor:
-        states.append(x)
+    def field(y: Tensor, t: Coefficient) -> Tensor:
+        states.append(y)
         times.append(float(t))
-        return torch.eye(calls, dtype=torch.float64)[len(times) - 1 :][:1]
+        return units[min(len(times), calls)][None]
 
-    end = solver(ODE(drift), torch.zeros(1, calls, dtype=torch.float64), start, stop)
+    end = walk(field, units[:1])
     if len(times) != calls:
         raise ValueError(
             f"the solver evaluates the drift {len(times)} times, {calls} were declared; correct the number"
         )
-    rows = torch.cat([*states, end]).diff(dim=0)
-    weights = [rows[i, : i + 1].flip(0) for i in range(calls)]
-    return Table(torch.tensor(times, dtype=torch.float64), torch.ones(calls, dtype=torch.float64), weights)
+    rows = torch.cat([*states, end])
+    factors = rows[1:, 0] / rows[:-1, 0]
+    weights = rows[1:, 1:] - factors.unsqueeze(1) * rows[:-1, 1:]
+    if not (torch.isfinite(rows).all() and torch.isfinite(factors).all()):
+        raise ValueError("a state forgets the initial one and has no row; choose a method whose steps keep it")
+    return Table(torch.tensor(times, dtype=torch.float64), factors, [weights[i, : i + 1].flip(0) for i in range(calls)])
+
+
+def table_on(solver: FixedGrid, start: float, stop: float, calls: int) -> Table:
+    """The table of a solver of ordinary equations between two times."""
+    return table_of(lambda field, y: solver(ODE(field), y, start, stop), calls)

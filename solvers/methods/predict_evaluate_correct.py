@@ -27,6 +27,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
@@ -38,7 +39,7 @@ from solvers.methods.dopri5 import Dopri5
 from solvers.methods.exponential_euler import convolve
 from solvers.methods.exponential_runge_kutta import ExponentialRungeKutta
 from solvers.methods.rk4 import RK4
-from solvers.multistep import History, Row, adams_table, advance, moulton_table, rate
+from solvers.multistep import TABLES, History, Row, adams_table, advance, moulton_table, rate
 
 
 class PredictEvaluateCorrect(Method):
@@ -66,9 +67,7 @@ class PredictEvaluateCorrect(Method):
 
     def init(self, equation: Any, x: Tensor, grid: Sequence[float]) -> History:
         """The table (2) of the whole grid."""
-        predictors = adams_table(grid, self.k, rate(equation))
-        correctors = moulton_table(grid, self.k, rate(equation))
-        return History(list(merged(predictors, correctors, self.started)))
+        return History(_merged_table(tuple(grid), self.k, rate(equation), self.started))
 
     def step(self, equation, x, t, s, path, state):
         """Evaluate at the prediction x, correct it and predict the next, by (2)."""
@@ -79,6 +78,11 @@ class PredictEvaluateCorrect(Method):
             return y, History(state.table, state.row + 1, (first, *state.fields))
         y, state = advance(x, first, state)
         return (y if path is None else convolve(y, equation, t, s, path)), state
+
+
+@lru_cache(TABLES)
+def _merged_table(grid: tuple[float, ...], k: int, rate: float, started: int) -> tuple[Row, ...]:
+    return tuple(merged(adams_table(grid, k, rate), moulton_table(grid, k, rate), started))
 
 
 def merged(predictors: Sequence[Row], correctors: Sequence[Row], started: int) -> Iterator[Row]:

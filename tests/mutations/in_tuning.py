@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-TABLES, TUNING = "tests/solvers/test_tabulated.py", "tests/test_tuning.py"
+TABLES, TUNING, PROBLEM = "tests/solvers/test_tabulated.py", "tests/test_tuning.py", "tests/test_tuning_problem.py"
 
 FAULTS = [
     Fault(
         "search-from-one-start",
         "sde_diffusion/tuning.py",
-        "for start in starts:",
-        "for start in starts[:1]:",
-        "The plainer start is measured and never descended from.",
+        "zip(begins, goals, strict=True)",
+        "zip(begins[:1], goals, strict=False)",
+        "The other starts are measured and never descended from.",
         TUNING,
         "two_solvers",
     ),
@@ -46,8 +46,8 @@ FAULTS = [
     Fault(
         "table-keeps-sums-for-steps",
         "solvers/table.py",
-        "torch.cat([*states, end]).diff(dim=0)",
-        "torch.cat([*states, end])[1:]",
+        "rows[1:, 1:] - factors.unsqueeze(1) * rows[:-1, 1:]",
+        "rows[1:, 1:]",
         "The coefficients from the start are taken for those of one step.",
         TABLES,
         "table_of_a_method_is_the_method",
@@ -64,8 +64,8 @@ FAULTS = [
     Fault(
         "the-trained-on-decide",
         "sde_diffusion/tuning.py",
-        "problem.distance(numbers, problem.held_out)), numbers",
-        "problem.distance(numbers, problem.train)), numbers",
+        "TuneProgress(i + 1, distance, self.distance(numbers, self.held_out)), numbers",
+        "TuneProgress(i + 1, distance, distance), numbers",
         "The training error chooses: what was learned by heart is kept.",
         TUNING,
         "held_out_trajectories_decide",
@@ -73,11 +73,38 @@ FAULTS = [
     Fault(
         "held-out-are-the-trained-on",
         "sde_diffusion/tuning.py",
-        "draw.trajectories(0), draw.trajectories(HELD_OUT)",
-        "draw.trajectories(0), draw.trajectories(0)",
+        "draw.goal(0), draw.goal(HELD_OUT)",
+        "draw.goal(0), draw.goal(0)",
         "One set under two names.",
         TUNING,
         "no_trajectory_that_decides",
+    ),
+    Fault(
+        "the-choice-is-not-looked-at",
+        "sde_diffusion/tuning.py",
+        "stations=(choice, *ends.stations)",
+        "stations=ends.stations",
+        "On separate points nothing moves the end, and nothing is learned.",
+        PROBLEM,
+        "choice_is_learned",
+    ),
+    Fault(
+        "far-trajectories-count-in-full",
+        "sde_diffusion/tuning_problem.py",
+        "weights = 1 / (1 + residuals.square().mean(1)) / residuals.shape[1]",
+        "weights = torch.ones(len(residuals), dtype=torch.float64) / residuals.shape[1]",
+        "The normal equations of plain squares under a loss of logarithms.",
+        PROBLEM,
+        "normal_equations",
+    ),
+    Fault(
+        "told-levels-of-another-chart",
+        "sde_diffusion/tuning_starts.py",
+        "y, u = x_t / unit, kernel.sigma / unit",
+        "y, u = x_t / unit, kernel.sigma / kernel.alpha",
+        "The recast denoiser reads the sigma form's clock.",
+        PROBLEM,
+        "another_chart",
     ),
 ]
 """All deliberate faults of tuning."""

@@ -12,8 +12,9 @@ from solvers.levenberg_marquardt import levenberg_marquardt
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 from solvers.methods.rk4 import RK4
 from solvers.methods.tabulated import Tabulated
-from solvers.sensitivity import end_and_derivative, end_point
-from solvers.table import Table, table_of
+from solvers.sensitivity import states as walked
+from solvers.sensitivity import states_and_derivatives
+from solvers.table import Table, table_on
 
 SPACING = power(2)
 
@@ -23,13 +24,18 @@ def drift(y: torch.Tensor, t) -> torch.Tensor:
     return torch.sin(2 * y + t) - y * y.flip(-1) * t
 
 
+def end_of(drift, table: Table, y: torch.Tensor) -> torch.Tensor:
+    """y_n."""
+    return list(walked(drift, table, y))[-1]
+
+
 def states(*event: int) -> torch.Tensor:
     return torch.randn(3, *event, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 def some_table(steps: int) -> Table:
     """Numbers near a method's, none of them at a value of its own such as 1."""
-    table = table_of(FixedGrid(AdamsBashforth(3), steps, SPACING), 0.2, 1.3, steps)
+    table = table_on(FixedGrid(AdamsBashforth(3), steps, SPACING), 0.2, 1.3, steps)
     noise = torch.randn(steps * (steps + 5) // 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     return Table.of(table.flat() + 0.1 * noise)
 
@@ -42,15 +48,15 @@ def some_table(steps: int) -> Table:
 def test_the_table_of_a_method_is_the_method(method, calls):
     """All stages are rows: an end is the same to rounding, on an uneven grid and a nonlinear equation."""
     solver, y = FixedGrid(method, 6, SPACING), states(2)
-    table = table_of(solver, 1.3, 0.2, 6 * calls)
+    table = table_on(solver, 1.3, 0.2, 6 * calls)
     wanted = solver(ODE(drift), y, 1.3, 0.2)
-    torch.testing.assert_close(end_point(drift, table, y), wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(end_of(drift, table, y), wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_a_wrong_number_of_calls_is_refused():
     for calls in (5, 7):
         with pytest.raises(ValueError, match="evaluates the drift 6 times"):
-            table_of(FixedGrid(Heun(), 3), 0.0, 1.0, calls)
+            table_on(FixedGrid(Heun(), 3), 0.0, 1.0, calls)
 
 
 def test_tensors_and_floats_walk_alike():
@@ -58,8 +64,8 @@ def test_tensors_and_floats_walk_alike():
     table, y = some_table(5), states(2)
     rows = [row.tolist() for row in table.weights]
     method = Tabulated(rows, table.factors.tolist(), table.times.tolist())
-    walked = FixedGrid(method, 5)(ODE(drift), y, 10.0, 20.0)
-    torch.testing.assert_close(walked, end_point(drift, table, y), rtol=1e-13, atol=1e-13)
+    by_steps = FixedGrid(method, 5)(ODE(drift), y, 10.0, 20.0)
+    torch.testing.assert_close(by_steps, end_of(drift, table, y), rtol=1e-13, atol=1e-13)
 
 
 def test_numbers_come_back_from_their_flat_form():
@@ -75,9 +81,9 @@ def test_numbers_come_back_from_their_flat_form():
 def test_the_derivative_is_that_of_reverse_mode(event):
     """18 numbers: more than two coordinates from the second step on, more than eight only at the last."""
     table, y = some_table(4), states(*event)
-    end, derivative = end_and_derivative(drift, table, y)
-    wanted = torch.func.jacrev(lambda numbers: end_point(drift, Table.of(numbers), y))(table.flat())
-    torch.testing.assert_close(end, end_point(drift, table, y), rtol=1e-13, atol=1e-13)
+    end, derivative = list(states_and_derivatives(drift, table, y))[-1]
+    wanted = torch.func.jacrev(lambda numbers: end_of(drift, Table.of(numbers), y))(table.flat())
+    torch.testing.assert_close(end, end_of(drift, table, y), rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(derivative.movedim(1, -1), wanted, rtol=1e-10, atol=1e-11)
 
 

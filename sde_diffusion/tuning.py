@@ -32,7 +32,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -136,7 +135,7 @@ def tune(
     flow = _flow(sde, denoiser, settings.reference, deviation)
     problem = Problem(form, shape(nfe).weight / deviation)
     unit = FAR * deviation / form.decode(torch.ones(()), form.stop).item()
-    draw = _Draw(form, nfe, unit, event_shape, settings, dtype, device, reference or partial(flow, t=sde.t_min))
+    draw = _Draw(form, nfe, unit, event_shape, settings, dtype, device, reference or (lambda x: flow(x, sde.t_min)))
     ends, held_out, tables = draw.goal(0), draw.goal(HELD_OUT), starts(sde, form, solver, deviation)
     choice = _choice(problem, tables[-1], ends.y, flow, FAR * deviation)
     goals = [ends, ends, replace(ends, stations=(choice, *ends.stations))]

@@ -40,8 +40,8 @@ NAMED = ("two", "ring8", "mixture64", "digits")
 EFFORT = {
     "two": TuneSettings(30, 2048),
     "ring8": TuneSettings(30, 2048),
-    "mixture64": TuneSettings(20, 192),
-    "digits": TuneSettings(12, 128),
+    "mixture64": TuneSettings(12, 192),
+    "digits": TuneSettings(8, 128),
     "unseen: checkerboard": TuneSettings(25, 512),
     "unseen: 20 modes in 4-D": TuneSettings(20, 512),
     "unseen: 3 modes in 32-D": TuneSettings(25, 256),

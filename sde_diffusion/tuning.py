@@ -62,14 +62,17 @@ CHOICE = 0.1
 ENOUGH, PATIENCE = 1e-3, 6
 """A descent ends when so many steps together gain less than this share: one short step may lead round a bend."""
 
+DECIDE = 4
+"""Trajectories that decide for each one trained on: they cost no derivatives, and a small share needs many."""
+
 STARTS = 3
 """Solvers from which the search starts: the default rule, a plainer one, and UniPC's formulas."""
 
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """How long to look: `iterations` from each of `STARTS` starts. `trajectories` train, as many again decide; `reference`
-    calls find a true end point.
+    """How long to look: `iterations` from each of `STARTS` starts. `trajectories` train, `DECIDE` times as many
+    decide; `reference` calls find a true end point.
 
     Without a number of trajectories, there are as many as hold 8192 coordinates, but 256 to 4096: the fewer coordinates
     a trajectory has, the more of the mean is in the few that pass between two modes.
@@ -136,7 +139,8 @@ def tune(
     problem = Problem(form, shape(nfe).weight / deviation)
     unit = FAR * deviation / form.decode(torch.ones(()), form.stop).item()
     draw = _Draw(form, nfe, unit, event_shape, settings, dtype, device, reference or (lambda x: flow(x, sde.t_min)))
-    ends, held_out, tables = draw.goal(0), draw.goal(HELD_OUT), starts(sde, form, solver, deviation)
+    ends, held_out = draw.goal(0, 1), draw.goal(HELD_OUT, DECIDE)
+    tables = starts(sde, form, solver, deviation)
     choice = _choice(problem, tables[-1], ends.y, flow, FAR * deviation)
     goals = [ends, ends, replace(ends, stations=(choice, *ends.stations))]
     search = _Search(problem, FAR * deviation, held_out, settings.iterations, progress)
@@ -173,8 +177,9 @@ class _Draw:
     truth: Callable[[Tensor], Tensor]
 
     @torch.no_grad()
-    def goal(self, first: int) -> Goal:
-        form, count = self.form, self.settings.count(self.event_shape)
+    def goal(self, first: int, times: int) -> Goal:
+        """So many times the settings' number of trajectories, from sample number `first` on."""
+        form, count = self.form, times * self.settings.count(self.event_shape)
         indices = torch.arange(first, first + count, device=self.device)
         spec = PathSpec(self.settings.seed, indices, self.event_shape, form.start, form.stop, self.dtype)
         x = initial_state(form, spec)

@@ -104,7 +104,7 @@ def test_held_out_trajectories_decide():
         return end(*default_solver(SDE, denoiser, 12), x) + (-0.01 if len(calls) == 1 else 0.01)
 
     found = tune(denoiser, SDE, 12, (2,), TuneSettings(4, 24), dtype=torch.float64, reference=reference)
-    assert calls == [24, 24]
+    assert calls == [24, 96]
     assert found.record["iterations"] == 0
     assert found.record["held_out_distance_after"] == found.record["held_out_distance_before"]
     x = fresh(SDE, 20)
@@ -130,7 +130,7 @@ def test_no_trajectory_that_decides_is_trained_on():
     tune(ExactDenoiser(two()), SDE, 2, (2,), TuneSettings(1, 8, seed=3), reference=reference)
     form, solver = default_solver(SDE, ExactDenoiser(two()), 1)
     for x, first in zip(seen, (0, HELD_OUT), strict=True):
-        wanted = sample(form, solver, (8, 2), 3, first=first, chunk=8)
+        wanted = sample(form, solver, (len(x), 2), 3, first=first, chunk=len(x))
         torch.testing.assert_close(end(form, solver, x), wanted, rtol=1e-6, atol=1e-6)
     assert not torch.isin(seen[0], seen[1]).any()
 
@@ -140,7 +140,7 @@ def test_the_record_says_what_it_was_tuned_on(tuned):
     assert record["process"] == repr(SDE)
     assert (record["model"], record["event_shape"], record["dtype"]) == ("ExactDenoiser", [2], "float64")
     assert (record["seed"], record["trained_on_samples"]) == (0, [0, 2048])
-    assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 2048]
+    assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 4 * 2048]
     assert record["deviation"] == 1.0
 
 

@@ -73,8 +73,8 @@ FAULTS = [
     Fault(
         "held-out-are-the-trained-on",
         "sde_diffusion/tuning.py",
-        "draw.goal(0), draw.goal(HELD_OUT)",
-        "draw.goal(0), draw.goal(0)",
+        "draw.goal(0, 1), draw.goal(HELD_OUT, DECIDE)",
+        "draw.goal(0, 1), draw.goal(0, DECIDE)",
         "One set under two names.",
         TUNING,
         "no_trajectory_that_decides",

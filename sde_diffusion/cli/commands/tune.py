@@ -24,7 +24,7 @@ class Settings:
         nfe: evaluations of the network for each sample.
         out: the file, its name ending in .json; RUN/tuned-NFE.json by default.
         iterations: the most steps of the search.
-        trajectories: how many are trained on, and how many more decide; 256 to 4096 by the size of an event by default.
+        trajectories: how many are trained on, while four times as many decide; 256 to 4096 by the size of an event by default.
         reference: evaluations that a true end point is worth.
         seed: of the trajectories.
         device: auto, cpu or cuda.

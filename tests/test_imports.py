@@ -43,6 +43,8 @@ FLOORS = {
     "sde_diffusion.default_stochastic_solver": 5,
     "sde_diffusion.tuned": 5,
     "sde_diffusion.tuning": 5,
+    "sde_diffusion.tuning_problem": 5,
+    "sde_diffusion.tuning_starts": 5,
     "sde_diffusion.likelihood": 5,
     "sde_diffusion.bridges": 5,
     "sde_diffusion.testing": 5,
@@ -63,6 +65,9 @@ SIDEWAYS = {  # the doors between neighbours
     ("sde_diffusion.tuning", "sde_diffusion.default_solver"),
     ("sde_diffusion.tuning", "sde_diffusion.sampling"),
     ("sde_diffusion.tuning", "sde_diffusion.tuned"),
+    ("sde_diffusion.tuning", "sde_diffusion.tuning_problem"),
+    ("sde_diffusion.tuning", "sde_diffusion.tuning_starts"),
+    ("sde_diffusion.tuning_starts", "sde_diffusion.default_solver"),
 }
 
 HEAVY = ("torchvision", "sklearn", "matplotlib", "scipy.stats")  # seconds to import: only where they are needed

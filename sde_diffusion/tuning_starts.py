@@ -6,7 +6,6 @@ better start for narrow modes; and UniPC's formulas on the cosine grid, the bett
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from torch import Tensor
@@ -14,11 +13,12 @@ from torch import Tensor
 from sde_diffusion.default_solver import in_chart, shape
 from sde_diffusion.denoiser import Denoiser
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.reversal.base import Reversal
+from sde_diffusion.reversal.base import Reversal, noise_clock
 from sde_diffusion.reversal.data_form import data_form
+from sde_diffusion.reversal.grids import cosine
 from sde_diffusion.sde.base import LinearSDE
 from solvers.equations import Field
-from solvers.grids import Spacing, tapered, through
+from solvers.grids import tapered
 from solvers.integrate import FixedGrid
 from solvers.methods.adams_bashforth import AdamsBashforth
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
@@ -39,15 +39,10 @@ def plain(form: Reversal, nfe: int, deviation: float) -> Table:
 
 
 def unipc(sde: LinearSDE, nfe: int, deviation: float) -> Table:
-    """UniPC of two fields in the data form, the angle arctan(sigma/alpha) uniform for data of unit deviation."""
+    """UniPC of two fields in the data form, on the cosine grid."""
     c = shape(nfe).weight / deviation
-    solver = FixedGrid(PredictEvaluateCorrect(2), nfe, through(math.exp, math.log, angles(deviation)))
+    solver = FixedGrid(PredictEvaluateCorrect(2), nfe, cosine(sde, noise_clock(sde), deviation))
     return table_in_chart(lambda denoiser: data_form(sde, denoiser), solver, sde, c)
-
-
-def angles(deviation: float) -> Spacing:
-    """arctan(sigma/(alpha deviation)) uniform, as a grid of sigma/alpha."""
-    return through(lambda level: math.atan(level / deviation), lambda angle: deviation * math.tan(angle))
 
 
 def table_in_chart(form_of: Callable[[Denoiser], Reversal], solver: FixedGrid, sde: LinearSDE, c: float) -> Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -11,11 +9,12 @@ from sde_diffusion.default_solver import default_solver, shape
 from sde_diffusion.exact import Empirical, ExactDenoiser
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.reversal import data_form
+from sde_diffusion.reversal.grids import cosine
 from sde_diffusion.sde import EDM, VP
 from sde_diffusion.tuning import TuneSettings, tune
 from sde_diffusion.tuning_problem import Goal, Problem, Station
-from sde_diffusion.tuning_starts import angles, starts, table_in_chart
-from solvers import ExponentialAdams, FixedGrid, through
+from sde_diffusion.tuning_starts import starts, table_in_chart
+from solvers import ExponentialAdams, FixedGrid
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 from solvers.sensitivity import states
 from solvers.table import Table, table_of
@@ -89,7 +88,7 @@ def test_a_sampler_in_another_chart_has_a_table(sde, method):
     """The table of a data-form sampler, walked in the weighted chart, ends where the sampler does."""
     denoiser, c, x = ExactDenoiser(ring8()), 1.7, sde.prior().from_noise(noise(9, 2))
     form = data_form(sde, denoiser).raw()
-    solver = FixedGrid(method, 7, through(math.exp, math.log, angles(1.3)))
+    solver = FixedGrid(method, 7, cosine(sde, form.clock, 1.3))
     end = form.decode(solver(form.equation, form.encode(x, form.start), form.start, form.stop), form.stop)
     chart, _ = default_solver(sde, denoiser, 7, deviation=shape(7).weight / c)
     table = table_in_chart(lambda seen: data_form(sde, seen), solver, sde, c)

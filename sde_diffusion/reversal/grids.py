@@ -15,14 +15,14 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from sde_diffusion.reversal.base import SDE_TIME, Clock
+from sde_diffusion.reversal.base import SDE_TIME, Clock, in_log_snr
 from sde_diffusion.sde.base import LinearSDE
-from sde_diffusion.sde.cosine import Cosine
 from sde_diffusion.sde.ddpm import DDPM
 from sde_diffusion.sde.vp import VP
 from solvers.grids import Spacing, power, through, uniform
@@ -39,9 +39,10 @@ def quadratic_in_vp_time(sde: LinearSDE, clock: Clock = SDE_TIME) -> Spacing:
     return in_time_of(VP(), sde, clock, power(2))
 
 
-def cosine(sde: LinearSDE, clock: Clock = SDE_TIME) -> Spacing:
-    """The angle arctan(sigma/alpha) is uniform: equal steps of the cosine process's time."""
-    return in_time_of(Cosine(), sde, clock)
+def cosine(sde: LinearSDE, clock: Clock = SDE_TIME, deviation: float = 1.0) -> Spacing:
+    """The angle arctan(sigma/(alpha deviation)) is uniform: for unit data, equal steps of the cosine process's time."""
+    angle = through(lambda r: math.atan(math.exp(r) / deviation), lambda a: math.log(deviation * math.tan(a)))
+    return in_log_snr(sde, clock, angle)
 
 
 def leading(chain: DDPM, clock: Clock = SDE_TIME) -> Spacing:

@@ -42,11 +42,11 @@ from sde_diffusion.reversal import Reversal, data_form, in_log_snr, noise_form, 
 from sde_diffusion.reversal.grids import quadratic_in_vp_time
 from solvers import ODE, FixedGrid, uniform
 from solvers.adaptive import Adaptive
+from solvers.as_ode import as_ode
 from solvers.method import Embedded
 from solvers.methods.bosh3 import Bosh3
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.tsit5 import Tsit5
-from solvers.slope import as_ode
 
 RESULTS = Path(__file__).parent / "results"
 POINTS = 256
@@ -78,7 +78,7 @@ class Task(NamedTuple):
 
     def error(self, y: Tensor) -> float:
         """Root mean square over samples and coordinates; nan for an overflow."""
-        return (self.form.decode(y, self.form.stop) - self.exact).square().mean().sqrt().item()
+        return (self.form.from_chart(y, self.form.stop) - self.exact).square().mean().sqrt().item()
 
 
 @cache
@@ -95,7 +95,7 @@ def task(problem: str, span: str, form: str, seed: int) -> Task:
     law, x, exact = points(problem, span, seed)
     reversal = FORMS[form](RANGES[span], ExactDenoiser(law))
     equation = as_ode(reversal.equation, "the benchmark")
-    return Task(reversal, equation, reversal.encode(x, reversal.start), exact)
+    return Task(reversal, equation, reversal.to_chart(x, reversal.start), exact)
 
 
 def followed(settings: Iterator[Point]) -> list[Point]:

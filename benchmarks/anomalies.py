@@ -16,10 +16,10 @@ from torch import Tensor
 from benchmarks.objectives import SDE, STEPS, WIDTH, trained
 from benchmarks.output import RESULTS, save_table
 from sde_diffusion.data import by_name
-from sde_diffusion.likelihood.anomalies import judge
+from sde_diffusion.likelihood.anomalies import ood_scores
 from sde_diffusion.metrics import auroc, p_values
 from sde_diffusion.objectives import ContinuousBound
-from sde_diffusion.report.anomaly_plot import anomaly_plot
+from sde_diffusion.report.plots.anomalies import anomaly_plot
 
 HALF = 180
 
@@ -52,7 +52,7 @@ def main() -> None:
     denoiser = trained(ContinuousBound(), "mean", data)
     digits = held_out[HALF : 2 * HALF]
     sets = {name: dequantised(x, 5) for name, x in {"held out": digits, **strangers(digits)}.items()}
-    calibration, found = judge(SDE, denoiser, dequantised(held_out[:HALF], 4), sets, deviation=data.std().item())
+    calibration, found = ood_scores(SDE, denoiser, dequantised(held_out[:HALF], 4), sets, deviation=data.std().item())
     names, rows, p = list(sets)[1:], [], {}
     for score, by_set in found.items():
         p[score] = {name: p_values(values, calibration[score]) for name, values in by_set.items()}

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 
 from benchmarks.output import save_table
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import TimeMLP, UNet
 from sde_diffusion.networks.base import Backbone
 from sde_diffusion.objectives import DenoisingScoreMatching
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
-from sde_diffusion.training.ema import EMA
-from sde_diffusion.training.post_hoc import reconstruct
-from sde_diffusion.training.power_ema import PowerAverages
-from sde_diffusion.training.power_profile import gamma_of
-from sde_diffusion.training.profile_fit import coefficients, overlap, residual
-from sde_diffusion.training.snapshots import Snapshot, save
+from sde_diffusion.training.checkpoints.snapshots import Snapshot, save
+from sde_diffusion.training.ema.exponential import EMA
+from sde_diffusion.training.ema.post_hoc import reconstruct
+from sde_diffusion.training.ema.power import PowerAverages
+from sde_diffusion.training.ema.profile import gamma_of
+from sde_diffusion.training.ema.profile_fit import coefficients, overlap, residual
 
 KEPT, LENGTHS, COUNTS = (0.05, 0.10), (0.02, 0.03, 0.075, 0.15, 0.20, 0.25), (8, 16, 32, 64, 128)
 STEPS, SNAPSHOTS, BATCH = 10_000.0, 16, 64
@@ -57,7 +57,7 @@ def fastest(turn: Callable[[], object], rounds: int) -> float:
 
 def costs(name: str, network: Backbone, event: tuple[int, ...], folder: Path) -> list[str]:
     """A row: parameters, and the costs of a step, of the updates, of a snapshot and of an average."""
-    denoiser = Preconditioned(network, EDM())
+    denoiser = Preconditioned(network, EDMPreconditioning())
     power, ema = PowerAverages.of(denoiser, KEPT), EMA(denoiser)
     optimizer, generator = torch.optim.Adam(denoiser.parameters(), fused=True), torch.Generator().manual_seed(0)
     x = torch.randn(BATCH, *event, generator=generator)

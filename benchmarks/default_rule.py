@@ -3,7 +3,7 @@ r"""The numbers of `default_solver`: how they are fitted, on laws that no benchm
     python -m benchmarks.default_rule --fields 2 --budgets 5 12         one range of budgets, about ten minutes
     python -m benchmarks.default_rule --fields 5 --budgets 35 100
 
-Prints the range's line of `sde_diffusion.default_solver.RANGES`. The weight c and the logarithms of the density at LEVELS,
+Prints the range's line of `sde_diffusion.sampling.default_ode.RANGES`. The weight c and the logarithms of the density at LEVELS,
 both linear in the logarithm of the budget, descend the gradient (Adam) of
 
     mean of l + 0.3 max(l, 0)^2,    l = log(error / error of the best of `PEERS`),                                 (1)
@@ -33,10 +33,10 @@ from torch import Tensor
 from benchmarks.default_rule_laws import LAWS
 from benchmarks.work_precision import GRIDS, installed_peers, theirs
 from benchmarks.work_precision_problems import RANGES, Cell, drawn, rms
-from sde_diffusion.default_solver import LEVELS
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.empirical import Empirical
 from sde_diffusion.kernel import Kernel
+from sde_diffusion.sampling.default_ode import LEVELS
 
 BUDGETS = (5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 35, 50, 70, 100)
 PEERS = (

@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.output import save_table
-from sde_diffusion.default_solver import default_solver
 from sde_diffusion.exact import ExactDenoiser, Mixture
 from sde_diffusion.exact.problems import mixture64, ring8, two
 from sde_diffusion.likelihood import flow_log_prob, log_likelihood, upwards
 from sde_diffusion.reversal import probability_flow
+from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde import VP
 from solvers import FixedGrid
 from solvers.divergence import Divergence, ExactTrace, Hutchinson
@@ -141,7 +141,7 @@ def grid(steps: int, divergence: Divergence) -> Callable[[Problem], Answer]:
     def run(task: Problem) -> Answer:
         form, usual = default_solver(SDE, task.denoiser, steps)
         solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
-        value = flow_log_prob(form.starting_from(task.end), solver, ALPHA * task.x, divergence).mean(1)
+        value = flow_log_prob(form.with_prior(task.end), solver, ALPHA * task.x, divergence).mean(1)
         return Answer(value + task.size * math.log(ALPHA), steps * (1 + divergence.cost(task.size)))
 
     return run

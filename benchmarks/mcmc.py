@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.output import RESULTS, save_table
-from sde_diffusion.default_solver import default_solver
-from sde_diffusion.default_stochastic_solver import default_stochastic_solver
 from sde_diffusion.exact import ExactDenoiser, Mixture
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.metrics import energy_distance
 from sde_diffusion.reversal import annealed_langevin, in_log_snr
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.default_ode import default_solver
+from sde_diffusion.sampling.default_sde import default_stochastic_solver
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import VP
 from solvers import Density, EulerMaruyama, FixedGrid, FreshIncrements, ItoSDE, Method
 from solvers.methods.metropolis import MALA, Hamiltonian, RandomWalk
@@ -126,7 +126,9 @@ def rows_of(law: Mixture) -> Iterator[Row]:
     sde, denoiser = VP(), ExactDenoiser(law)
     for name, (rule, nfe) in DIFFUSION.items():
         reversal, solver = rule(sde, denoiser, nfe)
-        x = sample(reversal.raw(), solver, (N, 2), 1, noise=FreshIncrements, chunk=N, dtype=torch.float64)
+        x = sample(
+            reversal.without_final_denoise(), solver, (N, 2), 1, noise=FreshIncrements, chunk=N, dtype=torch.float64
+        )
         yield Row(name, nfe, x, None, 1000 / nfe)
     yield Row("exact samples (floor)", 0, law.sample(N, torch.Generator().manual_seed(3)), None, math.nan)
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.output import save_table
 from sde_diffusion.data import by_name
 from sde_diffusion.data.pixels import bin_width
-from sde_diffusion.denoiser import Denoiser, Preconditioned
+from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.likelihood import (
     Chain,
     LogProb,
@@ -53,7 +53,7 @@ from sde_diffusion.objectives import (
     independent,
     linear_schedule,
 )
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import TrainSettings, fit
 
@@ -69,8 +69,8 @@ def build(std: float, kind: str = "mean") -> Denoiser:
         torch.manual_seed(0)
         net = TimeMLP((1, 8, 8), width=128, depth=3)
         if kind == "energy":
-            return EnergyDenoiser(net, EDM(std))
-        mean = Preconditioned(net, EDM(std))
+            return EnergyDenoiser(net, EDMPreconditioning(std))
+        mean = Preconditioned(net, EDMPreconditioning(std))
         return LearnedVariance(mean, TimeMLP((1, 8, 8), width=64, depth=1)) if kind == "variance" else mean
 
 

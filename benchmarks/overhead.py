@@ -34,9 +34,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.overhead_runs import EULER, HEUN, MULTISTEP, NOISE, PATH, PEERS, SOURCES, Half, Run
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import UNet
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.reversal import probability_flow
 from sde_diffusion.sde import VP
 from solvers import ODE, Euler, FixedGrid
@@ -136,7 +136,7 @@ def unet_share(device: str, steps: int = 50, rounds: int = 10) -> dict[str, floa
     Both against the network alone, called as often: in Python, and captured.
     """
     spec = PathSpec(0, torch.arange(64, device=device), (3, 32, 32), VP().horizon, VP().t_min)
-    model = Preconditioned(UNet(3), EDM()).to(device).eval()
+    model = Preconditioned(UNet(3), EDMPreconditioning()).to(device).eval()
     flow, solver, x = (
         probability_flow(VP(), model).equation,
         FixedGrid(Euler(), steps),

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sde_diffusion.default_solver import default_solver
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal import data_form, ddim, probability_flow, reverse_sde
+from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde import VP
 from solvers import (
     AdamsBashforth,

@@ -31,14 +31,24 @@ from benchmarks.output import RESULTS, save_table
 from benchmarks.peers import azula_peers, diffusers_noisy_peers, k_diffusion_peers
 from benchmarks.peers.base import Peer
 from benchmarks.work_precision_problems import RANGES
-from sde_diffusion.default_stochastic_solver import default_stochastic_solver
 from sde_diffusion.exact import ExactDenoiser, Law
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.metrics import sliced_wasserstein
 from sde_diffusion.metrics.half_samples import half_sampled
-from sde_diffusion.reversal import ancestral, churned, data_form, ddim, in_log_snr, predictor_corrector, reverse_sde
-from sde_diffusion.sampling import sample
+from sde_diffusion.reversal import (
+    ancestral,
+    data_form,
+    ddim,
+    in_log_snr,
+    predictor_corrector,
+    reverse_sde,
+)
+from sde_diffusion.reversal import (
+    edm_churn as churned,
+)
+from sde_diffusion.sampling.default_sde import default_stochastic_solver
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import LinearSDE
 from solvers import (
     Ancestral,
@@ -128,7 +138,13 @@ def sliced(x: Tensor, truly: Tensor) -> tuple[float, float]:
 def solved(law: str, span: str, reversal, solver, n: int = N) -> Result:
     start = ExactStart(LAWS[law](), RANGES[span])
     x = sample(
-        reversal.raw().starting_from(start), solver, (n, 2), 3, noise=FreshIncrements, chunk=n, dtype=torch.float64
+        reversal.without_final_denoise().with_prior(start),
+        solver,
+        (n, 2),
+        3,
+        noise=FreshIncrements,
+        chunk=n,
+        dtype=torch.float64,
     )
     return judged(law, span, x)
 

@@ -29,7 +29,12 @@ from benchmarks.output import RESULTS, save_table
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.training_contestants import CONTESTANTS, Job
 from sde_diffusion.networks import UNet
-from sde_diffusion.report.style import colour, figure, marker, save
+from sde_diffusion.report.plots.style import (
+    colour,
+    figure,
+    marker,
+    save,
+)
 
 SIZES = {"9M": {**UNet.presets["small"], "width": 72, "dropout": 0.0}}
 SIZES |= {name: {**UNet.presets[name], "dropout": 0.0} for name in ("small", "base", "ddpm++")}

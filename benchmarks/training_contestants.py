@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from benchmarks.networks import EVENT, theirs
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import UNet
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import ComputeSettings, TrainSettings, train
-from sde_diffusion.training.ema import EMA
+from sde_diffusion.training.ema.exponential import EMA
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ Contestant = Callable[[Job], Iterator[nn.Module]]
 
 def ours(job: Job) -> Iterator[nn.Module]:
     """`train`, with a report at the end of each block, the average of the weights, and no folder."""
-    denoiser = Preconditioned(UNet.fitting(EVENT, **job.options), EDM())
+    denoiser = Preconditioned(UNet.fitting(EVENT, **job.options), EDMPreconditioning())
     steps = 10**6
     settings = TrainSettings(steps=steps, batch_size=job.batch, log_every=job.block, checkpoint_every=steps)
     compute = ComputeSettings(precision=job.precision, compile=job.compile, channels_last=job.device.type == "cuda")

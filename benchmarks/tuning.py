@@ -30,10 +30,10 @@ from torch import Tensor
 from benchmarks.tuning_report import write_report
 from benchmarks.work_precision import RESULTS, Run, measure, merge, settings
 from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, drawn
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
-from sde_diffusion.tuned import Tuned
-from sde_diffusion.tuning import TuneSettings, tune
+from sde_diffusion.tuning.tune import TuneSettings, tune
+from sde_diffusion.tuning.tuned import Tuned
 
 NFE = (5, 6, 8, 10, 15, 20)
 NAMED = ("two", "ring8", "mixture64", "digits")
@@ -61,8 +61,8 @@ def tuned_run(tuned: Tuned) -> Run:
 
     def run(given: Cell, denoiser: Denoiser) -> Tensor:
         form, solver = tuned.reversal(given.sde, denoiser), tuned.solver()
-        y = solver(form.equation, form.encode(given.x, form.start), form.start, form.stop)
-        return form.decode(y, form.stop)
+        y = solver(form.equation, form.to_chart(given.x, form.start), form.start, form.stop)
+        return form.from_chart(y, form.stop)
 
     return run
 

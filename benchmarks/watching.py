@@ -17,22 +17,22 @@ from pathlib import Path
 
 import torch
 
-from sde_diffusion.cli import build
+from sde_diffusion.cli import factories as build
+from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.model import Facts, untrained
-from sde_diffusion.cli.watch import Scene, WatchSettings, observers
 from sde_diffusion.report.table import Table
-from sde_diffusion.training import Look, Observer, fit
+from sde_diffusion.training import Callback, CallbackContext, fit
 
 
-class Timed(Observer):
+class Timed(Callback):
     """Another observer, and the seconds and looks that it has taken."""
 
-    def __init__(self, inner: Observer) -> None:
+    def __init__(self, inner: Callback) -> None:
         self.inner, self.moments, self.uses_model = inner, inner.moments, inner.uses_model
         self.seconds, self.looks = 0.0, 0
 
-    def see(self, look: Look) -> None:
+    def see(self, look: CallbackContext) -> None:
         begun = time.process_time()
         self.inner.see(look)
         self.seconds += time.process_time() - begun
@@ -42,7 +42,7 @@ class Timed(Observer):
         self.inner.close()
 
 
-def run(steps: int, watch: WatchSettings) -> tuple[list[Timed], float, float]:
+def run(steps: int, watch: CallbackSettings) -> tuple[list[Timed], float, float]:
     """The observers of a run of the demo, timed, the seconds that it took to make them, and those of all."""
     config = RunConfig()
     source = build.data(config.part("data"))
@@ -51,8 +51,8 @@ def run(steps: int, watch: WatchSettings) -> tuple[list[Timed], float, float]:
     objective = build.objective(config.part("objective"), facts.std)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
-        scene = Scene(Path(folder), sde, objective, source, x, None, 0)
-        timed = [Timed(one) for one in observers(watch, scene)]
+        scene = WatchedRun(Path(folder), sde, objective, source, x, None, 0)
+        timed = [Timed(one) for one in callbacks_of(watch, scene)]
         setup = time.process_time() - begun
         settings = dataclasses.replace(config.training, steps=steps)
         fit(untrained(config, facts), sde, x, settings, objective=objective, folder=folder, observers=timed)
@@ -68,7 +68,7 @@ def main() -> None:
     every = (
         {} if asked.every is None else dict.fromkeys(("held_out_every", "levels_every", "pictures_every"), asked.every)
     )
-    timed, setup, whole = run(asked.steps, WatchSettings(**every, tensorboard=True))
+    timed, setup, whole = run(asked.steps, CallbackSettings(**every, tensorboard=True))
     rows = [("making them", "", f"{setup:.2f}", f"{100 * setup / whole:.2f}%")]
     for one in timed:
         share = 100 * one.seconds / whole

@@ -33,11 +33,11 @@ from torch import Tensor
 from benchmarks.peers.base import Peer
 from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, cell
 from benchmarks.work_precision_report import write_report
-from sde_diffusion.default_solver import default_solver
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.grids import cosine, in_time_of, quadratic_in_vp_time
+from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.edm import EDM
 from sde_diffusion.sde.vp import VP
 from solvers.grids import Spacing, geometric, power
@@ -78,8 +78,8 @@ def ours(nfe: int) -> Run:
 
     def run(given: Cell, denoiser: Denoiser) -> Tensor:
         form, solver = default_solver(given.sde, denoiser, nfe)
-        y = solver(form.equation, form.encode(given.x, form.start), form.start, form.stop)
-        return form.decode(y, form.stop)
+        y = solver(form.equation, form.to_chart(given.x, form.start), form.start, form.stop)
+        return form.from_chart(y, form.stop)
 
     return run
 

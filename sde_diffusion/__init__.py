@@ -2,10 +2,10 @@
 
 Everyday names, loaded when they are first asked for, so that `import sde_diffusion` costs nothing:
 
-    from sde_diffusion import VP, Preconditioned, TimeMLP, EDM, fit, sample, reverse_sde
+    from sde_diffusion import VP, Preconditioned, TimeMLP, EDMPreconditioning, fit, sample, reverse_sde
     from solvers import FixedGrid, EulerMaruyama
 
-`EDM` here is the preconditioning; the process of the same paper is `sde_diffusion.sde.EDM`.
+`EDM` is the process of the EDM paper, `EDMPreconditioning` its preconditioning of a network.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "sde_diffusion.sde": "SDE LinearSDE VP SubVP VE Brownian Cosine Rectified DDPM GaussianPrior",
+    "sde_diffusion.sde": "SDE LinearSDE VP SubVP VE Brownian Cosine Rectified DDPM EDM GaussianPrior",
     "sde_diffusion.kernel": "Kernel",
-    "sde_diffusion.parameterization": "Parameterization Noise Data Score Velocity EDM",
-    "sde_diffusion.denoiser": "Denoiser Preconditioned",
+    "sde_diffusion.parameterization": "Parameterization Noise Data Score Velocity EDMPreconditioning",
+    "sde_diffusion.denoisers": "Denoiser Preconditioned",
     "sde_diffusion.networks": "TimeMLP UNet DiT cost",
     "sde_diffusion.exact": "Gaussian Mixture Empirical ExactDenoiser",
     "sde_diffusion.reversal": (
         "Reversal reverse_sde probability_flow annealed_langevin data_form noise_form ancestral ancestral_large ddim "
-        "predictor_corrector churned sigma_form velocity_form in_log_snr"
+        "predictor_corrector edm_churn sigma_form velocity_form in_log_snr"
     ),
     "sde_diffusion.objectives": (
         "ContinuousBound DiscreteBound Hybrid ImplicitScoreMatching LocalDenoising SlicedScoreMatching "
@@ -34,7 +34,8 @@ _HOMES = {
         "Chain LogProb continuous_bound elbo flow_log_prob importance_weighted log_likelihood quantised"
     ),
     "sde_diffusion.training": "TrainSettings fit train",
-    "sde_diffusion.sampling": "sample sample_chunks",
+    "sde_diffusion.sampling": "default_solver default_stochastic_solver sample sample_chunks",
+    "sde_diffusion.tuning.tune": "TuneSettings tune",
     "sde_diffusion.sharing": "from_pretrained save_pretrained",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -42,7 +43,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 __all__ = sorted(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from sde_diffusion.denoiser import *  # noqa: F403
+    from sde_diffusion.denoisers.base import *  # noqa: F403
     from sde_diffusion.exact import *  # noqa: F403
     from sde_diffusion.kernel import *  # noqa: F403
     from sde_diffusion.likelihood import *  # noqa: F403
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from sde_diffusion.objectives import *  # noqa: F403
     from sde_diffusion.parameterization import *  # noqa: F403
     from sde_diffusion.reversal import *  # noqa: F403
-    from sde_diffusion.sampling import *  # noqa: F403
+    from sde_diffusion.sampling.sample import *  # noqa: F403
     from sde_diffusion.sharing import *  # noqa: F403
     from sde_diffusion.training import *  # noqa: F403
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sde_diffusion.elementary import log, sqrt
+from solvers.elementary import log, sqrt
 from solvers.elementwise import Coefficient, along, axpy, combine, scale
 
 

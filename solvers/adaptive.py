@@ -7,12 +7,17 @@ from typing import Self
 
 from torch import Tensor
 
+from solvers.adaptive_loop import (
+    AdaptiveStepper,
+    Interval,
+    Solution,
+    solve_adaptively,
+)
+from solvers.as_ode import as_ode
 from solvers.equations import ODE, Equation
 from solvers.integrate import Solver, check, check_state
 from solvers.method import Attempt, Embedded
-from solvers.slope import as_ode
 from solvers.step_control import Controller, Tolerance
-from solvers.walk import Pair, Road, Solution, walk
 from solvers.wiener import WienerPath
 
 
@@ -76,11 +81,11 @@ class Adaptive(Solver):
         ode = as_ode(equation, "Adaptive")
         check(self.method, ode, noise)
         check_state(x)
-        road = Road(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
-        return walk(_Deterministic(self.method, ode), x, road)
+        road = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
+        return solve_adaptively(_Deterministic(self.method, ode), x, road)
 
 
-class _Deterministic(Pair):
+class _Deterministic(AdaptiveStepper):
     """An embedded method on an ODE."""
 
     def __init__(self, method: Embedded, equation: ODE) -> None:

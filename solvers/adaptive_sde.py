@@ -35,13 +35,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from solvers.adaptive_loop import (
+    AdaptiveStepper,
+    Interval,
+    Solution,
+    solve_adaptively,
+)
 from solvers.dyadic_tree import DEEPEST, DyadicTree
 from solvers.elementwise import axpy
 from solvers.equations import Equation, ItoSDE
 from solvers.integrate import Solver, check_path, check_state
 from solvers.method import Attempt
 from solvers.step_control import Controller, Tolerance
-from solvers.walk import Pair, Road, Solution, walk
 from solvers.wiener import WienerPath
 
 
@@ -92,11 +97,11 @@ class AdaptiveSDE(Solver):
         """
         pair = _additive_on_tree(equation, noise)
         check_state(x)
-        road = Road(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
-        return walk(pair, x, road)
+        road = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
+        return solve_adaptively(pair, x, road)
 
 
-class EulerHeun(Pair):
+class EulerHeun(AdaptiveStepper):
     """Equation (1) on the paths of some samples."""
 
     controller = Controller(exponent=1.5, memory=0.3, trend=0.0)

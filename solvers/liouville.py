@@ -18,16 +18,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from solvers.as_ode import as_ode
 from solvers.divergence import Divergence
 from solvers.equations import ODE, Equation
 from solvers.integrate import Solver, check_state
-from solvers.slope import as_ode
 
 _NUMBER_UNIT = 2.0**-40
 """Numbers are stored times this power of two: exactly, and without a weight in any error norm."""
 
 
-def carry(
+def solve_with_log_density(
     solver: Solver,
     equation: Equation,
     x: Tensor,

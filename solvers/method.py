@@ -75,12 +75,12 @@ class OneStep(Method):
     """
 
     @abstractmethod
-    def onward(self, equation: Any, x: Tensor, t: Coefficient, s: Coefficient, first: Tensor) -> Tensor:
+    def finish_step(self, equation: Any, x: Tensor, t: Coefficient, s: Coefficient, first: Tensor) -> Tensor:
         """The state at s, from x at t and the field there."""
 
     def step(self, equation, x, t, s, path, state):
         """The field, then onward."""
-        return self.onward(equation, x, t, s, field(equation)(x, t)), None
+        return self.finish_step(equation, x, t, s, field(equation)(x, t)), None
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Embedded(OneStep):
     def attempt(self, equation: Any, x: Tensor, t: Coefficient, s: Coefficient, first: Tensor) -> Attempt:
         """A step from x at t, where the field is `first`; t and s are floats, or (B,) tensors for steps of their own."""
 
-    def onward(self, equation, x, t, s, first):
+    def finish_step(self, equation, x, t, s, first):
         """The attempt's state."""
         return self.attempt(equation, x, t, s, first).x
 

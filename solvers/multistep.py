@@ -86,7 +86,7 @@ class Multistep(Method):
         if self.starter is None or state.row >= self.k - 1:
             return advance(x, first, state)
         fields = (first, *state.fields)
-        return self.starter.onward(equation, x, t, s, first), History(state.table, state.row + 1, fields)
+        return self.starter.finish_step(equation, x, t, s, first), History(state.table, state.row + 1, fields)
 
 
 def rate(equation: Any) -> float:

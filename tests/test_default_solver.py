@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.default_solver import RANGES as BUDGETS
-from sde_diffusion.default_solver import default_solver, method, shape
 from sde_diffusion.exact import ExactDenoiser, Gaussian, Mixture
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.exact.reference_flow import flow_end_point
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal import in_log_snr, probability_flow, sigma_form, velocity_form
 from sde_diffusion.reversal.grids import quadratic_in_vp_time
-from sde_diffusion.reversal.weighted_velocity_form import weighted_velocity_form
-from sde_diffusion.sampling import sample
+from sde_diffusion.reversal.scaled_velocity_form import scaled_velocity_form
+from sde_diffusion.sampling.default_ode import RANGES as BUDGETS
+from sde_diffusion.sampling.default_ode import default_solver, method, shape
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import EDM, VP, Rectified
 from solvers import FixedGrid
 from solvers.methods.adams_bashforth import AdamsBashforth
@@ -44,8 +44,8 @@ def start_points(sde, law, n: int = 64) -> torch.Tensor:
 
 
 def end_point(form, solver, x) -> torch.Tensor:
-    y = solver(form.equation, form.encode(x, form.start), form.start, form.stop)
-    return form.decode(y, form.stop)
+    y = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
+    return form.from_chart(y, form.stop)
 
 
 def exact(sde, law, x) -> torch.Tensor:
@@ -80,7 +80,10 @@ def _over_the_published(law, sde) -> tuple[float, float]:
     denoiser, x = ExactDenoiser(law), start_points(sde, law, 1024)
     end = exact(sde, law, x)
     ours = rms_error(end_point(*default_solver(sde, denoiser, 36), x), end)
-    velocity, sigma = velocity_form(sde, denoiser).raw(), sigma_form(sde, denoiser).raw()
+    velocity, sigma = (
+        velocity_form(sde, denoiser).without_final_denoise(),
+        sigma_form(sde, denoiser).without_final_denoise(),
+    )
     adams = FixedGrid(AdamsBashforth(4), 36, quadratic_in_vp_time(sde, velocity.clock))
     heun = FixedGrid(Heun(), 18, in_log_snr(sde, sigma.clock))
     return ours / rms_error(end_point(velocity, adams, x), end), ours / rms_error(end_point(sigma, heun, x), end)
@@ -170,7 +173,7 @@ def test_every_weight_is_the_same_flow(weight):
     """The weighted chart at any c, finely solved, ends where the flow in the process's own time ends."""
     law, sde = two(), VP()
     x = start_points(sde, law, 8)
-    form = weighted_velocity_form(sde, ExactDenoiser(law), weight).raw()
+    form = scaled_velocity_form(sde, ExactDenoiser(law), weight).without_final_denoise()
     found = end_point(form, FixedGrid(AdamsBashforth(4), 400, quadratic_in_vp_time(sde, form.clock)), x)
     torch.testing.assert_close(found, exact(sde, law, x), rtol=0.0, atol=1e-5)
 
@@ -178,12 +181,12 @@ def test_every_weight_is_the_same_flow(weight):
 def test_the_weight_one_is_the_velocity_form_and_zero_is_refused():
     law, sde = two(), VP()
     x, denoiser = start_points(sde, law, 8), ExactDenoiser(two())
-    one, velocity = weighted_velocity_form(sde, denoiser), velocity_form(sde, denoiser)
+    one, velocity = scaled_velocity_form(sde, denoiser), velocity_form(sde, denoiser)
     assert one.start == pytest.approx(velocity.start, rel=1e-12)
     u = 0.4
     torch.testing.assert_close(one.equation.drift(x, u), velocity.equation.drift(x, u))
     with pytest.raises(ValueError, match="sigma_form"):
-        weighted_velocity_form(sde, denoiser, 0.0)
+        scaled_velocity_form(sde, denoiser, 0.0)
     assert probability_flow(sde, denoiser).start == sde.horizon
 
 

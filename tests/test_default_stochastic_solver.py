@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from sde_diffusion.default_stochastic_solver import default_stochastic_solver
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.reversal import data_form, in_log_snr
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.default_sde import default_stochastic_solver
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import EDM, VP
 from sde_diffusion.testing.laws import FromLaw
 from solvers import FixedGrid, FreshIncrements, KeyedIncrements
@@ -35,8 +35,8 @@ def excess(sde, deviation: float, make) -> float:
     path = FromLaw(solver.spacing(reversal.start, reversal.stop, solver.steps))
     x = torch.zeros(path.batch, 1, dtype=torch.float64)
     x[-1] = math.sqrt(variances[0])
-    y = solver(reversal.equation, reversal.encode(x, reversal.start), reversal.start, reversal.stop, path)
-    return path.moments(reversal.decode(y, reversal.stop))[1] / variances[1] - 1
+    y = solver(reversal.equation, reversal.to_chart(x, reversal.start), reversal.start, reversal.stop, path)
+    return path.moments(reversal.from_chart(y, reversal.stop))[1] / variances[1] - 1
 
 
 @pytest.mark.parametrize("sde", RANGES, ids=lambda s: type(s).__name__)
@@ -45,7 +45,7 @@ def test_it_has_the_variance_of_fine_and_coarse_data(sde, nfe):
     """For deviations from 0.05 to 1 within 1.2% at 35 calls and 4.5% at 20; the data form's two fields err by more."""
 
     def two_fields(sde, denoiser):
-        form = data_form(sde, denoiser, 1.0).raw()
+        form = data_form(sde, denoiser, 1.0).without_final_denoise()
         return form, FixedGrid(StochasticExponentialAdams(2), nfe, in_log_snr(sde, form.clock))
 
     deviations = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -67,7 +67,7 @@ def test_it_lands_on_the_ring(sde):
 
     reversal, solver = default_stochastic_solver(sde, ExactDenoiser(law), 35)
     n = 10_000
-    start = reversal.starting_from(Start())
+    start = reversal.with_prior(Start())
     x = sample(start, solver, (n, 2), 3, noise=FreshIncrements, chunk=n, dtype=torch.float64)
     target = law.through(sde.kernel(sde.t_min))
     log_prob = target.log_prob(x)
@@ -92,7 +92,7 @@ def test_data_of_another_scale_are_solved_by_a_scaled_rule(scale):
 
     def drawn(sde, law, deviation: float):
         reversal, solver = default_stochastic_solver(sde, ExactDenoiser(law), 12, deviation)
-        start = reversal.starting_from(sde.prior(law.mean, law.variance.mean().item()))
+        start = reversal.with_prior(sde.prior(law.mean, law.variance.mean().item()))
         return sample(start, solver, shape, noise=noise, chunk=5, dtype=torch.float64)
 
     x, y = drawn(small, law, 1.0), drawn(large, scaled, scale)

@@ -24,51 +24,35 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = {
     "solvers": 0,
-    "sde_diffusion.discovery": 1,
-    "sde_diffusion.elementary": 1,
+    "sde_diffusion.plugins": 1,
     "sde_diffusion.kernel": 1,
     "sde_diffusion.networks": 1,
     "sde_diffusion.data": 1,
     "sde_diffusion.metrics": 1,
+    "sde_diffusion.io": 1,
     "sde_diffusion.sde": 2,
     "sde_diffusion.parameterization": 2,
-    "sde_diffusion.denoiser": 3,
+    "sde_diffusion.denoisers": 3,
+    "sde_diffusion.guidance": 3,
     "sde_diffusion.reversal": 4,
     "sde_diffusion.objectives": 4,
-    "sde_diffusion.guidance": 4,
     "sde_diffusion.exact": 4,
-    "sde_diffusion.training": 5,
+    "sde_diffusion.bridges": 4,
     "sde_diffusion.sampling": 5,
-    "sde_diffusion.default_solver": 5,
-    "sde_diffusion.default_stochastic_solver": 5,
-    "sde_diffusion.tuned": 5,
-    "sde_diffusion.tuning": 5,
-    "sde_diffusion.tuning_problem": 5,
-    "sde_diffusion.tuning_starts": 5,
-    "sde_diffusion.likelihood": 5,
-    "sde_diffusion.bridges": 5,
-    "sde_diffusion.testing": 5,
+    "sde_diffusion.training": 5,
+    "sde_diffusion.report": 5,
+    "sde_diffusion.tuning": 6,
+    "sde_diffusion.likelihood": 6,
+    "sde_diffusion.testing": 6,
     "sde_diffusion.sharing": 6,
-    "sde_diffusion.cli": 6,
-    "sde_diffusion.report": 6,
-    "sde_diffusion.watching": 6,
-    "sde_diffusion": 7,  # the facade knows all rooms, no room knows the facade
+    "sde_diffusion.model": 7,
+    "sde_diffusion.callbacks": 8,
+    "sde_diffusion.evaluation": 8,
+    "sde_diffusion.cli": 9,
+    "sde_diffusion": 10,  # the facade imports all, nothing imports the facade
 }
-HELPERS = {"sde_diffusion.discovery", "sde_diffusion.elementary", "sde_diffusion.kernel"}  # open to their own floor
-SIDEWAYS = {  # the doors between neighbours
-    ("sde_diffusion.cli", "sde_diffusion.report"),
-    ("sde_diffusion.cli", "sde_diffusion.sharing"),
-    ("sde_diffusion.cli", "sde_diffusion.watching"),
-    ("sde_diffusion.watching", "sde_diffusion.report"),
-    ("sde_diffusion.default_stochastic_solver", "sde_diffusion.default_solver"),
-    ("sde_diffusion.likelihood", "sde_diffusion.default_solver"),
-    ("sde_diffusion.tuning", "sde_diffusion.default_solver"),
-    ("sde_diffusion.tuning", "sde_diffusion.sampling"),
-    ("sde_diffusion.tuning", "sde_diffusion.tuned"),
-    ("sde_diffusion.tuning", "sde_diffusion.tuning_problem"),
-    ("sde_diffusion.tuning", "sde_diffusion.tuning_starts"),
-    ("sde_diffusion.tuning_starts", "sde_diffusion.default_solver"),
-}
+HELPERS = {"sde_diffusion.plugins", "sde_diffusion.io", "sde_diffusion.kernel"}  # open to their own floor
+SIDEWAYS: set[tuple[str, str]] = set()  # doors between neighbours on one floor
 
 HEAVY = ("torchvision", "sklearn", "matplotlib", "scipy.stats")  # seconds to import: only where they are needed
 HEAVY_FOR_HELP = ("torch", *HEAVY)  # what `sde-diffusion --help` leaves alone
@@ -166,9 +150,9 @@ def test_imports_only_fall():
     [
         ("solvers.methods.euler", "import sde_diffusion"),
         ("solvers.methods.euler", "from sde_diffusion.kernel import Kernel"),
-        ("sde_diffusion.sde.vp", "from sde_diffusion.denoiser import Denoiser"),
-        ("sde_diffusion.sde.vp", "from ..denoiser import Denoiser"),
-        ("sde_diffusion.sde.vp", "from .. import denoiser"),
+        ("sde_diffusion.sde.vp", "from sde_diffusion.denoisers.base import Denoiser"),
+        ("sde_diffusion.sde.vp", "from ..denoisers import Denoiser"),
+        ("sde_diffusion.sde.vp", "from .. import denoisers"),
         ("sde_diffusion.sde.vp", "from sde_diffusion import exact"),
         ("sde_diffusion.sde.vp", "from sde_diffusion import VP"),
         ("sde_diffusion.sde.vp", "from sde_diffusion.parameterization.edm import EDM"),
@@ -190,12 +174,15 @@ def test_a_climbing_import_is_found(module, text):
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("sde_diffusion.kernel", "from sde_diffusion.elementary import log\nfrom solvers.elementwise import along"),
-        ("sde_diffusion.networks.mlp", "from .. import elementary\nfrom . import unet\nimport torch.nn"),
+        ("sde_diffusion.kernel", "from solvers.elementary import log\nfrom solvers.elementwise import along"),
+        ("sde_diffusion.networks.mlp", "from .. import plugins\nfrom . import unet\nimport torch.nn"),
         ("sde_diffusion.sde.vp", "from .base import LinearSDE\nfrom sde_diffusion.kernel import Kernel"),
-        ("sde_diffusion.sde.vp", "if TYPE_CHECKING:\n    from sde_diffusion.denoiser import Denoiser"),
-        ("sde_diffusion.sde.vp", "if typing.TYPE_CHECKING:\n    from sde_diffusion.denoiser import Denoiser"),
-        ("sde_diffusion.exact.mixture", "from sde_diffusion.denoiser import Denoiser\nimport sde_diffusion.kernel"),
+        ("sde_diffusion.sde.vp", "if TYPE_CHECKING:\n    from sde_diffusion.denoisers.base import Denoiser"),
+        ("sde_diffusion.sde.vp", "if typing.TYPE_CHECKING:\n    from sde_diffusion.denoisers.base import Denoiser"),
+        (
+            "sde_diffusion.exact.mixture",
+            "from sde_diffusion.denoisers.base import Denoiser\nimport sde_diffusion.kernel",
+        ),
         ("sde_diffusion.cli.main", "def main():\n    from sde_diffusion.report import page"),
         ("sde_diffusion.__main__", "from sde_diffusion.cli.main import main"),
         ("sde_diffusion.sde.vp", "import sde_diffusional"),

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_diffusion.denoiser import Preconditioned
-from sde_diffusion.discovery import implementations
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.parameterization import Parameterization
+from sde_diffusion.plugins import implementations
 
 FOUND = implementations("sde_diffusion.parameterization", Parameterization)
 found = st.sampled_from(sorted(FOUND)).map(FOUND.__getitem__)
@@ -33,7 +33,7 @@ def test_decode_inverts_target(cls, kernel, data_std, event):
     x_t = kernel.perturb(x0, noise)
     conditioning = max(1.0, kernel.sigma / kernel.alpha)
     torch.testing.assert_close(
-        p.decode(p.target(x0, noise, kernel), x_t, kernel), x0, rtol=1e-9, atol=1e-12 * conditioning
+        p.to_denoised(p.target(x0, noise, kernel), x_t, kernel), x0, rtol=1e-9, atol=1e-12 * conditioning
     )
 
 
@@ -44,8 +44,8 @@ def test_levels_may_differ_within_a_batch(cls, data_std):
     x0, noise = torch.tensor([[[0.3, -1.0], [0.5, 2.0]], [[1.0, 0.1], [-0.7, 0.2]]], dtype=torch.float64)
     for function in (
         lambda k, a, b: p.target(a, b, k),
-        lambda k, a, b: p.decode(a, b, k),
-        lambda k, a, b: p.encode(b, k),
+        lambda k, a, b: p.to_denoised(a, b, k),
+        lambda k, a, b: p.precondition(b, k),
     ):
         whole = function(kernel, x0, noise)
         for i in range(2):
@@ -87,7 +87,7 @@ def test_the_networks_input_has_unit_variance(cls, kernel):
     """For data of the stated deviation: var(alpha x0 + sigma eps) brought to 1, in closed form."""
     p = cls(data_std=0.7)
     one = torch.ones(1, 1, dtype=torch.float64)
-    a, b = p.encode(kernel.mean(0.7 * one), kernel).item(), p.encode(kernel.sigma * one, kernel).item()
+    a, b = p.precondition(kernel.mean(0.7 * one), kernel).item(), p.precondition(kernel.sigma * one, kernel).item()
     assert a**2 + b**2 == pytest.approx(1.0)
 
 

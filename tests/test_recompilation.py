@@ -11,9 +11,10 @@ import torch
 from torch._dynamo.exc import RecompileError
 from torch._dynamo.testing import CompileCounter
 
-from sde_diffusion.denoiser import Compiled, Denoiser, Preconditioned
+from sde_diffusion.denoisers.base import Denoiser, Preconditioned
+from sde_diffusion.denoisers.compiled import Compiled
 from sde_diffusion.networks import TimeMLP
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.reversal import data_form, ddim, probability_flow, reverse_sde
 from sde_diffusion.sde import VP
 from solvers import Ancestral, EulerMaruyama, ExponentialAdams, FixedGrid, Heun, KeyedIncrements
@@ -54,14 +55,14 @@ def walk(model: Denoiser, sampler: str) -> torch.Tensor:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_compiled_network_is_compiled_once(sampler):
     net, counter = network(), CompileCounter()
-    end = walk(Preconditioned(torch.compile(net, backend=counter, fullgraph=True), EDM()), sampler)
+    end = walk(Preconditioned(torch.compile(net, backend=counter, fullgraph=True), EDMPreconditioning()), sampler)
     assert counter.frame_count == 1
-    torch.testing.assert_close(end, walk(Preconditioned(net, EDM()), sampler), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(end, walk(Preconditioned(net, EDMPreconditioning()), sampler), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_compiled_denoiser_is_compiled_once(sampler):
-    model, counter = Preconditioned(network(), EDM()), CompileCounter()
+    model, counter = Preconditioned(network(), EDMPreconditioning()), CompileCounter()
     end = walk(Compiled(model, backend=counter, fullgraph=True), sampler)
     assert counter.frame_count == 1
     torch.testing.assert_close(end, walk(model, sampler), rtol=1e-5, atol=1e-5)
@@ -70,4 +71,7 @@ def test_a_compiled_denoiser_is_compiled_once(sampler):
 def test_levels_as_floats_would_be_compiled_anew():
     """What `Compiled` is for, and that this file would notice."""
     with pytest.raises(RecompileError):
-        walk(torch.compile(Preconditioned(network(), EDM()), backend=CompileCounter(), fullgraph=True), "flow")
+        walk(
+            torch.compile(Preconditioned(network(), EDMPreconditioning()), backend=CompileCounter(), fullgraph=True),
+            "flow",
+        )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.networks import TimeMLP
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.reversal import (
     ancestral,
     annealed_langevin,
@@ -17,7 +17,7 @@ from sde_diffusion.reversal import (
     probability_flow,
     reverse_sde,
 )
-from sde_diffusion.sampling import initial_state, sample, sample_chunks
+from sde_diffusion.sampling.sample import initial_state, sample, sample_chunks
 from sde_diffusion.sde import VP, Brownian
 from solvers import (
     Ancestral,
@@ -45,7 +45,7 @@ def network() -> Preconditioned:
     net = TimeMLP(features=2, width=32, depth=2)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return Preconditioned(net, EDM()).eval()
+    return Preconditioned(net, EDMPreconditioning()).eval()
 
 
 class Elementwise(torch.nn.Module):
@@ -79,7 +79,7 @@ def test_solver_operations_are_bit_identical_whatever_the_batch(name):
     def solve(indices):
         spec = PathSpec(7, torch.tensor(indices), (3, 2), reversal.start, reversal.stop)
         noise = WienerTree(spec) if reversal.equation.stochastic else None
-        y = reversal.encode(initial_state(reversal, spec), reversal.start)
+        y = reversal.to_chart(initial_state(reversal, spec), reversal.start)
         return solver(reversal.equation, y, reversal.start, reversal.stop, noise)
 
     whole = solve(list(range(37)))
@@ -100,7 +100,7 @@ def test_samples_of_a_network_are_bit_identical_whatever_the_number(name):
 
 def test_ten_and_a_thousand_steps_see_one_path():
     """The strong error between 10-fold finer runs falls like the step: only one path for all of them can do that."""
-    reversal = reverse_sde(SDE, ExactDenoiser(LINEAR)).raw()
+    reversal = reverse_sde(SDE, ExactDenoiser(LINEAR)).without_final_denoise()
 
     def run(steps, noise=WienerTree):
         return sample(reversal, FixedGrid(EulerMaruyama(), steps), (64, 2), noise=noise, dtype=torch.float64)
@@ -114,7 +114,7 @@ def test_ten_and_a_thousand_steps_see_one_path():
 
 def test_a_method_that_needs_areas_sees_one_path_too():
     """SRA1 at 64 and at 256 steps of one seed: 30 times nearer to each other than with areas drawn anew."""
-    reversal = reverse_sde(SDE, ExactDenoiser(LINEAR)).raw()
+    reversal = reverse_sde(SDE, ExactDenoiser(LINEAR)).without_final_denoise()
 
     def distance(noise):
         ends = [sample(reversal, FixedGrid(SRA1(), n), (64, 2), noise=noise, dtype=torch.float64) for n in (64, 256)]

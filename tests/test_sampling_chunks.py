@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal import data_form, probability_flow, reverse_sde
-from sde_diffusion.sampling import sample, sample_chunks
+from sde_diffusion.sampling.sample import sample, sample_chunks
 from sde_diffusion.sde import VP
 from solvers import EulerMaruyama, ExponentialAdams, FixedGrid, Heun
 

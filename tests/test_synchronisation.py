@@ -18,9 +18,9 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import TimeMLP, UNet
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.reversal import data_form, ddim, probability_flow, reverse_sde
 from sde_diffusion.sde import VP
 from solvers import (
@@ -159,12 +159,12 @@ def test_no_sampler_of_a_network_waits_for_the_device(sampler, classes):
     """The level and the label reach the network without a copy from the host."""
     make, method = SAMPLERS[sampler]
 
-    model = Preconditioned(TimeMLP(3, 32, 1, classes), EDM())
+    model = Preconditioned(TimeMLP(3, 32, 1, classes), EDMPreconditioning())
     walk_without_waiting(method, lambda model: make(model).equation, KeyedIncrements, model=model)
 
 
 def test_no_sampler_of_a_unet_waits_for_the_device():
-    model = Preconditioned(UNet(3), EDM())
+    model = Preconditioned(UNet(3), EDMPreconditioning())
     walk_without_waiting(AdamsBashforth(2), lambda m: probability_flow(SDE, m).equation, None, (3, 16, 16), model)
 
 

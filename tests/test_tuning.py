@@ -8,13 +8,13 @@ import math
 import pytest
 import torch
 
-from sde_diffusion.default_solver import default_solver
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.exact.problems import ring8, two
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.default_ode import default_solver
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import EDM, VP
-from sde_diffusion.tuned import Tuned
-from sde_diffusion.tuning import HELD_OUT, TuneSettings, tune
+from sde_diffusion.tuning.tune import HELD_OUT, TuneSettings, tune
+from sde_diffusion.tuning.tuned import Tuned
 from solvers import ODE, AdamsBashforth, FixedGrid, through
 from solvers.methods.tabulated import Tabulated
 from solvers.multistep import adams_table
@@ -38,8 +38,8 @@ def tuned() -> Tuned:
 
 
 def end(form, solver, x):
-    y = solver(form.equation, form.encode(x, form.start), form.start, form.stop)
-    return form.decode(y, form.stop)
+    y = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
+    return form.from_chart(y, form.stop)
 
 
 def fresh(sde, n: int = 1000) -> torch.Tensor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.default_solver import default_solver, shape
 from sde_diffusion.exact import Empirical, ExactDenoiser
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.reversal import data_form
 from sde_diffusion.reversal.grids import cosine
+from sde_diffusion.sampling.default_ode import default_solver, shape
 from sde_diffusion.sde import EDM, VP
-from sde_diffusion.tuning import TuneSettings, tune
-from sde_diffusion.tuning_problem import Goal, Problem, Station
-from sde_diffusion.tuning_starts import starts, table_in_chart
+from sde_diffusion.tuning.initial_tables import initial_tables, table_in_chart
+from sde_diffusion.tuning.least_squares import Problem, TargetState, TrajectoryBatch
+from sde_diffusion.tuning.tune import TuneSettings, tune
 from solvers import ExponentialAdams, FixedGrid
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 from solvers.sensitivity import states
@@ -30,19 +30,19 @@ def problem() -> Problem:
     return Problem(form, shape(4).weight)
 
 
-def a_goal(problem: Problem) -> Goal:
+def a_goal(problem: Problem) -> TrajectoryBatch:
     """Seven trajectories with a station on the way and one at the end, true states nobody would reach."""
-    y = problem.form.encode(noise(7, 2), problem.form.start)
-    return Goal(y, (Station(2, 0.1, noise(7, 2, seed=2)), Station(4, 0.3, noise(7, 2, seed=3))))
+    y = problem.form.to_chart(noise(7, 2), problem.form.start)
+    return TrajectoryBatch(y, (TargetState(2, 0.1, noise(7, 2, seed=2)), TargetState(4, 0.3, noise(7, 2, seed=3))))
 
 
 def some_numbers(problem: Problem) -> torch.Tensor:
     form, solver = default_solver(VP(), ExactDenoiser(two()), 4)
-    table = starts(VP(), form, solver, 1.0)[0]
+    table = initial_tables(VP(), form, solver, 1.0)[0]
     return Table(problem.level(table.times), table.factors, table.weights).flat() + 0.01 * noise(18)
 
 
-def residuals(problem: Problem, goal: Goal, numbers: torch.Tensor) -> list[torch.Tensor]:
+def residuals(problem: Problem, goal: TrajectoryBatch, numbers: torch.Tensor) -> list[torch.Tensor]:
     walked = list(states(problem.drift, Table.of(numbers), goal.y))
     return [(walked[station.step - 1] - station.true) / station.unit for station in goal.stations]
 
@@ -73,7 +73,7 @@ def test_the_normal_equations_are_those_of_the_loss(problem):
 def test_parts_of_the_batch_change_nothing(problem, monkeypatch):
     goal, numbers = a_goal(problem), some_numbers(problem)
     whole = problem.loss(numbers, goal), *problem.normal(numbers, goal)
-    monkeypatch.setattr("sde_diffusion.tuning_problem.CPU_ENTRIES", 300)
+    monkeypatch.setattr("sde_diffusion.tuning.least_squares.CPU_ENTRIES", 300)
     split = problem.loss(numbers, goal), *problem.normal(numbers, goal)
     assert len(list(goal.parts(4 * 18 // 2))) > 1
     for one, other in zip(whole, split, strict=True):
@@ -87,18 +87,18 @@ def test_parts_of_the_batch_change_nothing(problem, monkeypatch):
 def test_a_sampler_in_another_chart_has_a_table(sde, method):
     """The table of a data-form sampler, walked in the weighted chart, ends where the sampler does."""
     denoiser, c, x = ExactDenoiser(ring8()), 1.7, sde.prior().from_noise(noise(9, 2))
-    form = data_form(sde, denoiser).raw()
+    form = data_form(sde, denoiser).without_final_denoise()
     solver = FixedGrid(method, 7, cosine(sde, form.clock, 1.3))
-    end = form.decode(solver(form.equation, form.encode(x, form.start), form.start, form.stop), form.stop)
+    end = form.from_chart(solver(form.equation, form.to_chart(x, form.start), form.start, form.stop), form.stop)
     chart, _ = default_solver(sde, denoiser, 7, deviation=shape(7).weight / c)
     table = table_in_chart(lambda seen: data_form(sde, seen), solver, sde, c)
-    *_, y = states(chart.equation.drift, table, chart.encode(x, chart.start))
-    torch.testing.assert_close(chart.decode(y, chart.stop), end, rtol=1e-10, atol=1e-10)
+    *_, y = states(chart.equation.drift, table, chart.to_chart(x, chart.start))
+    torch.testing.assert_close(chart.from_chart(y, chart.stop), end, rtol=1e-10, atol=1e-10)
 
 
 def test_the_starts_are_three_solvers_of_the_budget():
     form, solver = default_solver(VP(), ExactDenoiser(two()), 6)
-    tables = starts(VP(), form, solver, 1.0)
+    tables = initial_tables(VP(), form, solver, 1.0)
     assert [len(table.times) for table in tables] == [6, 6, 6]
     assert not torch.allclose(tables[0].times, tables[1].times)
     assert not torch.allclose(tables[0].times, tables[2].times)
@@ -122,8 +122,8 @@ def test_on_separate_points_the_choice_is_learned():
     x = sde.prior().from_noise(noise(1000, 8, seed=6))
 
     def ends(form, solver):
-        y = solver(form.equation, form.encode(x, form.start), form.start, form.stop)
-        return law.nearest(form.decode(y, form.stop))
+        y = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
+        return law.nearest(form.from_chart(y, form.stop))
 
     truth = ends(*default_solver(sde, denoiser, 200))
     untuned = (ends(*default_solver(sde, denoiser, 6)) != truth).double().mean()

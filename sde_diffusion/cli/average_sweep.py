@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_diffusion.cli import build
+from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.model import Model, data_of
-from sde_diffusion.report.length_plot import length_plot
+from sde_diffusion.report.plots.averages import length_plot
 from sde_diffusion.report.table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sde_diffusion.denoiser import Denoiser
-    from sde_diffusion.training.post_hoc import Fit
+    from sde_diffusion.denoisers.base import Denoiser
+    from sde_diffusion.training.ema.post_hoc import Fit
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Sweep:
         return {"loss": loss.mean().item(), "above_best": above.mean().item(), "standard_error": error}
 
 
-def swept(model: Model, fits: Sequence[Fit], draws: int, seed: int) -> Sweep:
+def run_sweep(model: Model, fits: Sequence[Fit], draws: int, seed: int) -> Sweep:
     """The losses of each fit's average on the held-out events of the model's data, each over `draws` noises."""
-    from sde_diffusion.training.tensor_files import fill
+    from sde_diffusion.training.checkpoints.tensors import fill
 
     x, labels = data_of(model).tensors("held_out")
     told = labels if model.config.part("network").get("classes") is not None else None
@@ -98,8 +98,8 @@ def held_out_losses(
     model: Model, denoiser: Denoiser, x: Tensor, labels: Tensor | None, draws: int, seed: int
 ) -> Tensor:
     """The run's own objective for each of the events x (N, *E), averaged over draws: (N,), float64, on the CPU."""
-    from sde_diffusion.training.moments import Every
-    from sde_diffusion.watching import HeldOut
+    from sde_diffusion.callbacks import HeldOut
+    from sde_diffusion.training.triggers import Every
 
     objective = build.objective(model.config.part("objective"), model.facts.std)
     asked = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed)

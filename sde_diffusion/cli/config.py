@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-from sde_diffusion.cli.parts import NAMES, Part, checked, part
+from sde_diffusion.cli.specs import (
+    NAMES,
+    Spec,
+    check_spec,
+    spec,
+)
 from sde_diffusion.training.settings import TrainSettings
 
 
-def _objective() -> Part:
+def _objective() -> Spec:
     """The loss of EDM, its noise levels a little higher and wider than the paper's, as small pictures like it."""
-    times = part("log_normal_level", mean=-0.6, std=1.4)
-    return part("denoising_score_matching", weighting=part("edm_weighting"), times=times)
+    times = spec("log_normal_level", mean=-0.6, std=1.4)
+    return spec("denoising_score_matching", weighting=spec("edm_weighting"), times=times)
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,20 @@ class RunConfig:
         training: how long, how fast and from which seed.
     """
 
-    sde: Part | str = field(default_factory=partial(part, "vp"))
-    parameterization: Part | str = field(default_factory=partial(part, "edm"))
-    network: Part | str = field(default_factory=partial(part, "mlp"))
-    data: Part | str = field(default_factory=partial(part, "digits"))
-    objective: Part | str = field(default_factory=_objective)
+    sde: Spec | str = field(default_factory=partial(spec, "vp"))
+    parameterization: Spec | str = field(default_factory=partial(spec, "edm"))
+    network: Spec | str = field(default_factory=partial(spec, "mlp"))
+    data: Spec | str = field(default_factory=partial(spec, "digits"))
+    objective: Spec | str = field(default_factory=_objective)
     training: TrainSettings = field(default_factory=partial(TrainSettings, steps=6000, learning_rate=2e-3))
 
     def __post_init__(self) -> None:
         for name in NAMES:
-            object.__setattr__(self, name, checked(getattr(self, name), name))
+            object.__setattr__(self, name, check_spec(getattr(self, name), name))
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> Spec:
         """The part called `name`, one of `parts.NAMES`."""
-        return checked(getattr(self, name), name)
+        return check_spec(getattr(self, name), name)
 
     def as_dict(self) -> dict[str, Any]:
         """The configuration as plain data."""

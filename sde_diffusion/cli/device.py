@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.catalogue import nearest
+from sde_diffusion.cli.registry import nearest
 
 if TYPE_CHECKING:
     import torch

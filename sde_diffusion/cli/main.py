@@ -13,9 +13,15 @@ from types import ModuleType
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from sde_diffusion.cli import commands, options, parts
-from sde_diffusion.cli.refusal import INTERRUPTED, TERMINATED, code, sentence
-from sde_diffusion.cli.termination import Terminated, terminable
+from sde_diffusion.cli import commands, options
+from sde_diffusion.cli import specs as parts
+from sde_diffusion.cli.exit_codes import (
+    INTERRUPTED,
+    TERMINATED,
+    exit_code,
+    message,
+)
+from sde_diffusion.training.signals import Terminated, terminable
 
 PROGRAM = "sde-diffusion"
 DEBUG = "--debug"
@@ -30,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     known = found()
     try:
-        name, settings = read(known, parts.spelled_out(given))
+        name, settings = read(known, parts.normalise_argv(given))
         with warnings.catch_warnings(), terminable():
             warnings.showwarning = _warn
             done = known[name].run(settings)
@@ -41,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: terminated", file=sys.stderr)
         return TERMINATED
     except Exception as error:
-        ends = code(error)
+        ends = exit_code(error)
         if ends is None or DEBUG in given:
             raise
-        print(f"{PROGRAM}: {sentence(error)}", file=sys.stderr)
+        print(f"{PROGRAM}: {message(error)}", file=sys.stderr)
         return ends
     return done or 0
 

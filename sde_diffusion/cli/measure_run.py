@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli import build
+from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.compare_run import drawn_for
 from sde_diffusion.cli.model import Model, data_of
-from sde_diffusion.cli.parts import Part, part, written
-from sde_diffusion.cli.samplers import Recipe
+from sde_diffusion.cli.sampler_specs import Recipe
+from sde_diffusion.cli.specs import Spec, spec, to_text
+from sde_diffusion.evaluation.evaluator import Evaluator
+from sde_diffusion.evaluation.metrics import EvaluationMetric, all_metrics
+from sde_diffusion.evaluation.metrics_report import REAL, SAMPLES, MetricsReport
 from sde_diffusion.metrics.extractors import extracted
-from sde_diffusion.report.judge import Judge
-from sde_diffusion.report.measured import REAL, SAMPLES, Measured
-from sde_diffusion.report.yardsticks import Yardstick, everything
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +25,9 @@ LEAST = 12
 """The fewest samples that are measured: halves of them hold more than five neighbours."""
 
 
-def judge_of(
-    model: Model, wanted: Part | None, count: int, seed: int, chunk: int, told: bool = False
-) -> tuple[Judge, Part]:
+def evaluator_of(
+    model: Model, wanted: Spec | None, count: int, seed: int, chunk: int, told: bool = False
+) -> tuple[Evaluator, Spec]:
     """The run's held-out events, at most `count`, with all yardsticks on the features wanted; and what those are.
 
     Without a wish: the classifier's where the data have classes, else the numbers as they are. ValueError for less than
@@ -35,22 +35,22 @@ def judge_of(
     """
     source = data_of(model)
     labelled = len(source.event_shape) == 3 and source.classes is not None
-    named = wanted or part("classifier" if labelled else "pixels")
+    named = wanted or spec("classifier" if labelled else "pixels")
     fewest = min(count, source.size("held_out"))
     if fewest < LEAST:
         raise ValueError(f"at least {LEAST} samples and held-out events are compared, got {fewest}; give more")
 
-    def yardsticks(judge: Judge) -> list[Yardstick]:
+    def yardsticks(judge: Evaluator) -> list[EvaluationMetric]:
         extractor = build.extractor(named, judge.known_classifier)
         rows = partial(extracted, extractor, chunk=chunk, device=model.device)
-        return [everything(rows, named["name"] == "classifier")]
+        return [all_metrics(rows, named["name"] == "classifier")]
 
-    return Judge(source, seed, count, model.device, yardsticks, told=told), named
+    return Evaluator(source, seed, count, model.device, yardsticks, told=told), named
 
 
 def measured_recipe(
-    subject: str, judge: Judge, named: Part, recipe: Recipe, model: Model, chunk: int, sets: int = 1
-) -> Measured:
+    subject: str, judge: Evaluator, named: Spec, recipe: Recipe, model: Model, chunk: int, sets: int = 1
+) -> MetricsReport:
     """`sets` times as many samples as the judge holds events, of their classes where the model is told, measured."""
     drawn = drawn_for(judge, recipe, model, judge.seed, sets, chunk)
     cost = {"evaluations": drawn.evaluations, "seconds": drawn.seconds}
@@ -59,12 +59,12 @@ def measured_recipe(
     return _measured(subject, judge, named, drawn.x, str(recipe), accuracy, cost)
 
 
-def measured_samples(subject: str, judge: Judge, named: Part, x: Tensor, words: str) -> Measured:
+def measured_samples(subject: str, judge: Evaluator, named: Spec, x: Tensor, words: str) -> MetricsReport:
     """Samples that were drawn elsewhere, measured; their number is that of the judge's events."""
     return _measured(subject, judge, named, x, words, {}, {})
 
 
-def _accuracy(judge: Judge, x: Tensor, labels: Tensor) -> dict[str, Estimate]:
+def _accuracy(judge: Evaluator, x: Tensor, labels: Tensor) -> dict[str, Estimate]:
     return {
         SAMPLES: judge.accuracy(x, labels.repeat(len(x) // len(labels))),
         REAL: judge.accuracy(judge.held_out, labels),
@@ -73,17 +73,17 @@ def _accuracy(judge: Judge, x: Tensor, labels: Tensor) -> dict[str, Estimate]:
 
 def _measured(
     subject: str,
-    judge: Judge,
-    named: Part,
+    judge: Evaluator,
+    named: Spec,
     x: Tensor,
     words: str,
     accuracy: dict[str, Estimate],
     cost: dict[str, float],
-) -> Measured:
-    return Measured(
+) -> MetricsReport:
+    return MetricsReport(
         subject,
         words,
-        written(named),
+        to_text(named),
         judge.count,
         judge.sets,
         judge.seed,

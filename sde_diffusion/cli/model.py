@@ -8,23 +8,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_diffusion.cli import build
+from sde_diffusion.cli import factories as build
+from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.parts import part
-from sde_diffusion.cli.watch import Scene, WatchSettings, observers
-from sde_diffusion.training.compute import ComputeSettings
-from sde_diffusion.training.files import replace_file, to_json
+from sde_diffusion.cli.specs import spec
+from sde_diffusion.io.atomic import replace_file, to_json
 from sde_diffusion.training.run_folder import RunFolder
+from sde_diffusion.training.settings import ComputeSettings
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from sde_diffusion.data import DataSource
-    from sde_diffusion.denoiser import Denoiser, Preconditioned
+    from sde_diffusion.denoisers.base import Denoiser, Preconditioned
     from sde_diffusion.sde import GaussianPrior, LinearSDE
     from sde_diffusion.sharing import Pretrained
-    from sde_diffusion.training.world import World
+    from sde_diffusion.training.distributed.process_group import ProcessGroup
 
 UNTOLD = "untold"
 
@@ -82,8 +82,8 @@ def train_model(
     config: RunConfig,
     device: torch.device,
     compute: ComputeSettings | None = None,
-    world: World | None = None,
-    watch: WatchSettings | None = None,
+    world: ProcessGroup | None = None,
+    watch: CallbackSettings | None = None,
 ) -> Model:
     """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
 
@@ -91,9 +91,9 @@ def train_model(
     without it. Raises ValueError when the folder holds another run or something else, or what is to be watched with is
     missing; CheckpointError, FolderInUse as `train` does.
     """
-    from sde_diffusion.training import World, fit
+    from sde_diffusion.training import ProcessGroup, fit
 
-    world = world or World()
+    world = world or ProcessGroup()
     source = build.data(config.part("data"))
     x, labels = source.tensors("train")
     facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
@@ -101,8 +101,8 @@ def train_model(
     world.lead(lambda: _begin(folder, config, facts))
     told: dict[str, Any] = {} if _classes(config) is None else {"labels": labels}
     if watch is not None:
-        scene = Scene(folder, sde, objective, source, x, _classes(config), config.training.seed)
-        told["observers"] = observers(watch, scene)
+        scene = WatchedRun(folder, sde, objective, source, x, _classes(config), config.training.seed)
+        told["observers"] = callbacks_of(watch, scene)
     told |= {"objective": objective, "folder": folder, "device": device, "world": world}
     average: Any = fit(denoiser, sde, x, config.training, compute=compute or ComputeSettings(), **told)
     return Model(config, facts, sde, average.eval().requires_grad_(False), device)
@@ -141,7 +141,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
 
 def _shared(found: Pretrained, folder: Path, device: torch.device) -> Model:
     """A shared model; what its folder does not tell of the run, such as the data, is a part called UNTOLD."""
-    untold = RunConfig(network=part(UNTOLD, classes=found.classes), data=part(UNTOLD))
+    untold = RunConfig(network=spec(UNTOLD, classes=found.classes), data=spec(UNTOLD))
     config = RunConfig.of(found.run, str(folder)) if found.run else untold
     facts = Facts(found.event_shape, found.mean, found.std, found.classes)
     return Model(config, facts, found.sde, found.denoiser.to(device), device)
@@ -156,7 +156,7 @@ def data_of(model: Model) -> DataSource:
 
 def untrained(config: RunConfig, facts: Facts) -> Preconditioned:
     """The denoiser before its first step, its weights a function of the configuration's seed."""
-    from sde_diffusion.denoiser import Preconditioned
+    from sde_diffusion.denoisers.base import Preconditioned
 
     wanted = _classes(config)
     if wanted is not None and wanted != facts.classes:

@@ -12,19 +12,19 @@ from typing import Any
 
 from sde_diffusion.cli.evaluation import SETS, Evaluation, worst_ratio
 from sde_diffusion.cli.model import Model
+from sde_diffusion.evaluation.comparison import Score, times
+from sde_diffusion.evaluation.evaluator import Copying
+from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.io.atomic import replace_file, to_json
 from sde_diffusion.metrics import Estimate, total_variation
-from sde_diffusion.report.class_shares import class_shares
-from sde_diffusion.report.clouds import clouds
-from sde_diffusion.report.comparison import Score, times
-from sde_diffusion.report.cost_plot import cost_plot
-from sde_diffusion.report.gallery import gallery
-from sde_diffusion.report.judge import Copying
-from sde_diffusion.report.neighbours import neighbours
 from sde_diffusion.report.page import Block, Grid, Heading, Listing, Paragraph, Picture, write_page
+from sde_diffusion.report.plots.bars import class_shares
+from sde_diffusion.report.plots.cost import cost_plot
+from sde_diffusion.report.plots.images import gallery
+from sde_diffusion.report.plots.neighbours import neighbours
+from sde_diffusion.report.plots.points import plot_points
+from sde_diffusion.report.plots.training import training_curve
 from sde_diffusion.report.table import Table
-from sde_diffusion.report.training_curve import training_curve
-from sde_diffusion.training import metrics_file
-from sde_diffusion.training.files import replace_file, to_json
 from sde_diffusion.training.run_folder import RunFolder
 
 SHOWN = 48
@@ -104,7 +104,7 @@ def _summary(found: Evaluation) -> list[Block]:
 def _samples(found: Evaluation, figures: Path) -> list[Block]:
     real, path = found.judge.held_out, figures / "samples.png"
     if real.ndim != 4:
-        clouds({"held-out data": real, **{t.label: found.drawn[t.label].x for t in found.trials}}, path)
+        plot_points({"held-out data": real, **{t.label: found.drawn[t.label].x for t in found.trials}}, path)
         return [Heading("Samples"), Picture(path, "Held-out data and the samples of each sampler.")]
     names = [f"{t.label}: {t.recipe}, {t.evaluations:g} evaluations" for t in found.trials]
     rows = {name: found.drawn[t.label].x[:SHOWN] for name, t in zip(names, found.trials, strict=True)}

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sde_diffusion.denoiser import Denoiser
+    from sde_diffusion.denoisers.base import Denoiser
     from sde_diffusion.reversal import Reversal
     from sde_diffusion.sde import LinearSDE
-    from sde_diffusion.tuned import Tuned
+    from sde_diffusion.tuning.tuned import Tuned
     from solvers import FixedGrid
 
 SUFFIX = ".json"
@@ -27,7 +27,7 @@ class TunedSampler:
     @classmethod
     def read(cls, file: str) -> TunedSampler:
         """The solver of a file; ValueError for a damaged one, FileNotFoundError for none."""
-        from sde_diffusion.tuned import Tuned
+        from sde_diffusion.tuning.tuned import Tuned
 
         return cls(file, Tuned.load(file))
 

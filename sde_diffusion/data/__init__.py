@@ -14,7 +14,7 @@ from typing import Any
 from sde_diffusion.data.base import DataSource, validate
 from sde_diffusion.data.law import Law
 from sde_diffusion.data.order import indices
-from sde_diffusion.discovery import find, implementations
+from sde_diffusion.plugins import find, implementations
 
 __all__ = ["DataSource", "Law", "by_name", "indices", "names", "validate"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.law import Law
 from sde_diffusion.kernel import Kernel
 

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.elementary import log, sqrt
 from sde_diffusion.exact import softmin
 from sde_diffusion.exact.law import Law, draws, one_level, real
 from sde_diffusion.kernel import Kernel
+from solvers.elementary import log, sqrt
 from solvers.elementwise import combine
 
 

@@ -24,9 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.default_solver import default_solver
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.likelihood.exact import log_likelihood
+from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.base import LinearSDE
 from solvers.integrate import FixedGrid
 
@@ -68,12 +68,12 @@ def reconstruction_error(
     """Mean square distance (B,) between x and where the flow leads from x_t at a noise level, over `draws` noises."""
     form, usual = default_solver(sde, denoiser, steps, deviation)
     time = _time(sde, level * deviation)
-    kernel, start = sde.kernel(time), form.clock.read(time)
+    kernel, start = sde.kernel(time), form.clock.from_time(time)
     solver, total = FixedGrid(usual.method, steps), x.new_zeros(len(x))
     for _ in range(draws):
         noise = torch.randn(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device)
-        y = form.encode(kernel.perturb(x, noise.expand_as(x)), start)
-        back = form.decode(solver(form.equation, y, start, form.stop), form.stop) / float(sde.alpha(sde.t_min))
+        y = form.to_chart(kernel.perturb(x, noise.expand_as(x)), start)
+        back = form.from_chart(solver(form.equation, y, start, form.stop), form.stop) / float(sde.alpha(sde.t_min))
         total += (back - x).square().flatten(1).mean(1)
     return total / draws
 
@@ -107,7 +107,7 @@ class Profile:
         return torch.einsum("bi,ij,bj->b", z, self.precision, z).clamp(min=0).sqrt()
 
 
-def judge(
+def ood_scores(
     sde: LinearSDE,
     denoiser: Denoiser,
     calibration: Tensor,

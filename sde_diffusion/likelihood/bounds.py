@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.likelihood.log_prob import LogProb
-from sde_diffusion.likelihood.paths import Chain, Pieces, walk_down
+from sde_diffusion.likelihood.paths import Chain, Pieces, forward_path_terms
 
 
 def elbo(chain: Chain, x: Tensor, draws: int = 4, generator: torch.Generator | None = None) -> LogProb:
@@ -55,7 +55,7 @@ def _paths(chain: Chain, x: Tensor, count: int, generator: torch.Generator | Non
     if count < 2:
         raise ValueError(f"a standard error needs at least 2 paths a point, got {count}; give 4")
     chain.sde.check_data(x)
-    whole = walk_down(chain, x.repeat_interleave(count, 0), generator)
+    whole = forward_path_terms(chain, x.repeat_interleave(count, 0), generator)
     return Pieces(*(value.reshape(len(x), count) for value in vars(whole).values()))
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.likelihood.log_prob import LogProb
-from sde_diffusion.likelihood.paths import Chain, entry, exit_
-from sde_diffusion.objectives.schedule import Schedule, linear_schedule
+from sde_diffusion.likelihood.paths import Chain, prior_term, reconstruction_term
+from sde_diffusion.objectives.level_schedule import Schedule, linear_schedule
 from sde_diffusion.objectives.variational import squared_error, times_at
 
 
@@ -60,4 +60,8 @@ def _comb(
         error = squared_error(chain.denoiser, chain.sde.kernel(times_at(chain.sde, log_snr)), x, normal())
         integral += (0.5 * slope * log_snr.exp()).to(x.dtype) * error * x[0].numel() / levels
     last = chain.sde.kernel(chain.sde.t_min).perturb(x, normal())
-    return {"prior": entry(chain, x, normal()), "diffusion": -integral, "reconstruction": exit_(chain, x, last)}
+    return {
+        "prior": prior_term(chain, x, normal()),
+        "diffusion": -integral,
+        "reconstruction": reconstruction_term(chain, x, last),
+    }

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.likelihood.log_prob import LogProb
 from sde_diffusion.objectives.variational import ContinuousBound
 from sde_diffusion.sde.base import LinearSDE

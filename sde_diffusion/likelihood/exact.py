@@ -30,12 +30,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.default_solver import default_solver
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.likelihood.flow import flow_log_prob, upwards
 from sde_diffusion.likelihood.log_prob import LogProb
 from sde_diffusion.likelihood.refinement import Refined, refine
+from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.base import LinearSDE
 from solvers.divergence import Divergence, ExactTrace, Hutchinson
 from solvers.integrate import FixedGrid
@@ -122,7 +122,7 @@ class _Task:
     def columns(self, x: Tensor, numbers: Tensor, divergence: Divergence, steps: int, seed: int) -> Tensor:
         """Estimates of log p (B, columns), in the data's units, on one grid for all."""
         form, usual = default_solver(self.sde, self.denoiser, FAMILY, self.deviation)
-        form = form if self.prior is None else form.starting_from(self.prior)
+        form = form if self.prior is None else form.with_prior(self.prior)
         solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
         alpha = float(self.sde.alpha(self.sde.t_min))
         found = flow_log_prob(form, solver, alpha * x, divergence, seed=seed, indices=numbers)

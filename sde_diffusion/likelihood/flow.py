@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.reversal.base import Reversal
+from solvers.as_ode import as_ode
 from solvers.divergence import Divergence, ExactTrace
 from solvers.grids import Spacing
 from solvers.integrate import Solver
-from solvers.liouville import carry
-from solvers.slope import as_ode
+from solvers.liouville import solve_with_log_density
 
 _EXACT = ExactTrace()
 
@@ -44,18 +44,18 @@ def flow_log_prob(
     `solver` walks from `reversal.stop` up to `reversal.start`; a spacing made for sampling is turned by `upwards`.
     Gradients pass where the caller has them on. Raises TypeError for a stochastic equation.
     """
-    y, integrals = carry(
-        solver, reversal.equation, reversal.encode(x, reversal.stop), reversal.stop, reversal.start, divergence,
+    y, integrals = solve_with_log_density(
+        solver, reversal.equation, reversal.to_chart(x, reversal.stop), reversal.stop, reversal.start, divergence,
         seed, indices,
     )  # fmt: skip
-    end = reversal.prior.log_prob(reversal.decode(y, reversal.start))
+    end = reversal.prior.log_prob(reversal.from_chart(y, reversal.start))
     stretch = math.log(unit(reversal, reversal.start) / unit(reversal, reversal.stop))
     return (end + x[0].numel() * stretch)[:, None] + integrals
 
 
 def unit(reversal: Reversal, reading: float) -> float:
     """The x that the chart calls 1."""
-    return reversal.decode(torch.ones(1, 1, dtype=torch.float64), reading).item()
+    return reversal.from_chart(torch.ones(1, 1, dtype=torch.float64), reading).item()
 
 
 def upwards(spacing: Spacing) -> Spacing:
@@ -65,17 +65,17 @@ def upwards(spacing: Spacing) -> Spacing:
 
 def encode(reversal: Reversal, solver: Solver, x: Tensor) -> Tensor:
     """The code z (B, *E) of x at t_min, standard normal under the model: prior.from_noise(z) flows to x."""
-    y = solver(as_ode(reversal.equation, "encode"), reversal.encode(x, reversal.stop), reversal.stop, reversal.start)
-    x_T, origin = reversal.decode(y, reversal.start), torch.zeros_like(x[:1])
+    y = solver(as_ode(reversal.equation, "encode"), reversal.to_chart(x, reversal.stop), reversal.stop, reversal.start)
+    x_T, origin = reversal.from_chart(y, reversal.start), torch.zeros_like(x[:1])
     mean = reversal.prior.from_noise(origin)
     return (x_T - mean) / (reversal.prior.from_noise(origin + 1) - mean)
 
 
 def decode(reversal: Reversal, solver: Solver, z: Tensor) -> Tensor:
     """The x at t_min (B, *E) whose code is z."""
-    y = reversal.encode(reversal.prior.from_noise(z), reversal.start)
+    y = reversal.to_chart(reversal.prior.from_noise(z), reversal.start)
     y = solver(as_ode(reversal.equation, "decode"), y, reversal.start, reversal.stop)
-    return reversal.decode(y, reversal.stop)
+    return reversal.from_chart(y, reversal.stop)
 
 
 def interpolate(z0: Tensor, z1: Tensor, weights: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.likelihood.reconstruction import Reconstruction, gaussian
 from sde_diffusion.reversal.base import in_log_snr
 from sde_diffusion.sde.base import LinearSDE
@@ -81,7 +81,7 @@ class Pieces:
 
 
 @torch.no_grad()
-def walk_down(chain: Chain, x0: Tensor, generator: torch.Generator | None = None) -> Pieces:
+def forward_path_terms(chain: Chain, x0: Tensor, generator: torch.Generator | None = None) -> Pieces:
     """One path of q for each x0 (B, *E), from the horizon to t_min."""
     sde, times = chain.sde, chain.times()
 
@@ -89,7 +89,7 @@ def walk_down(chain: Chain, x0: Tensor, generator: torch.Generator | None = None
         return torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
 
     z = normal()
-    x, first = sde.kernel(times[0]).perturb(x0, z), entry(chain, x0, z)
+    x, first = sde.kernel(times[0]).perturb(x0, z), prior_term(chain, x0, z)
     diffusion, realised = torch.zeros_like(first), torch.zeros_like(first)
     for t, s in pairwise(times):
         z = normal()
@@ -100,10 +100,10 @@ def walk_down(chain: Chain, x0: Tensor, generator: torch.Generator | None = None
         realised += 0.5 * _total(z**2 - (z - delta) ** 2 * torch.exp(-rho) - rho)
         mean, std = sde.posterior(x, x0, t, s)
         x = mean + std * z
-    return Pieces(first, diffusion, realised, exit_(chain, x0, x))
+    return Pieces(first, diffusion, realised, reconstruction_term(chain, x0, x))
 
 
-def entry(chain: Chain, x0: Tensor, z: Tensor) -> Tensor:
+def prior_term(chain: Chain, x0: Tensor, z: Tensor) -> Tensor:
     """log p(x_T) - log q(x_T | x_0) at x_T = alpha x_0 + sigma z, (B,)."""
     kernel = chain.sde.kernel(chain.sde.horizon)
     prior = chain.sde.prior() if chain.prior is None else chain.prior
@@ -111,7 +111,7 @@ def entry(chain: Chain, x0: Tensor, z: Tensor) -> Tensor:
     return prior.log_prob(kernel.perturb(x0, z)) - own
 
 
-def exit_(chain: Chain, x0: Tensor, x: Tensor) -> Tensor:
+def reconstruction_term(chain: Chain, x0: Tensor, x: Tensor) -> Tensor:
     """log p(x_0 | x) at x = x_{t_min}, (B,)."""
     kernel = chain.sde.kernel(chain.sde.t_min)
     return chain.reconstruction(x0, x, chain.denoiser(x, kernel), kernel)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sde_diffusion.discovery import find, implementations
 from sde_diffusion.networks.attention import twice_differentiable
 from sde_diffusion.networks.base import Backbone
 from sde_diffusion.networks.cost import Cost, cost
 from sde_diffusion.networks.dit import DiT
 from sde_diffusion.networks.mlp import TimeMLP
 from sde_diffusion.networks.unet import UNet
+from sde_diffusion.plugins import find, implementations
 
 __all__ = ["Backbone", "Cost", "DiT", "TimeMLP", "UNet", "by_name", "cost", "names", "twice_differentiable"]
 

@@ -1,15 +1,15 @@
 """Losses, weightings, and where they look. An objective is called (model, sde, x0, generator) -> losses (B,)."""
 
+from sde_diffusion.denoisers.energy import EnergyDenoiser
+from sde_diffusion.denoisers.learned_variance import LearnedVariance
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.objectives.dequantised import Dequantised
-from sde_diffusion.objectives.energy import EnergyDenoiser
 from sde_diffusion.objectives.fit_schedule import fit_schedule
 from sde_diffusion.objectives.forward_states import Simulated, through_kernel
 from sde_diffusion.objectives.hybrid import Hybrid
 from sde_diffusion.objectives.implicit import ImplicitScoreMatching
-from sde_diffusion.objectives.learned_variance import LearnedVariance
+from sde_diffusion.objectives.level_schedule import LearnedSchedule, linear_schedule
 from sde_diffusion.objectives.local import LocalDenoising
-from sde_diffusion.objectives.schedule import LearnedSchedule, linear_schedule
 from sde_diffusion.objectives.sliced import SlicedScoreMatching, along_the_slice, integrated
 from sde_diffusion.objectives.uniforms import antithetic, comb, independent, stratified
 from sde_diffusion.objectives.variational import ContinuousBound, DiscreteBound

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, Weighting, simple, uniform_time
 from sde_diffusion.sde.base import LinearSDE

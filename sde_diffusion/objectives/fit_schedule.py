@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
-from sde_diffusion.objectives.schedule import LearnedSchedule
+from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.objectives.level_schedule import LearnedSchedule
 from sde_diffusion.objectives.uniforms import stratified
 from sde_diffusion.objectives.variational import squared_error, times_at
 from sde_diffusion.sde.base import LinearSDE

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.elementary import sqrt
 from sde_diffusion.sde.base import SDE
+from solvers.elementary import sqrt
 from solvers.elementwise import Coefficient, axpy, scale
 
 States = Callable[[Any, Tensor, Tensor, torch.Generator | None], Tensor]

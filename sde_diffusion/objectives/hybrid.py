@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.objectives.learned_variance import LearnedVariance
+from sde_diffusion.denoisers.learned_variance import LearnedVariance
 from sde_diffusion.objectives.uniforms import stratified
 from sde_diffusion.objectives.variational import pick_steps, times_at
 from sde_diffusion.sde.base import LinearSDE

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.elementary import sqrt
 from sde_diffusion.objectives.forward_states import Simulated, States, euler_maruyama
 from sde_diffusion.objectives.implicit import score_field
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, uniform_time
 from sde_diffusion.sde.base import SDE
+from solvers.elementary import sqrt
 from solvers.elementwise import scale
 
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.objectives.schedule import Schedule, ends, linear_schedule
+from sde_diffusion.objectives.level_schedule import Schedule, ends, linear_schedule
 from sde_diffusion.objectives.uniforms import Uniforms, comb, stratified
 from sde_diffusion.sde.base import LinearSDE
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sde_diffusion.elementary import sqrt
 from sde_diffusion.kernel import Kernel
+from solvers.elementary import sqrt
 from solvers.elementwise import Coefficient, constant, scale
 
 
 @dataclass(frozen=True)
 class Parameterization(ABC):
-    """The target of the raw output and the way back to E[x_0 | x_t], for every channel; decode(target) = x_0.
+    """The target of the raw output and the way back to E[x_0 | x_t], for every channel; to_denoised(target) = x_0.
 
     `data_std` is the standard deviation of one coordinate of the data: the network's input is brought to unit variance.
     """
@@ -31,10 +31,10 @@ class Parameterization(ABC):
         """What the raw output should be, shape (B, *E), when x_t = alpha x0 + sigma noise."""
 
     @abstractmethod
-    def decode(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def to_denoised(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
         """x0_hat, shape (B, *E), from the raw output."""
 
-    def encode(self, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def precondition(self, x_t: Tensor, kernel: Kernel) -> Tensor:
         """The network's input: x_t over its standard deviation sqrt(alpha^2 data_std^2 + sigma^2)."""
         return scale(1 / self.spread(kernel), x_t)
 

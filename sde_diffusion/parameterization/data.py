@@ -23,6 +23,6 @@ class Data(Parameterization):
         """The data."""
         return x0
 
-    def decode(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def to_denoised(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
         """The raw output."""
         return raw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from solvers.elementwise import Coefficient, combine
 
 
 @dataclass(frozen=True)
-class EDM(Parameterization):
+class EDMPreconditioning(Parameterization):
     r"""x0_hat = c_skip x_t/alpha + c_out raw: the target has unit variance and errors are amplified as little as can be.
 
     In the noise level kappa = sigma/alpha of x_t/alpha, with d = data_std and r = sqrt(d^2 + kappa^2):
@@ -23,6 +24,7 @@ class EDM(Parameterization):
             https://arxiv.org/abs/2206.00364, table 1
     """
 
+    name: ClassVar[str] = "edm"
     data_std: float = 0.5
 
     def target(self, x0: Tensor, noise: Tensor, kernel: Kernel) -> Tensor:
@@ -30,7 +32,7 @@ class EDM(Parameterization):
         total, d = self.spread(kernel), self.data_std
         return combine(kernel.sigma / (d * total), x0, -kernel.alpha * d / total, noise)
 
-    def decode(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def to_denoised(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
         """c_skip x_t/alpha + c_out raw."""
         skip, out = self._mix(kernel)
         return combine(skip, x_t, out, raw)

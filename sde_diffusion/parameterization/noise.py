@@ -22,6 +22,6 @@ class Noise(Parameterization):
         """The noise."""
         return noise
 
-    def decode(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def to_denoised(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
         """(x_t - sigma raw)/alpha."""
         return kernel.data_from_noise(x_t, raw)

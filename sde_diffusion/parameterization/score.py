@@ -24,6 +24,6 @@ class Score(Parameterization):
         """-noise = sigma grad log p(x_t | x_0)."""
         return -noise
 
-    def decode(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def to_denoised(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
         """(x_t + sigma^2 s)/alpha."""
         return kernel.data_from_score(x_t, scale(1 / kernel.sigma, raw))

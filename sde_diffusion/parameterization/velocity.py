@@ -25,6 +25,6 @@ class Velocity(Parameterization):
         r = kernel.scale
         return combine(kernel.alpha / r, noise, -kernel.sigma / r, x0)
 
-    def decode(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
+    def to_denoised(self, raw: Tensor, x_t: Tensor, kernel: Kernel) -> Tensor:
         """(alpha x_t - sigma r raw)/r^2."""
         return kernel.data_from_velocity(x_t, raw)

@@ -3,15 +3,15 @@
 from sde_diffusion.reversal.ancestral import ancestral, ancestral_large, ddim
 from sde_diffusion.reversal.annealed_langevin import annealed_langevin
 from sde_diffusion.reversal.base import Clock, Reversal, in_log_snr
-from sde_diffusion.reversal.churned import churned
 from sde_diffusion.reversal.data_form import data_form
+from sde_diffusion.reversal.data_form_eta import band, data_form_eta
+from sde_diffusion.reversal.edm_churn import edm_churn
 from sde_diffusion.reversal.gaussian_form import gaussian_form
 from sde_diffusion.reversal.noise_form import noise_form
 from sde_diffusion.reversal.predictor_corrector import predictor_corrector
 from sde_diffusion.reversal.probability_flow import probability_flow
 from sde_diffusion.reversal.reverse_sde import reverse_sde
 from sde_diffusion.reversal.sigma_form import sigma_form
-from sde_diffusion.reversal.varied_data_form import band, varied_data_form
 from sde_diffusion.reversal.velocity_form import velocity_form
 
 __all__ = [
@@ -21,9 +21,10 @@ __all__ = [
     "ancestral_large",
     "annealed_langevin",
     "band",
-    "churned",
     "data_form",
+    "data_form_eta",
     "ddim",
+    "edm_churn",
     "gaussian_form",
     "in_log_snr",
     "noise_form",
@@ -31,6 +32,5 @@ __all__ = [
     "probability_flow",
     "reverse_sde",
     "sigma_form",
-    "varied_data_form",
     "velocity_form",
 ]

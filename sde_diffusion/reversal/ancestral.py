@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
-from sde_diffusion.elementary import expm1, sqrt
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal.base import Reversal, denoise_at, on_sde_time
 from sde_diffusion.sde.base import LinearSDE
+from solvers.elementary import expm1, sqrt
 from solvers.elementwise import Coefficient, combine
 from solvers.equations import MarkovChain
 

@@ -1,7 +1,7 @@
 """A sampler is an equation in a clock, times a method; a `Reversal` is the equation and the clock.
 
 The equation's state y is a chart of x (y = x, y = x/alpha, ...), and its independent variable is a clock of the SDE's
-time t (t itself, log(sigma/alpha), ...). `encode` and `decode` take x to y and back at a clock's reading.
+time t (t itself, log(sigma/alpha), ...). `to_chart` and `from_chart` take x to y and back at a clock's reading.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.sde.prior import GaussianPrior
 from solvers.elementwise import Coefficient, scale
@@ -29,14 +29,14 @@ def keep(x: Tensor, reading: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Clock:
-    """A monotone reading of the SDE's time: `read` takes t to the reading, `time` takes it back."""
+    """A time variable: `from_time` takes the SDE's time t to it, `to_time` takes it back; both are monotone."""
 
-    read: Callable[[float], Any]
-    time: Callable[[float], Any]
+    from_time: Callable[[float], Any]
+    to_time: Callable[[float], Any]
 
     def spacing(self, in_time: Spacing) -> Spacing:
         """A grid laid out in the SDE's time t, as a grid of this clock."""
-        return through(self.time, self.read, in_time)
+        return through(self.to_time, self.from_time, in_time)
 
 
 SDE_TIME = Clock(float, float)
@@ -51,7 +51,7 @@ def noise_clock(sde: LinearSDE) -> Clock:
 def in_log_snr(sde: LinearSDE, clock: Clock = SDE_TIME, spacing: Spacing = uniform) -> Spacing:
     """A grid laid out in log(sigma/alpha), as a grid of the given clock: equal ratios of the noise level by default."""
     level = noise_clock(sde)
-    return clock.spacing(through(level.read, level.time, spacing))
+    return clock.spacing(through(level.from_time, level.to_time, spacing))
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Reversal:
         clock: from the SDE's time to the equation's.
         start, stop: readings at the horizon and at the SDE's t_min.
         prior: the law of x at `start`; anything with from_noise(noise) -> x.
-        encode, decode: (x, reading) -> y and (y, reading) -> x.
+        to_chart, from_chart: (x, reading) -> y and (y, reading) -> x.
         finish: (x, reading) -> x, applied once at `stop`: the denoised mean E[x_0 | x], so that the last step of a
-            stochastic sampler returns the mean, not the mean plus noise. `raw()` leaves it out.
+            stochastic sampler returns the mean, not the mean plus noise. `without_final_denoise()` leaves it out.
     """
 
     equation: Equation
@@ -73,15 +73,15 @@ class Reversal:
     start: float
     stop: float
     prior: GaussianPrior
-    encode: Callable[[Tensor, float], Tensor] = keep
-    decode: Callable[[Tensor, float], Tensor] = keep
+    to_chart: Callable[[Tensor, float], Tensor] = keep
+    from_chart: Callable[[Tensor, float], Tensor] = keep
     finish: Callable[[Tensor, float], Tensor] = keep
 
-    def raw(self) -> Reversal:
+    def without_final_denoise(self) -> Reversal:
         """The same, ending on x at t_min itself: the exact end point of the flow, the exact law of the SDE."""
         return replace(self, finish=keep)
 
-    def starting_from(self, prior: GaussianPrior) -> Reversal:
+    def with_prior(self, prior: GaussianPrior) -> Reversal:
         """The same from another law at the horizon, such as sde.prior(mean, variance) of the data at hand."""
         return replace(self, prior=prior)
 
@@ -94,7 +94,7 @@ def on_sde_time(sde, equation: Equation, finish: Callable[[Tensor, float], Tenso
 
 def denoise_at(sde: LinearSDE, denoiser: Denoiser, clock: Clock = SDE_TIME) -> Callable[[Tensor, float], Tensor]:
     """The finish E[x_0 | x] at the channel of a clock's reading."""
-    return lambda x, reading: denoiser(x, sde.kernel(clock.time(reading)))
+    return lambda x, reading: denoiser(x, sde.kernel(clock.to_time(reading)))
 
 
 def change_of_variables(
@@ -104,11 +104,11 @@ def change_of_variables(
     return Reversal(
         equation,
         clock,
-        clock.read(sde.horizon),
-        clock.read(sde.t_min),
+        clock.from_time(sde.horizon),
+        clock.from_time(sde.t_min),
         sde.prior(),
-        encode=lambda x, reading: scale(1 / unit(clock.time(reading)), x),
-        decode=lambda y, reading: scale(unit(clock.time(reading)), y),
+        to_chart=lambda x, reading: scale(1 / unit(clock.to_time(reading)), x),
+        from_chart=lambda y, reading: scale(unit(clock.to_time(reading)), y),
         finish=denoise_at(sde, denoiser, clock),
     )
 

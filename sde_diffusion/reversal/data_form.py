@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
-from sde_diffusion.elementary import exp, expm1, sqrt
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Reversal, change_of_variables, noise_clock
 from sde_diffusion.sde.base import LinearSDE
+from solvers.elementary import exp, expm1, sqrt
 from solvers.elementwise import Coefficient
 from solvers.equations import Equation, SemilinearODE, SemilinearSDE
 

@@ -32,9 +32,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.elementary import expm1, log, sqrt
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.sde.prior import GaussianPrior
+from solvers.elementary import expm1, log, sqrt
 from solvers.elementwise import Coefficient, along, axpy, combine, scale
 
 

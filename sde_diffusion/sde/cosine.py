@@ -5,8 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sde_diffusion.elementary import atan, cos, exp, sin, sqrt, tan
 from sde_diffusion.sde.base import LinearSDE
+from solvers.elementary import (
+    atan,
+    cos,
+    exp,
+    sin,
+    sqrt,
+    tan,
+)
 from solvers.elementwise import Coefficient
 
 _QUARTER = math.pi / 2

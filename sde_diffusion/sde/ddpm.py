@@ -22,8 +22,13 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from sde_diffusion.elementary import exp, expm1, softplus, sqrt
 from sde_diffusion.sde.base import LinearSDE
+from solvers.elementary import (
+    exp,
+    expm1,
+    softplus,
+    sqrt,
+)
 from solvers.elementwise import Coefficient, combine
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sde_diffusion.elementary import exp, sqrt
 from sde_diffusion.sde.base import LinearSDE
+from solvers.elementary import exp, sqrt
 from solvers.elementwise import Coefficient
 
 

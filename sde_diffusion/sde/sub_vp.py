@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sde_diffusion.elementary import asinh, exp, expm1, sqrt
 from sde_diffusion.sde.vp import LinearBeta
+from solvers.elementary import (
+    asinh,
+    exp,
+    expm1,
+    sqrt,
+)
 from solvers.elementwise import Coefficient
 
 

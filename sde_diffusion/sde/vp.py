@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sde_diffusion.elementary import exp, expm1, softplus, sqrt
 from sde_diffusion.sde.base import LinearSDE
+from solvers.elementary import (
+    exp,
+    expm1,
+    softplus,
+    sqrt,
+)
 from solvers.elementwise import Coefficient
 
 

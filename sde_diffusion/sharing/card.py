@@ -75,7 +75,7 @@ from sde_diffusion import data_form, from_pretrained, sample
 from solvers import ExponentialAdams, FixedGrid
 
 model = from_pretrained("FOLDER OR NAME ON THE HUB")
-reversal = data_form(model.sde, model.denoiser).starting_from(model.prior)
+reversal = data_form(model.sde, model.denoiser).with_prior(model.prior)
 x = sample(reversal, FixedGrid(ExponentialAdams(2), 20), (16, *model.event_shape), seed=0)
 ```"""
 

@@ -11,12 +11,12 @@ import difflib
 import inspect
 from typing import Any
 
-from sde_diffusion.discovery import find, implementations, name_of
+from sde_diffusion.plugins import find, implementations, name_of
 
-Part = dict[str, Any]
+Spec = dict[str, Any]
 
 
-def part_of(thing: Any, package: str, base: type) -> Part:
+def spec_of(thing: Any, package: str, base: type) -> Spec:
     """The name and arguments of a network, or of a dataclass such as a process.
 
     Defaults are written out: they may be others in the version that reads it.
@@ -42,7 +42,7 @@ def _fields(thing: Any) -> dict[str, Any]:
     return {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing) if field.init}
 
 
-def thing_of(part: Any, package: str, base: type) -> Any:
+def build(part: Any, package: str, base: type) -> Any:
     """What the part describes. Raises ValueError for an unknown name or argument, or for what is no part."""
     if not isinstance(part, dict) or not isinstance(part.get("name"), str):
         raise ValueError(f"a part is a mapping with a name, got {str(part)[:40]!r}")

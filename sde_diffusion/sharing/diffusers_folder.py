@@ -16,15 +16,15 @@ from typing import Any
 
 import torch
 
-from sde_diffusion.denoiser import Denoiser, Preconditioned
+from sde_diffusion.denoisers.base import Denoiser, Preconditioned
+from sde_diffusion.io.atomic import new_folder, sync
 from sde_diffusion.networks.foreign import DiffusersBackbone
 from sde_diffusion.sde import LinearSDE
-from sde_diffusion.sharing import door
+from sde_diffusion.sharing import safe_load as door
 from sde_diffusion.sharing.chain import MEANINGS, SCHEDULERS, as_chain, chain_of, levels, timestep_of
 from sde_diffusion.sharing.description import check_arguments
 from sde_diffusion.sharing.hub import fetched
 from sde_diffusion.sharing.pretrained import Pretrained
-from sde_diffusion.training.files import new_folder, sync
 
 INDEX = "model_index.json"
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"

@@ -19,15 +19,15 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from sde_diffusion.denoiser import Denoiser, Preconditioned
+from sde_diffusion.denoisers.base import Denoiser, Preconditioned
+from sde_diffusion.io.atomic import new_folder, sync, to_json
 from sde_diffusion.networks import Backbone
 from sde_diffusion.parameterization import Parameterization
 from sde_diffusion.sde import GaussianPrior, LinearSDE
-from sde_diffusion.sharing import door
+from sde_diffusion.sharing import safe_load as door
 from sde_diffusion.sharing.card import Card, readme
-from sde_diffusion.sharing.description import part_of, thing_of
+from sde_diffusion.sharing.description import build, spec_of
 from sde_diffusion.sharing.hub import fetched
-from sde_diffusion.training.files import new_folder, sync, to_json
 
 FORMAT, VERSION = "sde_diffusion model", 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -127,7 +127,7 @@ def _description(
             f"what is shared is a Preconditioned network, got {type(denoiser).__name__}; give the denoiser within"
         )
     things = {"network": denoiser.backbone, "parameterization": denoiser.parameterization, "process": sde}
-    parts = {name: part_of(thing, *_ROOMS[name]) for name, thing in things.items()}
+    parts = {name: spec_of(thing, *_ROOMS[name]) for name, thing in things.items()}
     known = {"format": FORMAT, "version": VERSION, "event_shape": list(event_shape), "mean": mean, "std": std}
     return {**known, **parts, "run": run}
 
@@ -158,7 +158,7 @@ def _read(config: dict[str, Any], path: Path) -> Pretrained:
     def part(name: str) -> Any:
         try:
             door.check_numbers(config[name])
-            return thing_of(config[name], *_ROOMS[name])
+            return build(config[name], *_ROOMS[name])
         except Exception as error:
             raise ValueError(f"its {name}: {error}") from error
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.law import Law
 from sde_diffusion.testing import calibration, tweedie

@@ -89,5 +89,5 @@ def single_precision(sde: LinearSDE) -> Iterator[Finding]:
         cause="1 - exp(...) cancels: write sigma with -expm1(...)"
         if cancels
         else "the schedule loses digits in float32",
-        read="sde_diffusion/elementary.py",
+        read="solvers/elementary.py",
     )

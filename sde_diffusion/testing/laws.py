@@ -83,12 +83,12 @@ def reversed_moments(
     reversal: Reversal, method: Method, law: Moments, start: float, stop: float, steps: int, spacing: Spacing
 ) -> Moments:
     """Moments of x at `stop` from a law at `start` (times of the process); `spacing` is in the reversal's clock."""
-    read = reversal.clock.read
+    read = reversal.clock.from_time
     path = FromLaw(spacing(read(start), read(stop), steps))
-    y = reversal.encode(path.start(law), read(start))
+    y = reversal.to_chart(path.start(law), read(start))
     noise = path if reversal.equation.stochastic else None
     y = FixedGrid(method, steps, spacing)(reversal.equation, y, read(start), read(stop), noise)
-    return path.moments(reversal.decode(y, read(stop)))
+    return path.moments(reversal.from_chart(y, read(stop)))
 
 
 def forward(sde: LinearSDE, level: str) -> Iterator[Finding]:

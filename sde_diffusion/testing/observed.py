@@ -10,7 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.law import Law
 from sde_diffusion.kernel import Kernel
 from solvers.random import digest, mix, normals

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.sde.base import LinearSDE
@@ -53,13 +53,13 @@ def ours(
     def run(denoise: Denoise, y: Tensor, kappas: Tensor, noise: WienerPath | None = None) -> Tensor:
         times = kappas.tolist()
         reversal = make(EDM(horizon=times[0], t_min=times[-1] or times[-2]), _Known(denoise))
-        read = [reversal.clock.read(t) for t in (times if times[-1] > 0 else times[:-1])]
+        read = [reversal.clock.from_time(t) for t in (times if times[-1] > 0 else times[:-1])]
         path = None if noise is None or not stochastic else _OnClock(noise, dict(zip(read, times, strict=False)))
-        start = reversal.encode(y, read[0])
+        start = reversal.to_chart(y, read[0])
         if len(read) > 1:
             grid = torch.tensor(read, dtype=torch.float64)
             start = FixedGrid(method, len(read) - 1, fixed(grid))(reversal.equation, start, read[0], read[-1], path)
-        end = reversal.decode(start, read[-1])
+        end = reversal.from_chart(start, read[-1])
         return end if times[-1] > 0 else denoise(end, times[-2])
 
     return Sampler(name, run, order, stochastic)

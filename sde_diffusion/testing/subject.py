@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.sde.base import SDE
 from sde_diffusion.testing.denoisers import check_denoiser
 from sde_diffusion.testing.sampler import Sampler

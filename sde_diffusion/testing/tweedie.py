@@ -56,7 +56,7 @@ def shapes(seen: Observed) -> Iterator[Finding]:
     d = seen.answer(x, seen.kernel(1.0))
     wrong = d.shape != x.shape or d.dtype != x.dtype or not bool(torch.isfinite(d).all())
     example = f"x {tuple(x.shape)} {x.dtype}, answer {tuple(d.shape)} {d.dtype}"
-    yield judged("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoiser.py")
+    yield judged("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoisers/base.py")
 
 
 def same_answer(seen: Observed) -> Iterator[Finding]:

@@ -13,34 +13,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, latest, load, load_average, save
-    from sde_diffusion.training.compute import ComputeSettings
-    from sde_diffusion.training.ema import EMA
+    from sde_diffusion.training.callbacks import Callback, CallbackContext
+    from sde_diffusion.training.checkpoints.checkpoint import (
+        Checkpoint,
+        CheckpointError,
+        latest,
+        load,
+        load_average,
+        save,
+    )
+    from sde_diffusion.training.distributed.process_group import ProcessGroup, join_process_group
+    from sde_diffusion.training.ema.exponential import EMA
+    from sde_diffusion.training.ema.post_hoc import reconstruct
     from sde_diffusion.training.fitting import fit
     from sde_diffusion.training.loop import train
-    from sde_diffusion.training.moments import Doubling, Every
-    from sde_diffusion.training.observing import Look, Observer
-    from sde_diffusion.training.post_hoc import reconstruct
-    from sde_diffusion.training.progress import Progress
+    from sde_diffusion.training.metrics import Progress
     from sde_diffusion.training.run_folder import RunFolder
-    from sde_diffusion.training.settings import TrainSettings
-    from sde_diffusion.training.world import World, joined
+    from sde_diffusion.training.settings import ComputeSettings, TrainSettings
+    from sde_diffusion.training.triggers import Doubling, Every
 
 __all__ = [
     "EMA",
+    "Callback",
+    "CallbackContext",
     "Checkpoint",
     "CheckpointError",
     "ComputeSettings",
     "Doubling",
     "Every",
-    "Look",
-    "Observer",
+    "ProcessGroup",
     "Progress",
     "RunFolder",
     "TrainSettings",
-    "World",
     "fit",
-    "joined",
+    "join_process_group",
     "latest",
     "load",
     "load_average",
@@ -50,18 +56,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "checkpoint": "Checkpoint CheckpointError latest load load_average save",
-    "compute": "ComputeSettings",
-    "ema": "EMA",
+    "checkpoints.checkpoint": "Checkpoint CheckpointError latest load load_average save",
+    "settings": "ComputeSettings TrainSettings",
+    "ema.exponential": "EMA",
     "fitting": "fit",
     "loop": "train",
-    "post_hoc": "reconstruct",
-    "moments": "Doubling Every",
-    "observing": "Look Observer",
-    "progress": "Progress",
+    "ema.post_hoc": "reconstruct",
+    "triggers": "Doubling Every",
+    "callbacks": "Callback CallbackContext",
+    "metrics": "Progress",
     "run_folder": "RunFolder",
-    "settings": "TrainSettings",
-    "world": "World joined",
+    "distributed.process_group": "ProcessGroup join_process_group",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

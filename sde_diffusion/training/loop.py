@@ -20,36 +20,37 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.sde.base import LinearSDE
-from sde_diffusion.training.archive import Archive, archive_of
 from sde_diffusion.training.batches import Batches
-from sde_diffusion.training.compute import ComputeSettings
-from sde_diffusion.training.descent import Descent
-from sde_diffusion.training.elsewhere import Elsewhere
-from sde_diffusion.training.ema import EMA
-from sde_diffusion.training.engine import Engine, Loss, engine_of, whole_of
-from sde_diffusion.training.identity import identity
-from sde_diffusion.training.interrupts import held
-from sde_diffusion.training.memory import explained
-from sde_diffusion.training.power_ema import PowerAverages
+from sde_diffusion.training.checkpoints.fingerprint import fingerprint
+from sde_diffusion.training.checkpoints.tensors import fill
+from sde_diffusion.training.distributed.parallel import (
+    Loss,
+    ParallelStrategy,
+    full_state,
+    strategy_of,
+)
+from sde_diffusion.training.distributed.process_group import Agreement, ProcessGroup
+from sde_diffusion.training.ema.exponential import EMA
+from sde_diffusion.training.ema.power import PowerAverages
+from sde_diffusion.training.errors import PeerError, explain_out_of_memory
+from sde_diffusion.training.lr_schedule import rate
+from sde_diffusion.training.metrics import Progress, RunningMetrics
 from sde_diffusion.training.precision import LossScale, tf32_policy
-from sde_diffusion.training.progress import Progress
-from sde_diffusion.training.randomness import borrowed
-from sde_diffusion.training.schedule import rate
-from sde_diffusion.training.settings import TrainSettings
+from sde_diffusion.training.randomness import seeded_generators
+from sde_diffusion.training.settings import ComputeSettings, TrainSettings
+from sde_diffusion.training.signals import deferred_signals
 from sde_diffusion.training.state import TrainState
-from sde_diffusion.training.step import adam, trainable
-from sde_diffusion.training.tally import Tally
-from sde_diffusion.training.tensor_files import fill
-from sde_diffusion.training.timetable import Timetable
-from sde_diffusion.training.world import Agreement, World
+from sde_diffusion.training.step import TrainStep, adam, trainable
+from sde_diffusion.training.store import CheckpointStore, store_for
+from sde_diffusion.training.triggers import RunTriggers
 
 Objective = Callable[..., Tensor]
 """(denoiser, sde, x0 (B, *E), generator, **condition) -> losses (B,)."""
 
-_DEFAULTS, _DENOISING, _USUAL, _ALONE = TrainSettings(), DenoisingScoreMatching(), ComputeSettings(), World()
+_DEFAULTS, _DENOISING, _USUAL, _ALONE = TrainSettings(), DenoisingScoreMatching(), ComputeSettings(), ProcessGroup()
 
 
 def train(
@@ -66,7 +67,7 @@ def train(
     device: torch.device | str = "cpu",
     ema: EMA | None = None,
     compute: ComputeSettings = _USUAL,
-    world: World = _ALONE,
+    world: ProcessGroup = _ALONE,
 ) -> Iterator[Progress]:
     """Train `denoiser` in place and yield a report every `log_every` steps and at the last one.
 
@@ -100,26 +101,26 @@ def train(
         raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; swap them")
     device = torch.device(device)
     batches = _batches(denoiser, data, labels, label_dropout, settings, device, world.size)
-    engine = engine_of(compute.engine, world)
+    engine = strategy_of(compute.engine, world)
     engine.parts(settings.microbatches)
-    known = identity(settings, data, labels, label_dropout) if folder is not None or world.size > 1 else {}
-    world.all_as_one(known)
-    archive = archive_of(folder, known, settings, resume, world)
+    known = fingerprint(settings, data, labels, label_dropout) if folder is not None or world.size > 1 else {}
+    world.assert_same_on_all_ranks(known)
+    archive = store_for(folder, known, settings, resume, world)
     average = _average(denoiser, settings, ema)
     state, loss = _placed(denoiser, average, sde, objective, settings, engine, compute, device)
-    descent = Descent(state, settings, batches, loss, engine, compute)
-    return _Loop(state, settings, descent, engine.world, archive, denoiser, Timetable(settings)).run()
+    descent = TrainStep(state, settings, batches, loss, engine, compute)
+    return _Loop(state, settings, descent, engine.world, archive, denoiser, RunTriggers(settings)).run()
 
 
 @dataclass
 class _Loop:
     state: TrainState
     settings: TrainSettings
-    descent: Descent
-    world: World
-    archive: Archive
+    descent: TrainStep
+    world: ProcessGroup
+    archive: CheckpointStore
     original: nn.Module
-    due: Timetable
+    due: RunTriggers
     kept: int = 0
     row: int = 0
     together: bool = False
@@ -130,7 +131,7 @@ class _Loop:
         with (
             self.archive.opened(self.state),
             _training(self.state.model),
-            nullcontext([]) if alone else held() as asked,
+            nullcontext([]) if alone else deferred_signals() as asked,
         ):
             self.kept, self.together = self.state.step, alone or self.state.step == self.settings.steps
             try:
@@ -138,17 +139,17 @@ class _Loop:
                     yield from self._to_next_report(asked)
             finally:
                 if self.state.settled and self.together:
-                    with held():
+                    with deferred_signals():
                         self._save()
                         self._hand_back()
         if self.stopped:
-            raise Elsewhere("another process of this run was interrupted; all have stopped and saved")
+            raise PeerError("another process of this run was interrupted; all have stopped and saved")
 
     def _hand_back(self) -> None:
         """Fill the caller's model and average where a copy in shares was trained."""
         if self.state.model is not self.original:
-            fill(self.original, whole_of(self.state.model.state_dict()), Path("this run"))
-            fill(self.state.ema.model, whole_of(self.state.ema.state_dict()), Path("this run"))
+            fill(self.original, full_state(self.state.model.state_dict()), Path("this run"))
+            fill(self.state.ema.model, full_state(self.state.ema.state_dict()), Path("this run"))
 
     def _to_next_report(self, asked: list) -> Iterator[Progress]:
         """The next report, or none when all have agreed to stop before it.
@@ -160,7 +161,7 @@ class _Loop:
         until = self.due.next_report(begin)
         progress = None
         while progress is None and not self.stopped:
-            with held() as interrupts:
+            with deferred_signals() as interrupts:
                 self._advance(min(until, self.due.next_look(self.state.step)), interrupts, asked)
                 progress = self._report(begin, start) if self.state.step == until else None
                 self._keep_what_is_due()
@@ -176,8 +177,8 @@ class _Loop:
     def _advance(self, until: int, interrupts: list, asked: list) -> None:
         """Steps until one is reached, or there is an interrupt on which all agree; then a look at the device."""
         agreement, stop = Agreement(self.world), False
-        policy, fewer = tf32_policy(self.descent.compute.precision), explained(self.settings.batch_size)
-        with borrowed(self.descent.batches.device) as seeded, fewer, policy:
+        policy, fewer = tf32_policy(self.descent.compute.precision), explain_out_of_memory(self.settings.batch_size)
+        with seeded_generators(self.descent.batches.device) as seeded, fewer, policy:
             while self.state.step < until and not stop:
                 self.descent.step(seeded)
                 stop = agreement.reached(bool(interrupts or asked))
@@ -232,7 +233,7 @@ def _placed(
     sde: LinearSDE,
     objective: Objective,
     settings: TrainSettings,
-    engine: Engine,
+    engine: ParallelStrategy,
     compute: ComputeSettings,
     device: torch.device,
 ) -> tuple[TrainState, nn.Module]:
@@ -244,7 +245,7 @@ def _placed(
         average.follow(model)
     scale, optimizer = LossScale(compute.precision, device), adam(model, settings.learning_rate)
     power = PowerAverages.of(model, settings.tracked)
-    return TrainState(model, average, optimizer, Tally(device), scale, power=power), loss
+    return TrainState(model, average, optimizer, RunningMetrics(device), scale, power=power), loss
 
 
 def _average(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> EMA:

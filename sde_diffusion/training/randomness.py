@@ -25,7 +25,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _APART = 0x5DEECE66D  # what sets the noise apart from dropout within a step
 
 
-def word(seed: int, step: int) -> int:
+def step_seed(seed: int, step: int) -> int:
     """64 bits for a step of a run; the lower 32 differ for any two steps below 2^32 of one seed.
 
     Where a batch has parts, each counts as a step of its own.
@@ -36,7 +36,7 @@ def word(seed: int, step: int) -> int:
 
 
 @contextmanager
-def borrowed(device: torch.device) -> Iterator[Callable[[int], torch.Generator]]:
+def seeded_generators(device: torch.device) -> Iterator[Callable[[int], torch.Generator]]:
     """Lends a function that seeds the global generators and one of its own, which it returns, from a 64-bit word.
 
     The global generators of the CPU and of `device` are given back in the state in which they were found.

@@ -7,7 +7,7 @@
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
     runs/NAME/snapshots/step-000500/     see `snapshots`
     runs/NAME/pictures/, loss_by_level.json and .png, tensorboard/
-                                         what observers drew (see `sde_diffusion.watching`)
+                                         what observers drew (see `sde_diffusion.callbacks`)
     runs/NAME/lock                       held by the process that trains
 
 Nothing here needs torch.
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sde_diffusion.training.files import create_file, replace_file, to_json
+from sde_diffusion.io.atomic import create_file, replace_file, to_json
 
 _PACKAGES = ("sde-diffusion", "torch", "numpy", "safetensors", "scipy", "torchvision")
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError
-from sde_diffusion.training.ema import EMA
-from sde_diffusion.training.engine import put, whole_of
-from sde_diffusion.training.identity import check_identity
-from sde_diffusion.training.power_ema import PowerAverages
+from sde_diffusion.training.checkpoints.checkpoint import Checkpoint, CheckpointError
+from sde_diffusion.training.checkpoints.fingerprint import check_fingerprint
+from sde_diffusion.training.checkpoints.snapshots import Snapshot
+from sde_diffusion.training.checkpoints.tensors import fill
+from sde_diffusion.training.distributed.parallel import copy_into_shards, full_state
+from sde_diffusion.training.ema.exponential import EMA
+from sde_diffusion.training.ema.power import PowerAverages
+from sde_diffusion.training.metrics import RunningMetrics
 from sde_diffusion.training.precision import LossScale
-from sde_diffusion.training.snapshots import Snapshot
-from sde_diffusion.training.tally import Tally
-from sde_diffusion.training.tensor_files import fill
 
 
 @dataclass
@@ -31,7 +31,7 @@ class TrainState:
     model: nn.Module
     ema: EMA
     optimizer: torch.optim.Optimizer
-    tally: Tally
+    tally: RunningMetrics
     scale: LossScale
     step: int = 0
     settled: bool = True
@@ -41,26 +41,26 @@ class TrainState:
         """The state as a checkpoint of the run that `identity` tells from others; all processes must ask."""
         counters = {"averaged": self.ema.count, "tally": self.tally.state(), **self.scale.state()}
         moments = self.optimizer.state_dict()
-        moments["state"] = {index: whole_of(kept) for index, kept in moments["state"].items()}
+        moments["state"] = {index: full_state(kept) for index, kept in moments["state"].items()}
         return Checkpoint(
             step=self.step,
-            model=whole_of(self.model.state_dict()),
-            ema=whole_of(self.ema.state_dict()),
+            model=full_state(self.model.state_dict()),
+            ema=full_state(self.ema.state_dict()),
             optimizer=moments,
             state=counters | {"identity": identity},
-            power=whole_of(self.power.state_dict()),
+            power=full_state(self.power.state_dict()),
         )
 
     def snapshot(self, identity: dict) -> Snapshot:
         """The power-function averages, each as the state of a whole model; all processes must ask."""
         buffers = {name for name, _ in self.model.named_buffers(remove_duplicate=False)}
         own = {name: value for name, value in self.model.state_dict().items() if name in buffers}
-        averages = {length: whole_of(own | average.state_dict()) for length, average in self.power.averages.items()}
+        averages = {length: full_state(own | average.state_dict()) for length, average in self.power.averages.items()}
         return Snapshot(self.step, averages, sorted(own), identity)
 
-    def take_up(self, checkpoint: Checkpoint, identity: dict, source: Path) -> None:
+    def load_state(self, checkpoint: Checkpoint, identity: dict, source: Path) -> None:
         """Go on from a checkpoint; CheckpointError when it is of another run or another model."""
-        check_identity(checkpoint.state.get("identity"), identity, source)
+        check_fingerprint(checkpoint.state.get("identity"), identity, source)
         fill(self.model, checkpoint.model, source)
         fill(self.ema, checkpoint.ema, source)
         fill(self.power, checkpoint.power, source)
@@ -94,7 +94,7 @@ def _laid_out(parameter: Tensor, stored: dict[str, Tensor]) -> dict[str, Tensor]
     made = {"step": torch.zeros((), dtype=torch.float32, device=parameter.device)}
     made |= {name: torch.empty_like(parameter, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
     for name, value in made.items():
-        put(value, stored[name])
+        copy_into_shards(value, stored[name])
     return made
 
 

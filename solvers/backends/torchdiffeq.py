@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from solvers.as_ode import as_ode
 from solvers.backends.names import check_name
 from solvers.backends.scipy import Solution
 from solvers.equations import ODE, Equation
 from solvers.integrate import Solver, check_path, check_state
-from solvers.slope import as_ode
 from solvers.wiener import WienerPath
 
 METHODS = ("dopri8", "dopri5", "bosh3", "adaptive_heun")

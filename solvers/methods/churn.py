@@ -40,4 +40,4 @@ class Churn(Method):
         up = t * (1 + state)
         if state > 0:
             x = axpy(x, equation.spread(t, up) / abs(s - t) ** 0.5, noise(path, t, s))
-        return self.inner.onward(equation, x, up, s, equation.drift(x, up)), state
+        return self.inner.finish_step(equation, x, up, s, equation.drift(x, up)), state

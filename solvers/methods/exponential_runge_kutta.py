@@ -59,7 +59,7 @@ class ExponentialRungeKutta(OneStep):
         self.orders = {SemilinearODE: Order.of(order)}
         self.evaluations = len(_STAGES[order])
 
-    def onward(self, equation, x, t, s, first):
+    def finish_step(self, equation, x, t, s, first):
         """All stages but the first. A last step to infinity goes by the first field alone."""
         if math.isinf(s - t):
             return apply(stage(equation.rate, t, s, 1.0, (0.0,)), x, [first])

@@ -19,7 +19,7 @@ class Heun(OneStep):
     orders = {ODE: Order.of(2)}
     evaluations = 2
 
-    def onward(self, equation, x, t, s, first):
+    def finish_step(self, equation, x, t, s, first):
         """The second evaluation."""
         h = s - t
         second = equation.drift(axpy(x, h, first), s)

@@ -74,7 +74,7 @@ class PredictEvaluateCorrect(Method):
         first = field(equation)(x, t)
         if state.row < self.started:
             assert self.starter is not None
-            y = self.starter.onward(equation, x, t, s, first)
+            y = self.starter.finish_step(equation, x, t, s, first)
             return y, History(state.table, state.row + 1, (first, *state.fields))
         y, state = advance(x, first, state)
         return (y if path is None else convolve(y, equation, t, s, path)), state

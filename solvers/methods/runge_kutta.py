@@ -37,7 +37,7 @@ class RungeKutta(OneStep):
         self.orders: Mapping[type[Equation], Order] = {ODE: Order.of(tableau.order)}
         self.evaluations = len(tableau.b)
 
-    def onward(self, equation, x, t, s, first):
+    def finish_step(self, equation, x, t, s, first):
         """All stages but the first."""
         return weighted(x, s - t, self.tableau.b, stages(self.tableau, equation, x, t, s, first))
 
@@ -54,7 +54,7 @@ class EmbeddedRungeKutta(RungeKutta, Embedded):
         self.error, self.estimate = error, tableau.order
         self.evaluations = len(tableau.b) - 1
 
-    def onward(self, equation, x, t, s, first):
+    def finish_step(self, equation, x, t, s, first):
         """The result needs no stage of weight zero."""
         short = Tableau(self.tableau.a[:-1], self.tableau.b[:-1], self.tableau.c[:-1], self.tableau.order)
         return weighted(x, s - t, short.b, stages(short, equation, x, t, s, first))

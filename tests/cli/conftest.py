@@ -16,7 +16,8 @@ TINY += ["--training.checkpoint_every", "4", "--training.log_every", "2", "--dat
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Intervals cost most of a comparison's time, and no test here asks how exact they are."""
-    from sde_diffusion.report import law_trial, yardsticks
+    from sde_diffusion.evaluation import metrics as yardsticks
+    from sde_diffusion.evaluation import on_exact_law as law_trial
 
     monkeypatch.setattr(yardsticks, "RESAMPLES", 6)
     monkeypatch.setattr(law_trial, "RESAMPLES", 6)

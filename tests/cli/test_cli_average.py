@@ -14,7 +14,7 @@ from sde_diffusion.cli.average_sweep import held_out_losses
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import data_of, load_model
-from sde_diffusion.training.post_hoc import fit, reconstruct
+from sde_diffusion.training.ema.post_hoc import fit, reconstruct
 from tests.cli.conftest import TINY
 
 

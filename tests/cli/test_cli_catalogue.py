@@ -10,12 +10,13 @@ import pytest
 import torch
 
 import sde_diffusion
-from sde_diffusion.cli import build, catalogue
-from sde_diffusion.cli.parts import part
-from sde_diffusion.cli.samplers import NAMED, sampler, spacings
+from sde_diffusion.cli import factories as build
+from sde_diffusion.cli import registry as catalogue
+from sde_diffusion.cli.sampler_specs import NAMED, sampler, spacings
+from sde_diffusion.cli.specs import spec
+from sde_diffusion.denoisers.counting import CallCounter
 from sde_diffusion.exact import ExactDenoiser, problems
-from sde_diffusion.report.counting import Counting
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import VE, VP
 from solvers import FixedGrid, KeyedIncrements
 
@@ -56,25 +57,25 @@ def test_everything_says_what_it_is(kind):
 
 @pytest.mark.parametrize("name", catalogue.processes())
 def test_every_process_is_built_by_its_name(name):
-    sde = build.process(part(name))
+    sde = build.process(spec(name))
     assert sde.horizon > sde.t_min
 
 
 @pytest.mark.parametrize("name", catalogue.networks())
 def test_every_network_is_built_by_its_name_and_its_weights_follow_the_seed(name):
     state = torch.get_rng_state()
-    one, same, other = (build.network(part(name), (1, 8, 8), seed).state_dict() for seed in (0, 0, 1))
+    one, same, other = (build.network(spec(name), (1, 8, 8), seed).state_dict() for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
 def test_what_is_measured_on_the_data_reaches_the_objective_unless_it_is_given():
-    told = part("denoising_score_matching", weighting="edm_weighting")
+    told = spec("denoising_score_matching", weighting="edm_weighting")
     assert build.objective(told, 0.75).weighting.data_std == 0.75
-    given = part("denoising_score_matching", weighting=part("edm_weighting", data_std=0.5))
+    given = spec("denoising_score_matching", weighting=spec("edm_weighting", data_std=0.5))
     assert build.objective(given, 0.75).weighting.data_std == 0.5
-    assert build.parameterization(part("edm"), 0.75).data_std == 0.75
+    assert build.parameterization(spec("edm"), 0.75).data_std == 0.75
 
 
 LAW = problems.two()
@@ -100,14 +101,14 @@ def test_every_reversal_goes_with_every_method_that_declares_its_equation():
     sde, tried = VP(), 0
     for reversal in set(catalogue.reversals()) - {"predictor_corrector"}:
         for method in ready_methods():
-            recipe, counted = sampler(f"{reversal}/{method}/4"), Counting(ExactDenoiser(LAW))
+            recipe, counted = sampler(f"{reversal}/{method}/4"), CallCounter(ExactDenoiser(LAW))
             equation = build.reversal(recipe.reversal, sde, counted).equation
-            if type(equation) not in build.method(part(method)).orders:
+            if type(equation) not in build.method(spec(method)).orders:
                 with pytest.raises(ValueError, match="does not integrate"):
                     recipe.assembled(sde, counted)
                 continue
             found, solver = recipe.assembled(sde, counted)
-            sample(found.raw(), solver, (4, 2), noise=KeyedIncrements, chunk=4, dtype=torch.float64)
+            sample(found.without_final_denoise(), solver, (4, 2), noise=KeyedIncrements, chunk=4, dtype=torch.float64)
             tried += 1
             assert counted.calls >= 4, (reversal, method)
     assert tried >= 12
@@ -132,9 +133,9 @@ def test_a_spacing_is_what_its_name_says(spacing, sde):
     reversal, solver = sampler(f"data_form/exponential_euler/9/{spacing}").assembled(sde, ExactDenoiser(LAW))
     grid = solver.spacing(reversal.start, reversal.stop, solver.steps).tolist()
     assert (grid[0], grid[-1]) == (reversal.start, reversal.stop)
-    times = [reversal.clock.time(reading) for reading in grid]
+    times = [reversal.clock.to_time(reading) for reading in grid]
     variable = {
-        "uniform": lambda t: reversal.clock.read(t),
+        "uniform": lambda t: reversal.clock.from_time(t),
         "time": lambda t: t,
         "in_log_snr": sde.log_snr,
         "cosine": lambda t: math.atan(sde.sigma(t) / sde.alpha(t)),

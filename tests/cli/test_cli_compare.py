@@ -13,17 +13,17 @@ from scipy.integrate import solve_ivp
 
 from sde_diffusion.cli.compare_run import at_budgets
 from sde_diffusion.cli.device import device_of
-from sde_diffusion.cli.drawing import draw
+from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
-from sde_diffusion.cli.samplers import sampler
+from sde_diffusion.cli.sampler_specs import sampler
 from sde_diffusion.data import by_name
+from sde_diffusion.evaluation.comparison import Comparison, SamplerResult, Score
+from sde_diffusion.evaluation.evaluator import Evaluator
+from sde_diffusion.evaluation.on_exact_law import FLOW_POINTS, ExactLawBenchmark
 from sde_diffusion.exact import ExactDenoiser, problems
-from sde_diffusion.report.comparison import Comparison, Score, Trial
-from sde_diffusion.report.judge import Judge
-from sde_diffusion.report.law_trial import FLOW_POINTS, LawTrial
 from sde_diffusion.reversal import data_form
-from sde_diffusion.sampling import initial_state
+from sde_diffusion.sampling.sample import initial_state
 from sde_diffusion.sde import VP
 from solvers.wiener import PathSpec
 
@@ -70,7 +70,7 @@ def flow(x: torch.Tensor) -> torch.Tensor:
 
 
 def start(count: int) -> torch.Tensor:
-    reversal = data_form(SDE, ExactDenoiser(LAW)).starting_from(SDE.prior(LAW.mean, LAW.variance.mean().item()))
+    reversal = data_form(SDE, ExactDenoiser(LAW)).with_prior(SDE.prior(LAW.mean, LAW.variance.mean().item()))
     return initial_state(reversal, PathSpec(0, torch.arange(count), (2,), 1.0, 0.0, torch.float64))
 
 
@@ -85,7 +85,7 @@ def test_the_error_of_the_flow(written):
 
 def test_the_sliced_distance(written):
     """Over 360 directions, evenly spread, against the 64 that compare takes: within 5%."""
-    x, truth = ddim(start(300), 8), LawTrial(LAW, SDE, 300, 0).truth
+    x, truth = ddim(start(300), 8), ExactLawBenchmark(LAW, SDE, 300, 0).truth
     angles = torch.arange(360, dtype=torch.float64) * (math.pi / 360)
     lines = torch.stack((angles.cos(), angles.sin()))
     gaps = (x @ lines).sort(0).values - (truth @ lines).sort(0).values
@@ -125,7 +125,7 @@ def test_the_frechet_distance_of_a_run(trained, tmp_path, capsys):
     assert (trial["steps"], trial["evaluations"]) == (3, 4)
     source = by_name("digits", held_out=24)
     truth, real = (source.tensors(split)[0].flatten(1).double().numpy() for split in ("held_out", "train"))
-    x = draw(sampler("data_adams").with_steps(3), load_model(trained, device_of("cpu")), 24, 0, chunk=24).x
+    x = generate(sampler("data_adams").with_steps(3), load_model(trained, device_of("cpu")), 24, 0, chunk=24).x
     value = frechet(x.flatten(1).double().numpy(), truth)
     floor = np.mean([frechet(real[24 * k : 24 * k + 24], truth) for k in range(4)])
     score = next(score for score in trial["scores"] if score["name"] == "Frechet, pixels")
@@ -136,13 +136,13 @@ def test_the_frechet_distance_of_a_run(trained, tmp_path, capsys):
 
 def test_real_events_have_a_ratio_of_about_one():
     """Training events judged as if they were samples: within a factor of 1.5 of the mean of four such sets."""
-    judge = Judge(by_name("digits", held_out=200))
+    judge = Evaluator(by_name("digits", held_out=200))
     for score in judge.scores(judge.train[-200:]):
         assert 1 / 1.5 < score.value / score.floor < 1.5
 
 
 def test_copies_are_seen():
-    judge = Judge(by_name("digits", held_out=50))
+    judge = Evaluator(by_name("digits", held_out=50))
     copies = judge.copying(judge.train[:50])
     assert copies.distances.max() == 0
     assert copies.copied == 1.0
@@ -160,8 +160,8 @@ def test_a_budget_pays_for_whole_steps():
 def test_a_table_has_a_cell_for_every_head():
     """Also where a sampler has no score of a kind."""
     trials = [
-        Trial("a", "a/1", 1, 2, 0.5, [Score("x", 2.0, 1.0, 3.0, 1.0), Score("y", 1.0, 1.0, 1.0)]),
-        Trial("b", "b/1", 1, 2, 0.5, [Score("y", 4.0, 3.0, 5.0)]),
+        SamplerResult("a", "a/1", 1, 2, 0.5, [Score("x", 2.0, 1.0, 3.0, 1.0), Score("y", 1.0, 1.0, 1.0)]),
+        SamplerResult("b", "b/1", 1, 2, 0.5, [Score("y", 4.0, 3.0, 5.0)]),
     ]
     table = Comparison("s", 10, 0, trials).table()
     assert table.heads == ["sampler", "steps", "NFE", "seconds", "x", "ratio", "y"]
@@ -174,7 +174,7 @@ def test_a_table_has_a_cell_for_every_head():
 )
 def test_a_tolerance_in_the_place_of_steps_reaches_the_exact_flow(text, bound):
     """The cost is the mean over samples that each take their own steps, below that of the slowest."""
-    found = LawTrial(LAW, SDE, 200, seed=0).trial(sampler(text))
+    found = ExactLawBenchmark(LAW, SDE, 200, seed=0).trial(sampler(text))
     error = next(score.value for score in found.scores if score.name == "error of the flow")
     assert error < bound
     assert found.evaluations != round(found.evaluations)
@@ -183,7 +183,7 @@ def test_a_tolerance_in_the_place_of_steps_reaches_the_exact_flow(text, bound):
 
 def test_the_reverse_sde_goes_to_a_tolerance_on_one_path():
     """Its log-density gap is within its interval; each tolerance is tried once, whatever the budgets."""
-    found = LawTrial(LAW, SDE, 1000, seed=0).trial(sampler("reverse_sde/tol=0.03"))
+    found = ExactLawBenchmark(LAW, SDE, 1000, seed=0).trial(sampler("reverse_sde/tol=0.03"))
     assert next(score.low for score in found.scores if score.name == "log-density gap") < 0.02
     assert [str(r) for r in at_budgets([sampler("velocity_form/tol=1e-3")], [8, 16])] == ["velocity_form/tol=0.001"]
 

@@ -11,13 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from sde_diffusion.cli import drawing_job
-from sde_diffusion.cli.drawing import draw
-from sde_diffusion.cli.drawing_job import Job, drawn_in, forget, weights_digest
+from sde_diffusion.cli import generate_job as drawing_job
+from sde_diffusion.cli.generate import generate
+from sde_diffusion.cli.generate_job import (
+    Job,
+    delete_chunks,
+    generate_into,
+    weights_digest,
+)
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
-from sde_diffusion.cli.samplers import sampler
-from sde_diffusion.training import World
+from sde_diffusion.cli.sampler_specs import sampler
+from sde_diffusion.training import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
 JOB = Job(sampler("data_adams"), count=22, seed=5, chunk=8)
@@ -60,7 +65,10 @@ def test_two_processes_write_the_files_of_one(trained, tmp_path):
 
 
 def test_a_job_draws_the_samples_of_one_call(model, tmp_path):
-    job, once = drawn_in(_made(tmp_path / "job"), JOB, model, World()), draw(JOB.recipe, model, 22, 5, chunk=8)
+    job, once = (
+        generate_into(_made(tmp_path / "job"), JOB, model, ProcessGroup()),
+        generate(JOB.recipe, model, 22, 5, chunk=8),
+    )
     assert job is not None
     assert torch.equal(job.x, once.x)
     assert len(job.x.flatten(1).unique(dim=0)) == 22
@@ -72,7 +80,7 @@ def test_every_process_draws_its_own_share(model, tmp_path, monkeypatch):
     monkeypatch.setattr(Job, "draw", lambda job, _model, number: seen[rank].append(number) or _blank(job, number))
     for rank in range(3):
         seen[rank] = []
-        drawing_job._draw_share(tmp_path, Job(JOB.recipe, 60, 0, 8), model, World(rank, 3))
+        drawing_job._draw_share(tmp_path, Job(JOB.recipe, 60, 0, 8), model, ProcessGroup(rank, 3))
     assert seen == {0: [0, 3, 6], 1: [1, 4, 7], 2: [2, 5]}
 
 
@@ -81,7 +89,7 @@ def _blank(job, number):
 
 
 def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_path, monkeypatch):
-    whole = drawn_in(_made(tmp_path / "whole"), JOB, model, World())
+    whole = generate_into(_made(tmp_path / "whole"), JOB, model, ProcessGroup())
     drawn, whole_chunk = [], Job.draw
 
     def once(job, its_model, number):
@@ -94,29 +102,29 @@ def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(Job, "draw", once)
         with pytest.raises(KeyboardInterrupt):
-            drawn_in(folder, JOB, model, World())
+            generate_into(folder, JOB, model, ProcessGroup())
     assert drawn == [0, 1]
     (place,) = folder.glob("chunks-*")
     (place / "000001.safetensors").write_bytes((place / "000001.safetensors").read_bytes()[:-100])
     with monkeypatch.context() as patch:
         patch.setattr(Job, "draw", lambda job, its, number: drawn.append(number) or whole_chunk(job, its, number))
-        again = drawn_in(folder, JOB, model, World())
+        again = generate_into(folder, JOB, model, ProcessGroup())
     assert drawn == [0, 1, 1, 2], "the damaged chunk and the missing one are drawn, the whole one is not"
     assert whole is not None
     assert again is not None
     assert torch.equal(again.x, whole.x)
     assert again.evaluations == whole.evaluations == 17
-    forget(folder)
+    delete_chunks(folder)
     assert list(folder.iterdir()) == []
 
 
 def test_chunks_of_other_weights_are_not_taken(model, tmp_path):
     """The same folder and job, a model that has learnt on: nothing of the first job is in the second."""
     folder = _made(tmp_path / "job")
-    first = drawn_in(folder, JOB, model, World())
+    first = generate_into(folder, JOB, model, ProcessGroup())
     for parameter in model.denoiser.parameters():
         parameter.data += 0.01
-    second = drawn_in(folder, JOB, model, World())
+    second = generate_into(folder, JOB, model, ProcessGroup())
     assert first is not None
     assert second is not None
     assert not (first.x == second.x).flatten(1).all(dim=1).any()
@@ -128,7 +136,7 @@ def test_a_chunk_that_nobody_left_here_is_refused(model, tmp_path):
     folder = _made(tmp_path / "job")
     place = folder / "chunks-apart"
     place.mkdir()
-    drawing_job._draw_share(place, JOB, model, World(0, 2))
+    drawing_job._draw_share(place, JOB, model, ProcessGroup(0, 2))
     with pytest.raises(ValueError, match=r"1 of 3 chunks are not in .*one disk"):
         drawing_job._gathered(place, JOB, 0.0)
 
@@ -136,8 +144,8 @@ def test_a_chunk_that_nobody_left_here_is_refused(model, tmp_path):
 def test_the_last_chunk_of_a_smaller_job_is_drawn_again(model, tmp_path):
     """22 samples end with a chunk of 6; 24 need it whole."""
     folder = _made(tmp_path / "job")
-    drawn_in(folder, JOB, model, World())
-    more = drawn_in(folder, Job(JOB.recipe, 24, JOB.seed, JOB.chunk), model, World())
+    generate_into(folder, JOB, model, ProcessGroup())
+    more = generate_into(folder, Job(JOB.recipe, 24, JOB.seed, JOB.chunk), model, ProcessGroup())
     assert more is not None
     assert len(more.x) == 24
 

@@ -12,18 +12,19 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from sde_diffusion.cli import build, catalogue
+from sde_diffusion.cli import factories as build
+from sde_diffusion.cli import registry as catalogue
 from sde_diffusion.cli.device import device_of
-from sde_diffusion.cli.drawing import draw
-from sde_diffusion.cli.given_samples import given_samples
+from sde_diffusion.cli.generate import generate
+from sde_diffusion.cli.load_samples import load_samples
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
-from sde_diffusion.cli.parts import parsed
-from sde_diffusion.cli.samplers import sampler
+from sde_diffusion.cli.sampler_specs import sampler
+from sde_diffusion.cli.specs import parse
 from sde_diffusion.data import by_name
+from sde_diffusion.evaluation.evaluator import Evaluator
+from sde_diffusion.evaluation.metrics import UNBIASED
 from sde_diffusion.metrics import density_coverage, energy_distance, frechet, kernel_distance, precision_recall
-from sde_diffusion.report.judge import Judge
-from sde_diffusion.report.yardsticks import UNBIASED
 from tests.cli.conftest import TINY
 
 SHORT = ["--steps", "2", "--device", "cpu"]
@@ -95,8 +96,8 @@ def test_classes_are_asked_for_and_found(told, tmp_path):
     """The accuracy is the share of right answers of a classifier that saw no event of the floor or the held-out set."""
     assert main(["evaluate", str(told), *SHORT, "--chunk", "7", "--output", str(tmp_path)]) == 0
     accuracy = found_in(tmp_path)["accuracy"]
-    judge = Judge(by_name("digits", held_out=24), 0, told=True)
-    drawn = draw(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 24, 0, 7, judge.labels)
+    judge = Evaluator(by_name("digits", held_out=24), 0, told=True)
+    drawn = generate(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 24, 0, 7, judge.labels)
     right = (judge.classifier.predict(drawn.x) == judge.labels).double().mean()
     assert accuracy["samples"]["value"] == pytest.approx(float(right))
     assert accuracy["real data"]["value"] > 0.85
@@ -107,8 +108,8 @@ def test_several_sets_are_a_mean_over_them(told, tmp_path):
     """Two sets: the mean of what each has alone, and the right answers of both."""
     assert main(["evaluate", str(told), *SHORT, "--sets", "2", "--extractor", "pixels", "--output", str(tmp_path)]) == 0
     found = found_in(tmp_path)
-    judge = Judge(by_name("digits", held_out=24), 0, told=True)
-    x = draw(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 48, 0, 24, judge.labels).x
+    judge = Evaluator(by_name("digits", held_out=24), 0, told=True)
+    x = generate(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 48, 0, 24, judge.labels).x
     each = [frechet(part.flatten(1), judge.held_out.flatten(1)) for part in x.split(24)]
     assert of(found["scores"])["Frechet"]["value"] == pytest.approx(sum(each) / 2, rel=1e-4)
     right = (judge.predict(x) == judge.labels.repeat(2)).double().mean()
@@ -120,16 +121,16 @@ def test_the_label_of_a_sample_is_a_function_of_its_number(told):
     """Sample i of many labels is sample i of its own label alone, wherever the chunks end."""
     model, recipe = load_model(told, device_of("cpu")), sampler("data_adams").with_steps(2)
     labels = torch.tensor([3, 1, 4, 1, 5])
-    mixed = draw(recipe, model, 12, 0, chunk=4, label=labels).x
+    mixed = generate(recipe, model, 12, 0, chunk=4, label=labels).x
     for label in labels.unique().tolist():
-        alone = draw(recipe, model, 12, 0, chunk=4, label=label).x
+        alone = generate(recipe, model, 12, 0, chunk=4, label=label).x
         rows = [i for i in range(12) if labels[i % 5] == label]
         torch.testing.assert_close(mixed[rows], alone[rows])
-    assert torch.equal(draw(recipe, model, 7, 0, chunk=4, label=labels).x, mixed[:7])
-    other = draw(recipe, model, 12, 0, chunk=4, label=2).x
+    assert torch.equal(generate(recipe, model, 7, 0, chunk=4, label=labels).x, mixed[:7])
+    other = generate(recipe, model, 12, 0, chunk=4, label=2).x
     assert not torch.allclose(mixed, other)
     with pytest.raises(ValueError, match="one class at a time; name one with steps"):
-        draw(sampler("velocity_form/dopri5/tol=1e-2"), model, 4, 0, label=labels)
+        generate(sampler("velocity_form/dopri5/tol=1e-2"), model, 4, 0, label=labels)
 
 
 class Blanked:
@@ -150,7 +151,7 @@ class Blanked:
 
 def test_the_classifier_learns_from_nothing_that_is_compared():
     """Other events in the floor, the same features; other events among the rest, others."""
-    judge, floor, rest = (Judge(Blanked(slice(blank))) for blank in (0, 720, 740))
+    judge, floor, rest = (Evaluator(Blanked(slice(blank))) for blank in (0, 720, 740))
     assert (judge.sets, len(judge.unlearnt)) == (3, 720)
     x = judge.held_out[:5]
     assert torch.equal(judge.features(x), floor.features(x))
@@ -161,21 +162,23 @@ def test_the_classifier_learns_from_nothing_that_is_compared():
 
 def test_the_floor_of_a_model_that_is_told_has_the_classes_that_it_is_told():
     """Set after set as many of each class as are held out, no event twice, none that the classifier has seen."""
-    judge = Judge(by_name("digits", held_out=300), 0, told=True)
+    judge = Evaluator(by_name("digits", held_out=300), 0, told=True)
     assert (judge.sets, len(judge.unlearnt)) == (2, 600)
     parts = judge.train_labels[judge.of_floor].split(judge.count)
     assert all(torch.equal(part.bincount(), judge.labels.bincount()) for part in parts)
     assert len(judge.of_floor.unique()) == 600
-    assert judge.floor["Frechet, pixels"].value < Judge(by_name("digits", held_out=300)).floor["Frechet, pixels"].value
-    x, blanked = judge.held_out[:5], Judge(Blanked(judge.unlearnt, held_out=300), told=True)
+    assert (
+        judge.floor["Frechet, pixels"].value < Evaluator(by_name("digits", held_out=300)).floor["Frechet, pixels"].value
+    )
+    x, blanked = judge.held_out[:5], Evaluator(Blanked(judge.unlearnt, held_out=300), told=True)
     assert torch.equal(judge.features(x), blanked.features(x))
 
 
 def test_classes_that_are_rare_or_missing_make_no_floor():
     with pytest.raises(ValueError, match=r"class 0 has 25 held-out and 0 training events; hold out fewer"):
-        Judge(Blanked(slice(0), without=0), told=True)
+        Evaluator(Blanked(slice(0), without=0), told=True)
     with pytest.raises(ValueError, match="the data have no labels"):
-        Judge(by_name("moons"), told=True)
+        Evaluator(by_name("moons"), told=True)
 
 
 def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
@@ -184,9 +187,9 @@ def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
     folder.mkdir()
     for index, picture in enumerate(levels):
         Image.fromarray(picture.numpy()).save(folder / f"{index:02d}.png")
-    x = given_samples(folder, (1, 8, 8))
+    x = load_samples(folder, (1, 8, 8))
     torch.testing.assert_close(x, levels[:, None].float() * 2 / 255 - 1)
-    assert given_samples(folder, (3, 8, 8)).shape == (13, 3, 8, 8)
+    assert load_samples(folder, (3, 8, 8)).shape == (13, 3, 8, 8)
     wanted = ["--samples", str(folder), "--extractor", "pixels", "--output", str(tmp_path / "out")]
     assert main(["evaluate", str(trained), *wanted]) == 0
     assert found_in(tmp_path / "out")["count"] == 13
@@ -213,11 +216,11 @@ def test_extractors_are_found_and_built():
         raise ValueError("no classifier")
 
     x = torch.zeros(2, 1, 3, 3)
-    assert build.extractor(parsed("pixels"), none)(x).shape == (2, 9)
+    assert build.extractor(parse("pixels"), none)(x).shape == (2, 9)
     with pytest.raises(ValueError, match="no classifier"):
-        build.extractor(parsed("classifier"), none)
+        build.extractor(parse("classifier"), none)
     with pytest.raises(ValueError, match="takes no 'weight'; did you mean 'weights'"):
-        build.extractor(parsed("inception(weight='x')"), none)
+        build.extractor(parse("inception(weight='x')"), none)
 
 
 def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):

@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.device import device_of
-from sde_diffusion.cli.drawing import draw
+from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import Facts, load_model, untrained
-from sde_diffusion.cli.parts import part
-from sde_diffusion.cli.samplers import sampler
+from sde_diffusion.cli.sampler_specs import sampler
+from sde_diffusion.cli.specs import spec
 from sde_diffusion.data import by_name
+from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.networks import UNet
-from sde_diffusion.training import metrics_file
 from tests.cli.conftest import TINY
 
 
@@ -97,7 +97,7 @@ def test_samples_are_those_of_the_averaged_model(copied, tmp_path):
     model = load_model(copied, device_of("cpu"))
     average = load_file(max((copied / "checkpoints").iterdir()) / "ema.safetensors")
     assert same({name: value.clone() for name, value in model.denoiser.state_dict().items()}, average)
-    drawn = draw(sampler("data_adams"), model, 5, 3, chunk=4)
+    drawn = generate(sampler("data_adams"), model, 5, 3, chunk=4)
     assert torch.equal(load_file(tmp_path / "out" / "samples.safetensors")["x"], drawn.x)
     facts = json.loads((tmp_path / "out" / "samples.json").read_text())
     assert facts["evaluations"] == drawn.evaluations == 17  # 16 steps and the denoising at the end
@@ -108,7 +108,7 @@ def test_samples_are_those_of_the_averaged_model(copied, tmp_path):
 
 def test_sample_i_does_not_depend_on_the_count(trained):
     model, recipe = load_model(trained, device_of("cpu")), sampler("reverse_sde/euler_maruyama/5")
-    few, many = (draw(recipe, model, count, 0, chunk=4).x for count in (3, 9))
+    few, many = (generate(recipe, model, count, 0, chunk=4).x for count in (3, 9))
     assert torch.equal(few, many[:3])
 
 
@@ -155,7 +155,7 @@ def test_info_prints_tables(capsys):
 
 
 def test_a_preset_stands_for_its_arguments_and_others_win(refused):
-    config = RunConfig(network=part("unet", preset="tiny", width=8))
+    config = RunConfig(network=spec("unet", preset="tiny", width=8))
     model = untrained(config, Facts((1, 8, 8), 0.0, 1.0, None))
     assert model.backbone.arguments == {**UNet.presets["tiny"], "width": 8, "channels": 1, "rank": 2}
     assert "did you mean 'small'?" in refused("train", "--network", "unet", "--network.preset", "smal")

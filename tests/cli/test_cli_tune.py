@@ -12,9 +12,9 @@ from sde_diffusion.cli.compare_run import at_budgets
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
-from sde_diffusion.cli.samplers import samplers
-from sde_diffusion.sampling import sample
-from sde_diffusion.tuned import Tuned
+from sde_diffusion.cli.sampler_specs import samplers
+from sde_diffusion.sampling.sample import sample
+from sde_diffusion.tuning.tuned import Tuned
 
 QUICK = ["--nfe", "3", "--iterations", "4", "--trajectories", "24", "--reference", "40", "--device", "cpu"]
 
@@ -41,7 +41,7 @@ def test_its_samples_are_those_of_the_library_bit_for_bit(trained, tuned_file, t
     assert main(["sample", str(trained), "--sampler", str(tuned_file), *asked]) == 0
     assert "6 samples, 3 evaluations each" in capsys.readouterr().out
     model, tuned = load_model(trained, device_of("cpu")), Tuned.load(tuned_file)
-    reversal = tuned.reversal(model.sde, model.denoiser).starting_from(model.prior)
+    reversal = tuned.reversal(model.sde, model.denoiser).with_prior(model.prior)
     wanted = sample(reversal, tuned.solver(), (6, *model.facts.event_shape), 5, chunk=6)
     assert torch.equal(load_file(tmp_path / "out" / "samples.safetensors")["x"], wanted)
 

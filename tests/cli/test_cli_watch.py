@@ -13,16 +13,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from sde_diffusion.callbacks import HeldOut, Levels, Pictures
+from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import data_of, load_model
 from sde_diffusion.cli.run_report import _training
-from sde_diffusion.cli.watch import Scene, WatchSettings, observers
 from sde_diffusion.data import by_name
+from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
-from sde_diffusion.training import Doubling, Every, RunFolder, metrics_file
-from sde_diffusion.watching import HeldOut, Levels, Pictures
+from sde_diffusion.training import Doubling, Every, RunFolder
 from tests.cli.conftest import TINY
 
 NOTHING = ["--watch.held_out_every", "0", "--watch.levels_every", "0", "--watch.pictures_every", "0"]
@@ -36,7 +37,7 @@ def weights(run):
 def scene(folder, **more):
     source = by_name("digits", held_out=24)
     usual = {"sde": VP(), "objective": DenoisingScoreMatching(), "source": source, "classes": None, "seed": 0}
-    return Scene(folder, train=source.tensors("train")[0], **{**usual, **more})
+    return WatchedRun(folder, train=source.tensors("train")[0], **{**usual, **more})
 
 
 def test_a_run_shows_itself_by_default(trained):
@@ -54,11 +55,11 @@ def test_the_numbers_are_those_of_the_averaged_model(trained):
     """Measured again on the average of the last checkpoint, on the held-out split."""
     model = load_model(trained, device_of("cpu"))
     config, x = model.config, data_of(model).tensors("train")[0]
-    from sde_diffusion.cli import build
+    from sde_diffusion.cli import factories as build
 
     objective = build.objective(config.part("objective"), model.facts.std)
-    there = Scene(trained, model.sde, objective, data_of(model), x, None, config.training.seed)
-    held_out, levels, pictures = observers(WatchSettings(), there)
+    there = WatchedRun(trained, model.sde, objective, data_of(model), x, None, config.training.seed)
+    held_out, levels, pictures = callbacks_of(CallbackSettings(), there)
     (line,) = [line for line in metrics_file.read(trained / "metrics.jsonl") if "held_out_loss" in line]
     assert held_out.measured(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)
     stored = json.loads((trained / "loss_by_level.json").read_text())
@@ -157,11 +158,11 @@ def test_numbers_out_of_range_are_refused(refused, wrong):
 
 
 def test_the_moments_are_those_that_are_asked_for(tmp_path):
-    usual = {type(one): one.moments for one in observers(WatchSettings(), scene(tmp_path))}
+    usual = {type(one): one.moments for one in callbacks_of(CallbackSettings(), scene(tmp_path))}
     assert usual == {HeldOut: Every(500), Levels: Doubling(400), Pictures: Doubling(100)}
-    asked = WatchSettings(held_out_every=7, levels_every=8, pictures_every=9)
-    assert [one.moments for one in observers(asked, scene(tmp_path))] == [Every(7), Every(8), Every(9)]
-    assert observers(WatchSettings(held_out_every=0, levels_every=0, pictures_every=0), scene(tmp_path)) == []
+    asked = CallbackSettings(held_out_every=7, levels_every=8, pictures_every=9)
+    assert [one.moments for one in callbacks_of(asked, scene(tmp_path))] == [Every(7), Every(8), Every(9)]
+    assert callbacks_of(CallbackSettings(held_out_every=0, levels_every=0, pictures_every=0), scene(tmp_path)) == []
 
 
 def test_without_held_out_events_the_pictures_remain(tmp_path):
@@ -170,6 +171,6 @@ def test_without_held_out_events_the_pictures_remain(tmp_path):
             return 0 if split == "held_out" else super().size(split)
 
     source = Closed(held_out=24)
-    found = observers(WatchSettings(), scene(tmp_path, source=source))
+    found = callbacks_of(CallbackSettings(), scene(tmp_path, source=source))
     assert [type(one) for one in found] == [Pictures]
     assert math.isfinite(found[0].deviation)

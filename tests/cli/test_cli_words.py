@@ -10,10 +10,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_diffusion.cli import parts, yaml_text
+from sde_diffusion.cli import specs as parts
+from sde_diffusion.cli import yaml_text
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.options import filled
-from sde_diffusion.cli.samplers import Sampler, sampler
+from sde_diffusion.cli.sampler_specs import Sampler, sampler
 
 NUMBERS = {"1e-4": 1e-4, "1E5": 1e5, "-2.5e+3": -2500.0, "1.": 1.0, ".5": 0.5, "3": 3, "-0.0": -0.0, "1e400": math.inf}
 
@@ -59,7 +60,7 @@ some_part = st.builds(lambda name, more: {**more, "name": name}, names, argument
 @given(some_part, some_part)
 def test_a_part_survives_being_written(outer, inner):
     whole = {**outer, "predictor": inner}
-    assert parts.parsed(parts.written(whole)) == whole
+    assert parts.parse(parts.to_text(whole)) == whole
 
 
 @given(some_part, some_part | st.none(), st.integers(1, 10**6), st.sampled_from([None, {"name": "power", "rho": 3.0}]))
@@ -94,7 +95,7 @@ def config_of(words: list[str]) -> RunConfig:
     parser = options.parser()
     options.add_config_option(parser)
     options.add_options(parser, RunConfig)
-    return filled(RunConfig, parser.parse_args(parts.spelled_out(words)))
+    return filled(RunConfig, parser.parse_args(parts.normalise_argv(words)))
 
 
 def test_a_file_gives_way_to_what_follows_it(tmp_path):

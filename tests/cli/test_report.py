@@ -11,15 +11,14 @@ import torch
 from PIL import Image
 
 from sde_diffusion.exact import ExactDenoiser, problems
-from sde_diffusion.report.cost_plot import Line, Panel, cost_plot
-from sde_diffusion.report.film import spread, write_gif
-from sde_diffusion.report.image_grid import image_grid
-from sde_diffusion.report.journey import back, moments, there
+from sde_diffusion.report.animation.gif import spread, write_gif
+from sde_diffusion.report.animation.simulate import frame_times, simulate_forward, simulate_reverse
 from sde_diffusion.report.page import Grid, Heading, Listing, Paragraph, Picture, write_page
-from sde_diffusion.report.pixels import tiled, to_pixels
-from sde_diffusion.report.style import figure, save
+from sde_diffusion.report.plots.cost import Line, Panel, cost_plot
+from sde_diffusion.report.plots.images import image_grid, tiled, to_pixels
+from sde_diffusion.report.plots.style import figure, save
+from sde_diffusion.report.plots.training import running_mean
 from sde_diffusion.report.table import Table
-from sde_diffusion.report.training_curve import running_mean
 from sde_diffusion.sde import VE, VP
 
 EVIL = [
@@ -133,7 +132,7 @@ def test_stills_are_spread_from_end_to_end(count, wanted):
 
 def test_what_diverges_does_not_flatten_the_others(tmp_path):
     """The error axis ends at most a hundred times above the median error; a floor belongs to it."""
-    from sde_diffusion.report import cost_plot as module
+    from sde_diffusion.report.plots import cost as module
 
     lines = [Line("a", [1, 2], [1.0, 0.1]), Line("b", [1, 2], [1e30, 0.2])]
     low, high = module._range(Panel("t", "y", lines))
@@ -155,7 +154,7 @@ def test_a_figure_leaves_the_global_settings_alone(tmp_path):
 
 @pytest.mark.parametrize("sde", [VP(), VE()], ids=["vp", "ve"])
 def test_moments_share_the_noise_evenly(sde):
-    times = moments(sde, 8)
+    times = frame_times(sde, 8)
     share = torch.tensor([sde.sigma(t) / (sde.alpha(t) + sde.sigma(t)) for t in times], dtype=torch.float64)
     assert (times[0], times[-1]) == (0.0, sde.horizon)
     torch.testing.assert_close(share.diff(), share.diff().mean().expand(8), rtol=1e-6, atol=1e-9)
@@ -165,9 +164,9 @@ def test_a_journey_goes_there_and_back():
     """The forward end has the law at the horizon, the way back ends on the data: moments within 5 standard errors."""
     law, sde, count = problems.two(), VP(), 2000
     x0 = law.sample(count, torch.Generator().manual_seed(0))
-    times = moments(sde, 10)
-    forth = list(there(sde, x0, times, seed=0, substeps=20))
-    home = list(back(sde, ExactDenoiser(law), forth[-1][1], times, seed=1, substeps=20))
+    times = frame_times(sde, 10)
+    forth = list(simulate_forward(sde, x0, times, seed=0, substeps=20))
+    home = list(simulate_reverse(sde, ExactDenoiser(law), forth[-1][1], times, seed=1, substeps=20))
     assert [t for t, _ in forth] == times
     assert [t for t, _ in home] == [*reversed(times[1:]), sde.t_min]
     end = law.through(sde.kernel(sde.horizon))

@@ -18,7 +18,7 @@ from sde_diffusion.data.moons import Moons
 from sde_diffusion.data.ring import Ring
 from sde_diffusion.data.swiss_roll import START, STOP, SwissRoll, _moments
 from sde_diffusion.data.two_gaussians import TwoGaussians
-from sde_diffusion.discovery import implementations
+from sde_diffusion.plugins import implementations
 
 N = 20_000
 LAWS = [

@@ -8,9 +8,14 @@ from importlib import metadata
 
 import pytest
 
-from sde_diffusion import discovery
+from sde_diffusion import plugins as discovery
 from sde_diffusion.data import DataSource, Law, by_name, names
-from sde_diffusion.discovery import find, implementations, name_of, snake
+from sde_diffusion.plugins import (
+    find,
+    implementations,
+    name_of,
+    snake,
+)
 
 FILES = {
     "shapes_of_test/__init__.py": "",

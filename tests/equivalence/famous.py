@@ -75,5 +75,5 @@ def run(scheduler, predict: Callable[[Tensor, int], Tensor], x: Tensor, **option
 def ours(reversal, method, readings, x: Tensor, noise: WienerPath | None = None) -> Tensor:
     """Our x at the last of the clock's readings, from x at the first."""
     solver = FixedGrid(method, len(readings) - 1, fixed(readings))
-    y = solver(reversal.equation, reversal.encode(x, readings[0]), readings[0], readings[-1], noise)
-    return reversal.decode(y, readings[-1])
+    y = solver(reversal.equation, reversal.to_chart(x, readings[0]), readings[0], readings[-1], noise)
+    return reversal.from_chart(y, readings[-1])

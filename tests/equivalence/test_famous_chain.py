@@ -24,7 +24,7 @@ def nodes(scheduler) -> list[float]:
 
 def to_data(reversal, method, times, x, noise=None):
     """From the first of the SDE's times to the last, then `finish`."""
-    readings = [reversal.clock.read(t) for t in times]
+    readings = [reversal.clock.from_time(t) for t in times]
     return reversal.finish(ours(reversal, method, readings, x, noise), readings[-1])
 
 

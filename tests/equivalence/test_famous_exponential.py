@@ -118,7 +118,7 @@ def test_second_order_through_diffusers_own_loop():
 def test_the_midpoint_rule_is_exponential_adams_with_another_second_weight():
     """Equation (3) from equation (2): our table, its second weight multiplied by the ratio of the two c."""
     times, steps = readings(12), 12
-    y, before = data_form(PROCESS, DENOISER).encode(START, times[0]), None
+    y, before = data_form(PROCESS, DENOISER).to_chart(START, times[0]), None
     for t, s, (factor, weights) in zip(times, times[1:], adams_table(times, 2, 1.0), strict=False):
         data, h = DENOISER(y, Kernel(1.0, math.exp(t))), t - s
         y, older = factor * y - sum(weights) * data, data if before is None else before
@@ -126,7 +126,7 @@ def test_the_midpoint_rule_is_exponential_adams_with_another_second_weight():
             ratio = -math.expm1(-h) / 2 / ((h + math.expm1(-h)) / h)
             y = y - ratio * weights[1] * (older - data)
         before = data
-    mine = data_form(PROCESS, DENOISER).decode(y, times[-1])
+    mine = data_form(PROCESS, DENOISER).from_chart(y, times[-1])
     theirs = by_updates(solver(2, solver_type="midpoint"), START, levels(steps))
     torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-11)
 

@@ -12,7 +12,7 @@ from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.exact.mismatch import prior_mismatch
 from sde_diffusion.exact.problems import two
 from sde_diffusion.reversal import in_log_snr, probability_flow
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import VE, VP, Brownian, SubVP
 from solvers import FixedGrid, Heun
 

@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from sde_diffusion.cli.main import main
-from sde_diffusion.training import CheckpointError, load, manifest
+from sde_diffusion.io.lock import locked
+from sde_diffusion.training import CheckpointError, load
 from sde_diffusion.training.batches import Batches
-from sde_diffusion.training.lock import locked
+from sde_diffusion.training.checkpoints import manifest
 from tests.training.conftest import Run
 
 LONG = {"steps": 400, "checkpoint_every": 1, "log_every": 1, "keep": 2}

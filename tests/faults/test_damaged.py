@@ -15,8 +15,9 @@ import warnings
 import pytest
 
 from sde_diffusion.cli.main import main
-from sde_diffusion.training import RunFolder, latest, metrics_file
-from sde_diffusion.training.checkpoint import checkpoints
+from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.training import RunFolder, latest
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.cli.conftest import TINY
 from tests.faults.conftest import one_in
 

@@ -16,9 +16,11 @@ import pytest
 import torch
 
 from sde_diffusion.cli.main import main
-from sde_diffusion.training import checkpoint, latest, load, metrics_file, save
-from sde_diffusion.training.checkpoint import checkpoints
-from sde_diffusion.training.files import ASIDE, create_file, replace_file
+from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.io.atomic import ASIDE, create_file, replace_file
+from sde_diffusion.training import latest, load, save
+from sde_diffusion.training.checkpoints import checkpoint
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.conftest import one_in

@@ -20,8 +20,9 @@ import zipfile
 import pytest
 import torch
 
-from sde_diffusion.training import Checkpoint, load, manifest, save
-from sde_diffusion.training.checkpoint import checkpoints
+from sde_diffusion.training import Checkpoint, load, save
+from sde_diffusion.training.checkpoints import manifest
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.faults import bodies
 from tests.faults.conftest import one_in
 

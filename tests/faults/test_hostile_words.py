@@ -14,7 +14,7 @@ import pytest
 from sde_diffusion.cli import yaml_text
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.yaml_text import LONGEST
-from sde_diffusion.report.cost_plot import Line, Panel, cost_plot
+from sde_diffusion.report.plots.cost import Line, Panel, cost_plot
 from tests.cli.conftest import TINY, few_resamples, refused
 
 __all__ = ["few_resamples", "refused"]

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from sde_diffusion.io.atomic import ASIDE
 from sde_diffusion.training import latest, load
-from sde_diffusion.training.files import ASIDE
 from tests.faults import bodies
 from tests.faults.conftest import one_in
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from sde_diffusion.training.files import ASIDE
-from sde_diffusion.training.snapshots import opened, snapshots
+from sde_diffusion.io.atomic import ASIDE
+from sde_diffusion.training.checkpoints.snapshots import open_snapshot, snapshots
 from tests.faults import bodies
 from tests.faults.conftest import one_in
 
@@ -19,7 +19,7 @@ OFTEN = bodies.LONG | {"snapshot_every": 1}
 
 def digests(folder) -> dict[int, str]:
     """Of every snapshot, verified."""
-    found = {step: opened(path) for step, path in snapshots(folder / "snapshots").items()}
+    found = {step: open_snapshot(path) for step, path in snapshots(folder / "snapshots").items()}
     return {
         step: bodies.digest(
             {f"{length}/{name}": value for length in one.lengths for name, value in one.average(length).items()}

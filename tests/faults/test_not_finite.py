@@ -13,11 +13,11 @@ import signal
 import pytest
 import torch
 
-from sde_diffusion.cli import build
+from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.main import main
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.training import load
-from sde_diffusion.training.checkpoint import checkpoints
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.cli.conftest import TINY
 from tests.faults.conftest import one_in
 
@@ -117,10 +117,10 @@ def test_a_row_goes_on_through_an_interruption(run, monkeypatch, tmp_path, forgo
     assert load(tmp_path / "checkpoints/step-000005").state["tally"][4] == 2
     again = run(tmp_path, Spoilt("nan", [6], start=5), patience=3)
     if forgotten:
-        from sde_diffusion.training.tally import Tally
+        from sde_diffusion.training.metrics import RunningMetrics
 
-        taken = Tally.load
-        monkeypatch.setattr(Tally, "load", lambda tally, numbers: taken(tally, [*numbers[:4], 0.0, 0.0]))
+        taken = RunningMetrics.load
+        monkeypatch.setattr(RunningMetrics, "load", lambda tally, numbers: taken(tally, [*numbers[:4], 0.0, 0.0]))
         assert math.isfinite(again.go()[-1].loss)
         return
     with pytest.raises(FloatingPointError, match="3 steps in a row by step 6"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.cli import build, drawing_job
+from sde_diffusion.cli import factories as build
+from sde_diffusion.cli import generate_job as drawing_job
 from sde_diffusion.cli.main import main
 from sde_diffusion.objectives import DenoisingScoreMatching
-from sde_diffusion.training.checkpoint import checkpoints
-from sde_diffusion.training.memory import is_out_of_memory
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
+from sde_diffusion.training.errors import is_out_of_memory
 from tests.cli.conftest import TINY
 
 CUDA = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.1 GiB\nof which 3 MiB"

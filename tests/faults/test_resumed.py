@@ -16,7 +16,12 @@ from torch import Tensor
 
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.training import load
-from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, checkpoints, save
+from sde_diffusion.training.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    checkpoints,
+    save,
+)
 from tests.faults import bodies
 from tests.faults.conftest import one_in
 from tests.training.conftest import STEPS

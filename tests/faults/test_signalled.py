@@ -20,9 +20,9 @@ import pytest
 from safetensors.torch import load_file
 
 from sde_diffusion.cli.main import main
-from sde_diffusion.cli.termination import Terminated, terminable
-from sde_diffusion.training.checkpoint import latest
-from sde_diffusion.training.files import ASIDE
+from sde_diffusion.io.atomic import ASIDE
+from sde_diffusion.training.checkpoints.checkpoint import latest
+from sde_diffusion.training.signals import Terminated, terminable
 from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.conftest import ROOT

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from sde_diffusion.cli.main import main
+from sde_diffusion.io.lock import FolderInUse, locked
 from sde_diffusion.training import RunFolder
-from sde_diffusion.training.checkpoint import checkpoints
-from sde_diffusion.training.lock import FolderInUse, locked
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.test_signalled import LONG, wait_for_reports

@@ -18,7 +18,7 @@ from tests.likelihood.laws import plane, rng
 def test_codes_lead_back_and_are_normal(sde):
     """3000 points of a correlated Gaussian: the codes have mean 0 and covariance I, and decode to the points."""
     law = plane()
-    form = velocity_form(sde, ExactDenoiser(law)).raw()
+    form = velocity_form(sde, ExactDenoiser(law)).without_final_denoise()
     spacing, method = in_log_snr(sde, form.clock), PredictEvaluateCorrect(4)
     kernel = sde.kernel(sde.t_min)
     x = law.through(kernel).sample(3000, rng(1))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.discovery import implementations
 from sde_diffusion.exact import ExactDenoiser, Gaussian, Mixture
 from sde_diffusion.exact.problems import mixture64, two
 from sde_diffusion.likelihood import flow_log_prob, log_likelihood, upwards
+from sde_diffusion.plugins import implementations
 from sde_diffusion.reversal import data_form, in_log_snr, noise_form, probability_flow, reverse_sde, velocity_form
 from sde_diffusion.reversal.grids import quadratic_in_vp_time
 from sde_diffusion.sde import EDM, VP, LinearSDE
@@ -131,7 +131,7 @@ def test_any_chart_clock_and_solver(name):
     form, solver = FORMS[name]
     sde, law = VP(), Mixture([0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], 0.3)
     x, kernel = law.sample(6, rng(8)), sde.kernel(sde.t_min)
-    reversal = form(sde, ExactDenoiser(law)).starting_from(end(law, sde))
+    reversal = form(sde, ExactDenoiser(law)).with_prior(end(law, sde))
     found = flow_log_prob(reversal, solver(sde, reversal), x)[:, 0]
     torch.testing.assert_close(found, law.through(kernel).log_prob(x), rtol=0, atol=2e-4)
 
@@ -140,7 +140,7 @@ def test_the_gradient_is_the_score():
     """d log p/dx through the solve is the score at t_min."""
     sde, law = VP(), Mixture([0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], 0.3)
     x = law.sample(5, rng(9)).requires_grad_()
-    form = velocity_form(sde, ExactDenoiser(law)).starting_from(end(law, sde))
+    form = velocity_form(sde, ExactDenoiser(law)).with_prior(end(law, sde))
     solver = FixedGrid(AdamsBashforth(4, RK4()), 120, upwards(in_log_snr(sde, form.clock)))
     (gradient,) = torch.autograd.grad(flow_log_prob(form, solver, x).sum(), x)
     torch.testing.assert_close(gradient, law.through(sde.kernel(sde.t_min)).score(x.detach()), rtol=1e-2, atol=1e-2)

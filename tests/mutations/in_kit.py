@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-SUBJECTS, MUSEUM = "tests/testing/test_kit_subjects.py", "tests/museum/test_museum.py"
+SUBJECTS, MUSEUM = "tests/testing/test_kit_subjects.py", "tests/known_bugs/test_known_bugs.py"
 
 ORDERS = "tests/solvers/test_orders.py"
 

@@ -109,7 +109,7 @@ FAULTS = [
     ),
     Fault(
         "a-schedule-weighted-by-its-density",
-        "sde_diffusion/objectives/schedule.py",
+        "sde_diffusion/objectives/level_schedule.py",
         "return high - width * (bin_ + within), width / share[bin_]",
         "return high - width * (bin_ + within), torch.full_like(quantile, high - low)",
         "Times drawn unevenly, the loss not divided by their density: another objective.",

@@ -165,7 +165,7 @@ FAULTS = [
     ),
     Fault(
         "a-classifier-taught-what-is-compared",
-        "sde_diffusion/report/judge.py",
+        "sde_diffusion/evaluation/evaluator.py",
         "spare[self.unlearnt] = False",
         "spare[:] = True",
         "Features of events the classifier has learnt: the floor is of another law.",
@@ -174,7 +174,7 @@ FAULTS = [
     ),
     Fault(
         "labels-by-the-place-in-a-chunk",
-        "sde_diffusion/cli/drawing.py",
+        "sde_diffusion/cli/generate.py",
         "label[torch.arange(begin, begin + chunk) % len(label)]",
         "label[torch.arange(chunk) % len(label)]",
         "A sample's class depends on where the chunks end.",
@@ -183,7 +183,7 @@ FAULTS = [
     ),
     Fault(
         "a-ratio-to-nothing",
-        "sde_diffusion/report/comparison.py",
+        "sde_diffusion/evaluation/comparison.py",
         "return None if self.unbiased or not self.floor else",
         "return None if not self.floor else",
         "KID as a multiple of a number whose mean is zero.",
@@ -192,7 +192,7 @@ FAULTS = [
     ),
     Fault(
         "a-classifier-taught-the-floor-of-classes",
-        "sde_diffusion/report/judge.py",
+        "sde_diffusion/evaluation/evaluator.py",
         "spare[self.unlearnt] = False",
         "spare[: len(self.unlearnt)] = False",
         "The classifier learns events of the floor where these are not the first ones.",
@@ -201,7 +201,7 @@ FAULTS = [
     ),
     Fault(
         "a-floor-of-any-classes",
-        "sde_diffusion/report/judge.py",
+        "sde_diffusion/evaluation/evaluator.py",
         "self._like_held_out() if told else",
         "self._like_held_out() if not told else",
         "Samples of given classes beside real events of any: the model looks better than the data.",

@@ -97,7 +97,7 @@ NETWORKS = [
 SHARING = [
     Fault(
         "weights-not-loaded",
-        "sde_diffusion/sharing/door.py",
+        "sde_diffusion/sharing/safe_load.py",
         "    network.load_state_dict(tensors)\n",
         "",
         "A shared model that is a new one.",
@@ -106,7 +106,7 @@ SHARING = [
     ),
     Fault(
         "pickles-pass",
-        "sde_diffusion/sharing/door.py",
+        "sde_diffusion/sharing/safe_load.py",
         "path.suffix.lower() in PICKLES",
         "path.suffix in PICKLES and False",
         "A folder with a pickle in it is opened.",
@@ -115,7 +115,7 @@ SHARING = [
     ),
     Fault(
         "layers-without-end",
-        "sde_diffusion/sharing/door.py",
+        "sde_diffusion/sharing/safe_load.py",
         "        if left < 0:",
         "        if left < -(10**5):",
         "A description of a million layers is built for minutes.",
@@ -124,7 +124,7 @@ SHARING = [
     ),
     Fault(
         "buffers-without-end",
-        "sde_diffusion/sharing/door.py",
+        "sde_diffusion/sharing/safe_load.py",
         "> BUFFERS",
         "> 2**100",
         "A table of places of terabytes is allocated.",

@@ -100,7 +100,7 @@ FAULTS = [
     ),
     Fault(
         "a-compiled-denoiser-that-is-told-floats",
-        "sde_diffusion/denoiser.py",
+        "sde_diffusion/denoisers/compiled.py",
         "Kernel(*(constant(c, torch.float64, x_t.device) for c in (kernel.alpha, kernel.sigma)))",
         "kernel",
         "The compiler takes each noise level for a new program, until it gives up.",

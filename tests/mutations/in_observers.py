@@ -6,13 +6,13 @@ from tests.mutations.fault import Fault
 
 OBSERVING = "tests/training/test_observing.py"
 HELD_OUT, LEVELS, PICTURES, BOARD = (
-    f"tests/watching/test_watching_{name}.py" for name in ("held_out", "levels", "pictures", "tensorboard")
+    f"tests/callbacks/test_watching_{name}.py" for name in ("held_out", "levels", "pictures", "tensorboard")
 )
 
 FAULTS = [
     Fault(
         "look-at-the-last-weights",
-        "sde_diffusion/training/observing.py",
+        "sde_diffusion/training/callbacks.py",
         """        if not any(hasattr(value, "full_tensor") for value in averages.values()):
             return self.ema.model
 """,
@@ -25,7 +25,7 @@ FAULTS = [
     ),
     Fault(
         "look-leaves-gradients",
-        "sde_diffusion/training/observing.py",
+        "sde_diffusion/training/callbacks.py",
         "model.requires_grad_(False)",
         "model.requires_grad_(True)",
         "Observers build graphs, and one that differentiates leaves gradients in the average.",
@@ -34,8 +34,8 @@ FAULTS = [
     ),
     Fault(
         "look-draws-from-the-caller",
-        "sde_diffusion/training/observing.py",
-        "with borrowed(self.device):",
+        "sde_diffusion/training/callbacks.py",
+        "with seeded_generators(self.device):",
         "with torch.enable_grad():",
         "An observer that draws changes what the caller draws next.",
         OBSERVING,
@@ -43,7 +43,7 @@ FAULTS = [
     ),
     Fault(
         "report-before-is-this-one",
-        "sde_diffusion/training/observing.py",
+        "sde_diffusion/training/callbacks.py",
         "(step - 1) // log_every * log_every",
         "step // log_every * log_every",
         "A moment that falls on a report is missed.",
@@ -52,7 +52,7 @@ FAULTS = [
     ),
     Fault(
         "doubling-one-too-late",
-        "sde_diffusion/training/moments.py",
+        "sde_diffusion/training/triggers.py",
         ".bit_length() - 1 if",
         ".bit_length() if",
         "The last doubling is taken for the next: every report up to it is a look.",
@@ -61,7 +61,7 @@ FAULTS = [
     ),
     Fault(
         "a-warning-at-every-look",
-        "sde_diffusion/training/observing.py",
+        "sde_diffusion/training/callbacks.py",
         "self.complained.add(name)",
         "self.complained.discard(name)",
         "A full disk fills the terminal as well.",
@@ -70,8 +70,8 @@ FAULTS = [
     ),
     Fault(
         "every-process-looks",
-        "sde_diffusion/training/observing.py",
-        """            if not self.world.leads:
+        "sde_diffusion/training/callbacks.py",
+        """            if not self.world.is_main:
                 return {}
 """,
         """            if self.world.size > 8:
@@ -83,7 +83,7 @@ FAULTS = [
     ),
     Fault(
         "bar-begins-at-zero",
-        "sde_diffusion/training/bar.py",
+        "sde_diffusion/training/fitting.py",
         "self.bar.initial = self.bar.n = self.bar.last_print_n = step",
         "self.bar.initial = step",
         "A resumed run is thought to have done all its steps just now, and to end at once.",
@@ -92,7 +92,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-passes-repeat",
-        "sde_diffusion/watching/held_out.py",
+        "sde_diffusion/callbacks/held_out.py",
         "number * self.parts + part",
         "part",
         "All passes draw the same noise: four times the cost, and nothing for it.",
@@ -101,7 +101,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-error-of-one-event",
-        "sde_diffusion/watching/held_out.py",
+        "sde_diffusion/callbacks/held_out.py",
         "float(losses.std()) / math.sqrt(self.count)",
         "float(losses.std())",
         "The deviation of an event for the standard error of the mean.",
@@ -110,7 +110,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-error-of-all-answers",
-        "sde_diffusion/watching/held_out.py",
+        "sde_diffusion/callbacks/held_out.py",
         "math.sqrt(self.count)",
         "math.sqrt(self.count * PASSES)",
         "An event asked about four times counts as four events: the error is half of what it is.",
@@ -119,8 +119,8 @@ FAULTS = [
     ),
     Fault(
         "held-out-of-the-training-noise",
-        "sde_diffusion/watching/held_out.py",
-        "generator = seeded(word(self.seed ^ _APART,",
+        "sde_diffusion/callbacks/held_out.py",
+        "generator = seeded(step_seed(self.seed ^ _APART,",
         "generator = seeded(word(_APART,",
         "The questions do not depend on the seed: seeds share the error of one draw.",
         HELD_OUT,
@@ -128,7 +128,7 @@ FAULTS = [
     ),
     Fault(
         "wiener-of-the-amplitude",
-        "sde_diffusion/watching/spectrum.py",
+        "sde_diffusion/callbacks/spectrum.py",
         "(1 + snr[:, None, None] * variances)",
         "(1 + snr[:, None, None].sqrt() * variances)",
         "alpha/sigma taken for the SNR in the filter's gain.",
@@ -137,7 +137,7 @@ FAULTS = [
     ),
     Fault(
         "levels-summed-over-coordinates",
-        "sde_diffusion/watching/levels.py",
+        "sde_diffusion/callbacks/levels.py",
         "error.double().square().flatten(1).mean(1)",
         "error.double().square().flatten(1).sum(1)",
         "The error of an event beside bounds for a coordinate.",
@@ -146,7 +146,7 @@ FAULTS = [
     ),
     Fault(
         "levels-look-twice",
-        "sde_diffusion/watching/levels.py",
+        "sde_diffusion/callbacks/levels.py",
         'one["step"] < step',
         'one["step"] <= step',
         "A look that a resumed run makes again is there twice.",
@@ -155,7 +155,7 @@ FAULTS = [
     ),
     Fault(
         "pictures-from-a-prior-at-zero",
-        "sde_diffusion/watching/pictures.py",
+        "sde_diffusion/callbacks/pictures.py",
         "self.sde.prior(self.mean, self.deviation**2)",
         "self.sde.prior(0.0, self.deviation**2)",
         "Samples of a process that does not forget begin at the wrong place.",
@@ -164,7 +164,7 @@ FAULTS = [
     ),
     Fault(
         "film-of-the-future",
-        "sde_diffusion/watching/pictures.py",
+        "sde_diffusion/callbacks/pictures.py",
         "if number <= step",
         "if number > 0",
         "Pictures that a killed run left behind, of steps that are still to come, get into the film.",
@@ -173,7 +173,7 @@ FAULTS = [
     ),
     Fault(
         "tensorboard-forgets-nothing",
-        "sde_diffusion/watching/tensorboard.py",
+        "sde_diffusion/callbacks/tensorboard.py",
         "purge_step=look.step",
         "purge_step=None",
         "A run that goes on leaves steps twice and out of order.",

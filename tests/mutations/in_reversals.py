@@ -91,7 +91,7 @@ REVERSALS = [
     ),
     Fault(
         "deviations-are-added",
-        "sde_diffusion/reversal/churned.py",
+        "sde_diffusion/reversal/edm_churn.py",
         "sqrt((up - kappa) * (up + kappa))",
         "up - kappa",
         "Churn from kappa up to kappa' with noise of deviation kappa' - kappa: variances add, deviations do not.",
@@ -110,8 +110,8 @@ REVERSALS = [
     Fault(
         "decode-encodes-again",
         "sde_diffusion/reversal/base.py",
-        "decode=lambda y, reading: scale(unit(",
-        "decode=lambda y, reading: scale(1 / unit(",
+        "from_chart=lambda y, reading: scale(unit(",
+        "from_chart=lambda y, reading: scale(1 / unit(",
         "The chart is left by the way that led into it.",
         FLOW,
         "test_flow_map and data_form and VP and not SubVP",
@@ -127,9 +127,9 @@ REVERSALS = [
     ),
     Fault(
         "the-finish-is-not-called",
-        "sde_diffusion/sampling.py",
-        "return reversal.finish(reversal.decode(y, reversal.stop), reversal.stop)",
-        "return reversal.decode(y, reversal.stop)",
+        "sde_diffusion/sampling/sample.py",
+        "return reversal.finish(reversal.from_chart(y, reversal.stop), reversal.stop)",
+        "return reversal.from_chart(y, reversal.stop)",
         "The last denoising step is prepared and never taken.",
         LANDING,
         "finish_returns_the_mean",
@@ -137,7 +137,7 @@ REVERSALS = [
     Fault(
         "levels-are-not-evenly-spaced",
         "sde_diffusion/reversal/base.py",
-        "clock.spacing(through(level.read, level.time, spacing))",
+        "clock.spacing(through(level.from_time, level.to_time, spacing))",
         "clock.spacing(spacing)",
         "A grid said to be even in log-SNR is even in time: few of its steps are where the data are.",
         "tests/reversal/test_clocks.py",
@@ -148,7 +148,7 @@ REVERSALS = [
 SAMPLES = [
     Fault(
         "the-start-follows-the-place-in-the-batch",
-        "sde_diffusion/sampling.py",
+        "sde_diffusion/sampling/sample.py",
         "_PRIOR_STREAM), spec.indices)",
         "_PRIOR_STREAM), torch.arange(len(spec.indices)))",
         "The initial noise belongs to the position: the same seed gives another image in another batch.",
@@ -157,7 +157,7 @@ SAMPLES = [
     ),
     Fault(
         "the-start-ignores-the-seed",
-        "sde_diffusion/sampling.py",
+        "sde_diffusion/sampling/sample.py",
         "mix(mix(0, spec.seed), _PRIOR_STREAM)",
         "mix(mix(0, 0), _PRIOR_STREAM)",
         "All seeds start from the same noise: a deterministic sampler has one answer.",
@@ -166,7 +166,7 @@ SAMPLES = [
     ),
     Fault(
         "chunks-begin-where-the-samples-do",
-        "sde_diffusion/sampling.py",
+        "sde_diffusion/sampling/sample.py",
         "yield whole[max(first - begin, 0) : last - begin]",
         "yield whole[: last - begin]",
         "The samples before the first are returned with it.",
@@ -175,7 +175,7 @@ SAMPLES = [
     ),
     Fault(
         "positions-count-from-the-first-sample",
-        "sde_diffusion/sampling.py",
+        "sde_diffusion/sampling/sample.py",
         "range(first - first % chunk, last, chunk)",
         "range(first, last, chunk)",
         "A sample stands elsewhere in its chunk when another is asked for first: its last bits are another's.",
@@ -184,7 +184,7 @@ SAMPLES = [
     ),
     Fault(
         "the-start-and-the-path-share-their-noise",
-        "sde_diffusion/sampling.py",
+        "sde_diffusion/sampling/sample.py",
         "    keys = mix(",
         "    w = WienerTree(spec).increment(spec.stop, spec.start)\n"
         "    return reversal.prior.from_noise(w / abs(spec.start - spec.stop) ** 0.5)\n"
@@ -195,7 +195,7 @@ SAMPLES = [
     ),
     Fault(
         "varied-clock-without-the-noise",
-        "sde_diffusion/reversal/varied_data_form.py",
+        "sde_diffusion/reversal/data_form_eta.py",
         "rates = 1 + torch.tensor(etas, dtype=torch.float64) ** 2",
         "rates = 1 + torch.tensor(etas, dtype=torch.float64)",
         "eta in the place of eta^2: the clock runs at another pace than the noise that is wanted.",
@@ -204,7 +204,7 @@ SAMPLES = [
     ),
     Fault(
         "varied-spread-of-the-clock",
-        "sde_diffusion/reversal/varied_data_form.py",
+        "sde_diffusion/reversal/data_form_eta.py",
         "expm1(2 * _at_most_zero(forgotten))",
         "expm1(2 * (s - t))",
         "The noise of the step forgets all that the clock shows, the flow's own part too.",

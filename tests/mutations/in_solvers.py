@@ -138,7 +138,7 @@ GRIDS = [
     ),
     Fault(
         "default-rule-in-the-wrong-chart",
-        "sde_diffusion/default_solver.py",
+        "sde_diffusion/sampling/default_ode.py",
         "u / (1 - c * u)",
         "u / (1 + c * u)",
         "The noise level of a reading of the default chart's clock: the inverse of another chart.",
@@ -147,7 +147,7 @@ GRIDS = [
     ),
     Fault(
         "default-weight-between-budgets",
-        "sde_diffusion/default_solver.py",
+        "sde_diffusion/sampling/default_ode.py",
         "one.weight ** (1 - share) * other.weight**share",
         "one.weight ** (1 - share) + other.weight**share",
         "The chart's weight between two budgets is no mean of theirs.",
@@ -168,7 +168,7 @@ CONTROL = [
     ),
     Fault(
         "adaptive-tries-a-rejected-step-again",
-        "solvers/walk.py",
+        "solvers/adaptive_loop.py",
         " | (length >= walkers.refused)",
         "",
         "A step that landing makes as long as the one just rejected is rejected for ever.",

@@ -101,8 +101,8 @@ FAULTS = [
     Fault(
         "churn-steps-down-from-below",
         "solvers/methods/churn.py",
-        "self.inner.onward(equation, x, up, s,",
-        "self.inner.onward(equation, x, t, s,",
+        "self.inner.finish_step(equation, x, up, s,",
+        "self.inner.finish_step(equation, x, t, s,",
         "Noise is added up to the higher level, and the step down starts from the lower one.",
         MOMENTS,
         "law_is_reached and Churn and VP and not SubVP",

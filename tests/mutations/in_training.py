@@ -98,7 +98,7 @@ OBJECTIVES = [
 TRAINING = [
     Fault(
         "the-average-forgets-at-once",
-        "sde_diffusion/training/average.py",
+        "sde_diffusion/training/ema/average.py",
         "1 - self.kept(self.count))",
         "self.kept(self.count))",
         "decay for 1 - decay: the average follows the last weights.",
@@ -107,7 +107,7 @@ TRAINING = [
     ),
     Fault(
         "the-average-counts-from-one",
-        "sde_diffusion/training/ema.py",
+        "sde_diffusion/training/ema/exponential.py",
         "(1 + before) / (10 + before)",
         "(2 + before) / (11 + before)",
         "The warm-up runs one update ahead.",
@@ -125,7 +125,7 @@ TRAINING = [
     ),
     Fault(
         "checkpoints-in-a-row-of-bad-steps",
-        "sde_diffusion/training/timetable.py",
+        "sde_diffusion/training/triggers.py",
         "settled and step // every",
         "step // every",
         "A run whose loss is not finite goes on saving, until the good checkpoints are pushed out.",
@@ -143,7 +143,7 @@ TRAINING = [
     ),
     Fault(
         "the-second-configuration-wins",
-        "sde_diffusion/training/files.py",
+        "sde_diffusion/io/atomic.py",
         "        os.link(draft, path)\n",
         "        os.replace(draft, path)\n",
         "Of two runs that begin at once one trains under the other's configuration.",
@@ -161,9 +161,9 @@ TRAINING = [
     ),
     Fault(
         "every-step-sees-one-noise",
-        "sde_diffusion/training/descent.py",
-        "word(self.settings.seed, step * count + part)",
-        "word(self.settings.seed, 0)",
+        "sde_diffusion/training/step.py",
+        "step_seed(self.settings.seed, step * count + part)",
+        "step_seed(self.settings.seed, 0)",
         "The generator is seeded alike at every step: the network sees as many noises as a batch holds.",
         LOOP,
         "new_noise",
@@ -179,7 +179,7 @@ TRAINING = [
     ),
     Fault(
         "the-rise-starts-at-zero",
-        "sde_diffusion/training/schedule.py",
+        "sde_diffusion/training/lr_schedule.py",
         "(step + 1) / settings.warmup",
         "step / settings.warmup",
         "Step k counted from zero: the first update moves nothing.",
@@ -188,7 +188,7 @@ TRAINING = [
     ),
     Fault(
         "a-checkpoint-is-trusted",
-        "sde_diffusion/training/checkpoint.py",
+        "sde_diffusion/training/checkpoints/checkpoint.py",
         "    names = verify(path)\n    return Checkpoint(",
         "    names = _FILES\n    return Checkpoint(",
         "What is read is not verified: a flipped bit becomes a weight.",
@@ -200,7 +200,7 @@ TRAINING = [
 AVERAGES = [
     Fault(
         "a-beta-of-the-wrong-power",
-        "sde_diffusion/training/power_profile.py",
+        "sde_diffusion/training/ema/profile.py",
         "(before / (before + 1)) ** (gamma + 1)",
         "(before / (before + 1)) ** gamma",
         "gamma for gamma + 1 in the update: each average is longer than it says.",
@@ -209,7 +209,7 @@ AVERAGES = [
     ),
     Fault(
         "the-power-average-counts-from-two",
-        "sde_diffusion/training/power_profile.py",
+        "sde_diffusion/training/ema/profile.py",
         "(before / (before + 1)) **",
         "((before + 1) / (before + 2)) **",
         "beta of the next step: the random start stays in the average.",
@@ -218,7 +218,7 @@ AVERAGES = [
     ),
     Fault(
         "a-length-without-its-third-moment",
-        "sde_diffusion/training/power_profile.py",
+        "sde_diffusion/training/ema/profile.py",
         "(gamma + 2) ** 2 * (gamma + 3)))",
         "(gamma + 2) ** 2 * (gamma + 2)))",
         "(gamma + 2)^3 in the variance of the profile.",
@@ -227,7 +227,7 @@ AVERAGES = [
     ),
     Fault(
         "a-newton-step-with-half-its-slope",
-        "sde_diffusion/training/power_profile.py",
+        "sde_diffusion/training/ema/profile.py",
         "(3 * gamma + 8)",
         "(2 * gamma + 6)",
         "The derivative misses a factor's own: the root is not reached.",
@@ -236,7 +236,7 @@ AVERAGES = [
     ),
     Fault(
         "sixteen-bits-are-averaged-in-sixteen",
-        "sde_diffusion/training/average.py",
+        "sde_diffusion/training/ema/average.py",
         "torch.promote_types(weight.dtype, torch.float32), copy",
         "weight.dtype, copy",
         "bfloat16 has no digits for the small steps of an average: it stands still.",
@@ -245,7 +245,7 @@ AVERAGES = [
     ),
     Fault(
         "the-exponent-of-the-earlier-one",
-        "sde_diffusion/training/profile_fit.py",
+        "sde_diffusion/training/ema/profile_fit.py",
         "np.where(t_a <= t_b, gamma_b, gamma_a)",
         "np.where(t_a <= t_b, gamma_a, gamma_b)",
         "In the inner product the ratio of the times goes with the profile that lasts longer.",
@@ -254,7 +254,7 @@ AVERAGES = [
     ),
     Fault(
         "an-inner-product-over-gamma-plus-two",
-        "sde_diffusion/training/profile_fit.py",
+        "sde_diffusion/training/ema/profile_fit.py",
         "height = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 1)",
         "height = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 2)",
         "The integral of tau^(a + b) taken for that of tau^(a + b + 1).",
@@ -263,7 +263,7 @@ AVERAGES = [
     ),
     Fault(
         "shares-that-need-not-add-up",
-        "sde_diffusion/training/profile_fit.py",
+        "sde_diffusion/training/ema/profile_fit.py",
         "system[-1, :-1] = system[:-1, -1] = size.min() / size",
         "system[-1, -1] = size.min()",
         "The sum is free: a poor fit shrinks what never moves.",
@@ -272,7 +272,7 @@ AVERAGES = [
     ),
     Fault(
         "a-residual-without-its-norm",
-        "sde_diffusion/training/profile_fit.py",
+        "sde_diffusion/training/ema/profile_fit.py",
         "0.0) / norm))",
         "0.0)))",
         "In units of the profile, which grows with the step: the same fit looks better for a longer run.",
@@ -281,7 +281,7 @@ AVERAGES = [
     ),
     Fault(
         "averages-of-buffers",
-        "sde_diffusion/training/post_hoc.py",
+        "sde_diffusion/training/ema/post_hoc.py",
         "if name in buffers:",
         "if not buffers:",
         "A counter is averaged like a weight.",
@@ -290,7 +290,7 @@ AVERAGES = [
     ),
     Fault(
         "a-snapshot-is-trusted",
-        "sde_diffusion/training/snapshots.py",
+        "sde_diffusion/training/checkpoints/snapshots.py",
         '    names = manifest.verify(path, {_FACTS}, r"sigma-[0-9.e-]+\\.safetensors")',
         "    names = {item.name for item in path.iterdir()} - {manifest.NAME}",
         "What is read is not verified: a flipped bit becomes a weight.",
@@ -299,8 +299,8 @@ AVERAGES = [
     ),
     Fault(
         "snapshots-of-two-runs-are-mixed",
-        "sde_diffusion/training/post_hoc.py",
-        "        check_identity(one.identity, stored[0].identity, one.path)",
+        "sde_diffusion/training/ema/post_hoc.py",
+        "        check_fingerprint(one.identity, stored[0].identity, one.path)",
         "        check_identity(one.identity, one.identity, one.path)",
         "An average over the weights of two runs, without a word.",
         POST_HOC,
@@ -326,8 +326,8 @@ AVERAGES = [
     ),
     Fault(
         "newer-snapshots-stay",
-        "sde_diffusion/training/archive.py",
-        "        snapshots.cut(self.run.snapshots, state.step)\n",
+        "sde_diffusion/training/store.py",
+        "        snapshots.remove_after(self.run.snapshots, state.step)\n",
         "",
         "A run that goes on from an older checkpoint meets its own snapshots and cannot write them.",
         SNAPSHOTS,
@@ -335,7 +335,7 @@ AVERAGES = [
     ),
     Fault(
         "a-snapshot-at-the-start",
-        "sde_diffusion/training/timetable.py",
+        "sde_diffusion/training/triggers.py",
         "min(every, step) > 0",
         "every > 0",
         "Step 0 is a multiple of everything.",
@@ -344,7 +344,7 @@ AVERAGES = [
     ),
     Fault(
         "no-snapshot-at-the-end",
-        "sde_diffusion/training/timetable.py",
+        "sde_diffusion/training/triggers.py",
         " or step == self.settings.steps)",
         ")",
         "A run whose steps are no multiple has no average of its end.",

@@ -9,7 +9,7 @@ TABLES, TUNING, PROBLEM = "tests/solvers/test_tabulated.py", "tests/test_tuning.
 FAULTS = [
     Fault(
         "search-from-one-start",
-        "sde_diffusion/tuning.py",
+        "sde_diffusion/tuning/tune.py",
         "zip(begins, goals, strict=True)",
         "zip(begins[:1], goals, strict=False)",
         "The other starts are measured and never descended from.",
@@ -63,7 +63,7 @@ FAULTS = [
     ),
     Fault(
         "the-trained-on-decide",
-        "sde_diffusion/tuning.py",
+        "sde_diffusion/tuning/tune.py",
         "TuneProgress(i + 1, distance, self.distance(numbers, self.held_out)), numbers",
         "TuneProgress(i + 1, distance, distance), numbers",
         "The training error chooses: what was learned by heart is kept.",
@@ -72,8 +72,8 @@ FAULTS = [
     ),
     Fault(
         "held-out-are-the-trained-on",
-        "sde_diffusion/tuning.py",
-        "draw.goal(0, 1), draw.goal(HELD_OUT, DECIDE)",
+        "sde_diffusion/tuning/tune.py",
+        "draw.goal(0, 1), draw.goal(HELD_OUT, HELD_OUT_FACTOR)",
         "draw.goal(0, 1), draw.goal(0, DECIDE)",
         "One set under two names.",
         TUNING,
@@ -81,7 +81,7 @@ FAULTS = [
     ),
     Fault(
         "the-choice-is-not-looked-at",
-        "sde_diffusion/tuning.py",
+        "sde_diffusion/tuning/tune.py",
         "stations=(choice, *ends.stations)",
         "stations=ends.stations",
         "On separate points nothing moves the end, and nothing is learned.",
@@ -90,7 +90,7 @@ FAULTS = [
     ),
     Fault(
         "far-trajectories-count-in-full",
-        "sde_diffusion/tuning_problem.py",
+        "sde_diffusion/tuning/least_squares.py",
         "weights = 1 / (1 + residuals.square().mean(1)) / residuals.shape[1]",
         "weights = torch.ones(len(residuals), dtype=torch.float64) / residuals.shape[1]",
         "The normal equations of plain squares under a loss of logarithms.",
@@ -99,7 +99,7 @@ FAULTS = [
     ),
     Fault(
         "told-levels-of-another-chart",
-        "sde_diffusion/tuning_starts.py",
+        "sde_diffusion/tuning/initial_tables.py",
         "y, u = x_t / unit, kernel.sigma / unit",
         "y, u = x_t / unit, kernel.sigma / kernel.alpha",
         "The recast denoiser reads the sigma form's clock.",

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sde_diffusion import networks
-from sde_diffusion.discovery import implementations
+from sde_diffusion.plugins import implementations
 
 EVENT = (2, 4, 4)
 SMALL = {

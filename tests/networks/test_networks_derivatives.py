@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion import networks
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
+from sde_diffusion.denoisers.energy import EnergyDenoiser
 from sde_diffusion.networks import Backbone, DiT, UNet
 from sde_diffusion.objectives import ImplicitScoreMatching, SlicedScoreMatching
-from sde_diffusion.objectives.energy import EnergyDenoiser
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from solvers.divergence.base import products
 
@@ -59,7 +59,7 @@ def test_the_gradients_of_losses_are_those_of_differences(name, loss):
     """Along one direction in the weights; each loss differentiates the network before it is differentiated itself."""
     sde, x, t = VP(), normals(2, *EVENT), torch.tensor([0.2, 0.8], dtype=torch.float64)
     make = EnergyDenoiser if loss == "energy" else Preconditioned
-    model = make(network(name), EDM())
+    model = make(network(name), EDMPreconditioning())
 
     def value() -> Tensor:
         if loss == "implicit":

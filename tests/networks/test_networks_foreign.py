@@ -9,7 +9,7 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import twice_differentiable
 from sde_diffusion.networks.foreign import ChainTimestep, DiffusersBackbone
 from sde_diffusion.parameterization import Noise

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from sde_diffusion.discovery import implementations
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.objectives import DenoisingScoreMatching, MinSNR
 from sde_diffusion.objectives.denoising import stratified
+from sde_diffusion.plugins import implementations
 from sde_diffusion.sde import VP, LinearSDE
 
 PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).values()]

@@ -21,9 +21,9 @@ from sde_diffusion.objectives import (
     along_the_slice,
     through_kernel,
 )
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.reversal import reverse_sde
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import SDE, VP
 from solvers import FixedGrid, StochasticHeun
 
@@ -175,7 +175,7 @@ def test_an_energys_score_is_its_gradient_and_has_no_curl():
     torch.manual_seed(0)
     net = TimeMLP(3, width=16, depth=1).double()
     nn.init.normal_(net.leave[2].weight, std=0.5)
-    model, kernel = EnergyDenoiser(net, EDM(1.0)), Kernel(0.8, 0.6)
+    model, kernel = EnergyDenoiser(net, EDMPreconditioning(1.0)), Kernel(0.8, 0.6)
     x = torch.randn(1, 3, generator=rng(13), dtype=torch.float64)
     jacobian = torch.func.jacrev(lambda z: kernel.score(z[None], model(z[None], kernel))[0])(x[0])
     torch.testing.assert_close(jacobian, jacobian.mT)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.exact.problems import two
 from sde_diffusion.likelihood import Chain, continuous_bound, elbo
@@ -28,8 +28,8 @@ from sde_diffusion.objectives import (
     linear_schedule,
     stratified,
 )
-from sde_diffusion.objectives.schedule import ends
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.objectives.level_schedule import ends
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 
 
@@ -149,7 +149,7 @@ def test_learned_variances_find_the_step_that_bounds_best():
     sde, law = VP(), LAW
     x0 = law.sample(30_000, rng(15))
     exact = ExactDenoiser(law)
-    exact.parameterization = EDM(1.0)  # what encodes the input of the shares
+    exact.parameterization = EDMPreconditioning(1.0)  # what encodes the input of the shares
 
     def bound(logit: float) -> float:
         model = LearnedVariance(exact, Shares(logit))
@@ -168,7 +168,7 @@ def test_learned_variances_find_the_step_that_bounds_best():
 
 def test_the_variances_send_no_gradient_to_the_mean():
     torch.manual_seed(0)
-    model = LearnedVariance(Preconditioned(TimeMLP(1, 8, 1), EDM(0.7)).double(), Shares(0.3))
+    model = LearnedVariance(Preconditioned(TimeMLP(1, 8, 1), EDMPreconditioning(0.7)).double(), Shares(0.3))
     x0, sde = LAW.sample(64, rng(18)), VP()
     grads = []
     for weight in (0.0, 5.0):

@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 
-from sde_diffusion.discovery import implementations
 from sde_diffusion.objectives import (
     EDMWeighting,
     LogNormalLevel,
@@ -17,7 +16,8 @@ from sde_diffusion.objectives import (
     uniform_log_snr,
     uniform_time,
 )
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
+from sde_diffusion.plugins import implementations
 from sde_diffusion.sde import LinearSDE
 
 PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).values()]
@@ -67,8 +67,8 @@ def test_likelihood_is_the_error_of_the_score_times_g_squared(sde):
 def test_edm_is_the_error_of_the_networks_own_output(sde, data_std):
     """w |x0_hat - x0|^2 = |raw - target|^2 in EDM's preconditioning: every level has the same weight."""
     t, kernel, x0, noise, x_t, raw = guess(sde)
-    meaning = EDM(data_std=data_std)
-    error = meaning.decode(raw, x_t, kernel) - x0
+    meaning = EDMPreconditioning(data_std=data_std)
+    error = meaning.to_denoised(raw, x_t, kernel) - x0
     expected = square(raw - meaning.target(x0, noise, kernel))
     torch.testing.assert_close(EDMWeighting(data_std)(sde, t) * square(error), expected, rtol=1e-6, atol=0)
 

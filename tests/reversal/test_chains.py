@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.denoiser import Denoiser
-from sde_diffusion.discovery import implementations
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact import ExactDenoiser, Gaussian
+from sde_diffusion.plugins import implementations
 from sde_diffusion.reversal import ancestral, ancestral_large, data_form, ddim
 from sde_diffusion.sde import LinearSDE
 
@@ -65,7 +65,7 @@ def test_every_ddim_carries_the_marginal_to_the_marginal(sde, log_snrs, eta):
 def test_the_stochastic_data_form_carries_the_marginal_to_the_marginal(sde, log_snrs, eta):
     """The same for one exact step of the data form: e^{2 (1 + eta^2) h} kappa_t^2 + spread^2 = kappa_s^2."""
     form, (t, s) = data_form(sde, Known(), eta), map(sde.time, log_snrs)
-    start, stop = form.clock.read(t), form.clock.read(s)
+    start, stop = form.clock.from_time(t), form.clock.from_time(s)
     kept = torch.exp(torch.tensor(2 * form.equation.rate * (stop - start) + 2 * start, dtype=torch.float64)).item()
     level = (sde.sigma(s) / sde.alpha(s)) ** 2
     assert kept + form.equation.spread(start, stop) ** 2 == pytest.approx(level, rel=1e-9)

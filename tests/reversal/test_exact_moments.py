@@ -11,18 +11,20 @@ from functools import partial
 import pytest
 import torch
 
-from sde_diffusion.discovery import implementations
 from sde_diffusion.exact import ExactDenoiser
+from sde_diffusion.plugins import implementations
 from sde_diffusion.reversal import (
     ancestral,
     ancestral_large,
     annealed_langevin,
-    churned,
     data_form,
     ddim,
     in_log_snr,
     predictor_corrector,
     reverse_sde,
+)
+from sde_diffusion.reversal import (
+    edm_churn as churned,
 )
 from sde_diffusion.sde import DDPM, VP, LinearSDE
 from sde_diffusion.testing.laws import LAW, LOG_SNRS, distance, law_at, reversed_moments
@@ -86,8 +88,8 @@ def test_the_stochastic_data_form_is_the_reverse_sde_in_another_chart(eta):
     form, reverse = data_form(sde, denoiser, eta), reverse_sde(sde, denoiser, eta)
     t, h = 0.4, 1e-6
     x = torch.tensor([[0.9]], dtype=torch.float64)
-    read = form.clock.read
-    y = form.encode(x, read(t))
+    read = form.clock.from_time
+    y = form.to_chart(x, read(t))
     slope_y = form.equation.rate * y + form.equation.forcing(y, read(t))
     dlambda = (read(t + h) - read(t - h)) / (2 * h)
     slope_x = sde.f(t) * x + sde.alpha(t) * slope_y * dlambda

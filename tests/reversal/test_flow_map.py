@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.discovery import implementations
 from sde_diffusion.exact import ExactDenoiser, Gaussian
+from sde_diffusion.plugins import implementations
 from sde_diffusion.reversal import data_form, ddim, in_log_snr, noise_form, probability_flow, sigma_form, velocity_form
 from sde_diffusion.sde import DDPM, VP, LinearSDE
 from solvers import FixedGrid, MarkovChain
@@ -34,9 +34,11 @@ def flow_error(reversal, sde, method, steps: int) -> float:
     x = torch.tensor([[0.3, 2.0], [-1.5, 0.2], [1.0, 1.0]], dtype=torch.float64)
     x = sde.kernel(start).scale * x
     solver = FixedGrid(method, steps, in_log_snr(sde, clock))
-    y = solver(reversal.equation, reversal.encode(x, clock.read(start)), clock.read(start), clock.read(stop))
+    y = solver(
+        reversal.equation, reversal.to_chart(x, clock.from_time(start)), clock.from_time(start), clock.from_time(stop)
+    )
     exact = LAW.flow(x, sde.kernel(start), sde.kernel(stop))
-    return (reversal.decode(y, clock.read(stop)) - exact).norm().item()
+    return (reversal.from_chart(y, clock.from_time(stop)) - exact).norm().item()
 
 
 @pytest.mark.parametrize(("make", "sde", "method"), CASES)
@@ -69,11 +71,11 @@ def test_ddim_is_exponential_euler_in_the_data_form(sde):
     grid = spacing(start, stop, 7).tolist()
     for t, s in zip(grid, grid[1:], strict=False):
         y, _ = method.step(chain.equation, y, t, s, None, None)
-    read = form.clock.read
+    read = form.clock.from_time
     z = FixedGrid(ExponentialEuler(), 7, in_log_snr(sde, form.clock))(
-        form.equation, form.encode(x, read(start)), read(start), read(stop)
+        form.equation, form.to_chart(x, read(start)), read(start), read(stop)
     )
-    torch.testing.assert_close(form.decode(z, read(stop)), y, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(form.from_chart(z, read(stop)), y, rtol=1e-9, atol=1e-9)
 
 
 def test_the_last_step_to_zero_noise_returns_the_denoised_mean():

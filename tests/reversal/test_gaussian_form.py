@@ -37,11 +37,11 @@ def test_its_own_gaussian_is_exact_in_law_on_any_grid(sde, method, eta, steps, m
 @named
 @pytest.mark.parametrize("method", FLOWS, ids=repr)
 def test_its_own_gaussian_is_exact_in_one_step_along_the_flow(sde, method):
-    form = gaussian_form(sde, OWN, 0.0, DEVIATION).raw()
+    form = gaussian_form(sde, OWN, 0.0, DEVIATION).without_final_denoise()
     x = sde.prior().from_noise(torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None])
-    y = FixedGrid(method, 1)(form.equation, form.encode(x, form.start), form.start, form.stop)
+    y = FixedGrid(method, 1)(form.equation, form.to_chart(x, form.start), form.start, form.stop)
     exact = Gaussian([MEAN], [[DEVIATION**2]]).flow(x, sde.kernel(sde.horizon), sde.kernel(sde.t_min))
-    torch.testing.assert_close(form.decode(y, form.stop), exact, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(form.from_chart(y, form.stop), exact, rtol=1e-8, atol=1e-8)
 
 
 @named
@@ -60,11 +60,11 @@ def test_it_is_the_data_form_in_another_clock(eta):
     sde, t, h = VP(), 0.4, 1e-6
     y = torch.tensor([[0.9]], dtype=torch.float64)
     mine, data = gaussian_form(sde, OTHER, eta, DEVIATION), data_form(sde, OTHER, eta)
-    speeds = [(f.clock.read(t + h) - f.clock.read(t - h)) / (2 * h) for f in (mine, data)]
-    slopes = [f.equation.rate * y + f.equation.forcing(y, f.clock.read(t)) for f in (mine, data)]
+    speeds = [(f.clock.from_time(t + h) - f.clock.from_time(t - h)) / (2 * h) for f in (mine, data)]
+    slopes = [f.equation.rate * y + f.equation.forcing(y, f.clock.from_time(t)) for f in (mine, data)]
     torch.testing.assert_close(speeds[0] * slopes[0], speeds[1] * slopes[1], rtol=1e-7, atol=1e-9)
     if eta > 0:
-        noises = [f.equation.spread(f.clock.read(t), f.clock.read(t - h)) for f in (mine, data)]
+        noises = [f.equation.spread(f.clock.from_time(t), f.clock.from_time(t - h)) for f in (mine, data)]
         assert noises[0] == pytest.approx(noises[1], rel=1e-4)
 
 

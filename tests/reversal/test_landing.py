@@ -19,7 +19,7 @@ from sde_diffusion.exact.problems import two
 from sde_diffusion.metrics import energy_distance
 from sde_diffusion.reversal import annealed_langevin, in_log_snr, predictor_corrector, probability_flow, reverse_sde
 from sde_diffusion.reversal.base import on_sde_time
-from sde_diffusion.sampling import sample
+from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import SDE, VE, VP, Brownian, SubVP
 from solvers import EulerMaruyama, FixedGrid, Heun, KeyedIncrements, StochasticHeun
 from solvers.methods.predictor_corrector import PredictorCorrector
@@ -46,7 +46,9 @@ class ExactPrior:
 
 def land(make, method, steps: int, sde, seed: int = 0):
     denoiser = ExactDenoiser(LAW)
-    reversal = make(sde, denoiser).raw().starting_from(ExactPrior(LAW.through(sde.kernel(sde.horizon)), seed))
+    reversal = (
+        make(sde, denoiser).without_final_denoise().with_prior(ExactPrior(LAW.through(sde.kernel(sde.horizon)), seed))
+    )
     solver = FixedGrid(method, steps, in_log_snr(sde, reversal.clock))
     return sample(reversal, solver, (N, 2), seed, noise=KeyedIncrements, chunk=N, dtype=torch.float64)
 
@@ -92,7 +94,7 @@ def test_predictor_corrector_lands_too(sde):
 def test_the_mismatch_of_a_short_brownian_horizon_is_seen():
     """From a prior that ignores the data, a horizon of 1 leaves a bias far beyond the floor: the test has power."""
     sde = Brownian(horizon=1.0)
-    reversal = reverse_sde(sde, ExactDenoiser(LAW), prior=sde.prior(0.0, 0.0)).raw()
+    reversal = reverse_sde(sde, ExactDenoiser(LAW), prior=sde.prior(0.0, 0.0)).without_final_denoise()
     solver = FixedGrid(StochasticHeun(), 200, in_log_snr(sde))
     x = sample(reversal, solver, (N, 2), noise=KeyedIncrements, chunk=N, dtype=torch.float64)
     with pytest.raises(AssertionError):
@@ -146,7 +148,9 @@ def test_the_finish_returns_the_mean_not_the_mean_plus_noise():
     reversal = reverse_sde(sde, ExactDenoiser(law))
     solver = FixedGrid(StochasticHeun(), 200)
     with_finish = sample(reversal, solver, (3000, 2), noise=KeyedIncrements, chunk=3000, dtype=torch.float64)
-    raw = sample(reversal.raw(), solver, (3000, 2), noise=KeyedIncrements, chunk=3000, dtype=torch.float64)
+    raw = sample(
+        reversal.without_final_denoise(), solver, (3000, 2), noise=KeyedIncrements, chunk=3000, dtype=torch.float64
+    )
     v, s2 = 0.5, sde.sigma_min**2
     assert raw.var().item() == pytest.approx(v + s2, rel=0.05)
     assert with_finish.var().item() == pytest.approx(v * v / (v + s2), rel=0.05)

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from sde_diffusion.exact import ExactDenoiser, Gaussian
-from sde_diffusion.reversal import band, data_form, in_log_snr, varied_data_form
+from sde_diffusion.reversal import (
+    band,
+    data_form,
+    in_log_snr,
+)
+from sde_diffusion.reversal import (
+    data_form_eta as varied_data_form,
+)
 from sde_diffusion.sde import EDM, VP
 from sde_diffusion.testing.laws import FromLaw
 from solvers import FixedGrid
@@ -35,7 +42,7 @@ class Point(torch.nn.Module):
 
 def end(reversal, sde, method, steps: int, z: float = 0.9):
     """Mean and variance at t = 0.1 from the law of 0.6 + kappa noise at t = 0.8, in the data form's chart."""
-    spacing, read = in_log_snr(sde, reversal.clock), reversal.clock.read
+    spacing, read = in_log_snr(sde, reversal.clock), reversal.clock.from_time
     start, stop = read(0.8), read(0.1)
     path = FromLaw(spacing(start, stop, steps))
     kappa = sde.sigma(0.8) / sde.alpha(0.8)
@@ -71,7 +78,7 @@ def test_a_constant_eta_is_the_data_form(method):
     sde, denoiser = VP(), ExactDenoiser(Gaussian([0.6], [[0.5]]))
     varied, plain = varied_data_form(sde, denoiser, lambda kappa: 0.7), data_form(sde, denoiser, 0.7)
     for t in (0.9, 0.2):
-        assert varied.clock.time(varied.clock.read(t)) == pytest.approx(t, rel=1e-12)
+        assert varied.clock.to_time(varied.clock.from_time(t)) == pytest.approx(t, rel=1e-12)
     assert end(varied, sde, method, 6) == pytest.approx(end(plain, sde, method, 6), rel=1e-11)
 
 
@@ -79,7 +86,7 @@ def test_more_noise_is_felt_where_eta_says():
     """What a step keeps of its start: e^{-(mu_t - mu_s)} of the linear part, mu = lambda + the integral of eta^2."""
     sde = VP()
     reversal = varied_data_form(sde, Point(), band(2.0, 0.5, 3.0))
-    read = reversal.clock.read
+    read = reversal.clock.from_time
     time = {kappa: sde.time(-2 * math.log(kappa)) for kappa in (0.1, 0.4, 0.8, 2.0, 5.0, 9.0)}
     assert read(time[0.4]) - read(time[0.1]) == pytest.approx(math.log(4))
     assert read(time[2.0]) - read(time[0.8]) == pytest.approx(5 * math.log(2.5))
@@ -91,7 +98,8 @@ def test_more_noise_is_felt_where_eta_says():
 def test_a_time_for_each_sample_reads_as_a_float_does():
     reversal = varied_data_form(VP(), Point(), ETAS["waves"])
     t, s = (
-        torch.tensor([reversal.clock.read(at) for at in row], dtype=torch.float64) for row in ((0.9, 0.5), (0.3, 0.1))
+        torch.tensor([reversal.clock.from_time(at) for at in row], dtype=torch.float64)
+        for row in ((0.9, 0.5), (0.3, 0.1))
     )
     both = reversal.equation.spread(t, s)
     for i in range(2):
@@ -112,7 +120,7 @@ def test_exponential_euler_alone_sees_no_noise_outside_the_band():
     y = torch.full((8, 1), 1.3, dtype=torch.float64)
 
     def step(form):
-        t_, s_ = form.clock.read(t), form.clock.read(s)
+        t_, s_ = form.clock.from_time(t), form.clock.from_time(s)
         path = FromLaw(torch.tensor([t_, s_], dtype=torch.float64)) if form.equation.stochastic else None
         x = y[: path.batch] if path else y
         return ExponentialEuler().step(form.equation, x, t_, s_, path, None)[0]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_diffusion.discovery import implementations
+from sde_diffusion.plugins import implementations
 from sde_diffusion.sde import DDPM, EDM, SDE, VE, VP, Brownian, Cosine, LinearSDE, Rectified, SubVP
 from sde_diffusion.testing import channels, moments, strategies
 from solvers import EulerMaruyama, FixedGrid, FreshIncrements, ItoSDE, geometric

@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import DiT, TimeMLP, UNet
-from sde_diffusion.parameterization import EDM, Data, Noise, Velocity
+from sde_diffusion.parameterization import (
+    Data,
+    EDMPreconditioning,
+    Noise,
+    Velocity,
+)
 from sde_diffusion.sde import DDPM, VP, Rectified
 from sde_diffusion.sde import EDM as EDMProcess
 
@@ -23,7 +28,10 @@ def moved(module: nn.Module) -> nn.Module:
 
 
 MODELS = {
-    "mlp": lambda: (Preconditioned(moved(TimeMLP(EVENT, width=16, depth=1)), EDM(0.7)), VP(beta_max=12.0)),
+    "mlp": lambda: (
+        Preconditioned(moved(TimeMLP(EVENT, width=16, depth=1)), EDMPreconditioning(0.7)),
+        VP(beta_max=12.0),
+    ),
     "unet": lambda: (
         Preconditioned(moved(UNet.fitting(EVENT, width=8, attention=(1,), classes=3)), Velocity(1.5)),
         DDPM((0.1, 0.2, 0.3)),

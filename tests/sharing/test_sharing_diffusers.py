@@ -18,10 +18,15 @@ from diffusers import (
 )
 from torch import Tensor
 
-from sde_diffusion.denoiser import Denoiser, Preconditioned
+from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.networks import UNet
 from sde_diffusion.networks.foreign import DiffusersBackbone
-from sde_diffusion.parameterization import EDM, Data, Noise, Velocity
+from sde_diffusion.parameterization import (
+    Data,
+    EDMPreconditioning,
+    Noise,
+    Velocity,
+)
 from sde_diffusion.reversal import data_form
 from sde_diffusion.sde import DDPM, VE, VP, LinearSDE
 from sde_diffusion.sharing import from_diffusers, from_pretrained, timestep_of, to_diffusers
@@ -52,10 +57,10 @@ def start(dtype: torch.dtype) -> Tensor:
 def ours(denoiser: Denoiser, chain: DDPM, steps: list[int], x: Tensor) -> Tensor:
     """DDIM here: exponential Euler on the data form over the nodes of their steps, then the denoised mean."""
     reversal = data_form(chain, denoiser)
-    readings = [reversal.clock.read(chain.node(k + 1)) for k in steps]
+    readings = [reversal.clock.from_time(chain.node(k + 1)) for k in steps]
     solver = FixedGrid(ExponentialEuler(), len(steps) - 1, fixed(readings))
-    y = solver(reversal.equation, reversal.encode(x, readings[0]), readings[0], readings[-1])
-    return reversal.finish(reversal.decode(y, readings[-1]), readings[-1])
+    y = solver(reversal.equation, reversal.to_chart(x, readings[0]), readings[0], readings[-1])
+    return reversal.finish(reversal.from_chart(y, readings[-1]), readings[-1])
 
 
 @torch.no_grad()
@@ -144,7 +149,7 @@ def test_what_diffusers_cannot_run_is_not_exported(tmp_path):
     foreign = model(chain)
     for denoiser, sde, event, words in [
         (Preconditioned(UNet(2), Noise()), chain, EVENT, "only run its own networks"),
-        (Preconditioned(foreign.backbone, EDM(1.0)), chain, EVENT, "no scheduler of diffusers knows"),
+        (Preconditioned(foreign.backbone, EDMPreconditioning(1.0)), chain, EVENT, "no scheduler of diffusers knows"),
         (Preconditioned(foreign.backbone, Noise(0.5)), chain, EVENT, "data_std=1"),
         (foreign, DDPM.cosine(), EVENT, "timesteps that are up to"),
         (foreign, VE(), EVENT, "does not preserve variance"),

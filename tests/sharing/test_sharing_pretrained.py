@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sde_diffusion.denoiser import Compiled, Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
+from sde_diffusion.denoisers.compiled import Compiled
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.networks.foreign import DiffusersBackbone
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.sharing import Card, Figure, from_pretrained, save_pretrained
 from tests.sharing.models import EVENT, MODELS
@@ -93,15 +94,15 @@ def test_what_cannot_be_described_is_not_shared(tmp_path):
     class Mine(TimeMLP):
         pass
 
-    model, process = Preconditioned(TimeMLP(2, width=8), EDM()), VP()
+    model, process = Preconditioned(TimeMLP(2, width=8), EDMPreconditioning()), VP()
     for denoiser, words in [
         (Compiled(model), "got Compiled"),
-        (Preconditioned(Mine(2, width=8), EDM()), "Mine is none of the implementations"),
+        (Preconditioned(Mine(2, width=8), EDMPreconditioning()), "Mine is none of the implementations"),
         (
-            Preconditioned(DiffusersBackbone(TimeMLP(2), float), EDM()),
+            Preconditioned(DiffusersBackbone(TimeMLP(2), float), EDMPreconditioning()),
             "DiffusersBackbone is none of the implementations",
         ),
-        (Preconditioned(TimeMLP(2, width=np.int64(8)), EDM()), "no plain data"),
+        (Preconditioned(TimeMLP(2, width=np.int64(8)), EDMPreconditioning()), "no plain data"),
     ]:
         with pytest.raises(TypeError, match=words):
             save_pretrained(tmp_path / "shared", denoiser, process, (2,))

@@ -16,13 +16,13 @@ from sde_diffusion.reversal import data_form, noise_form, probability_flow, sigm
 from sde_diffusion.sde import EDM, VP
 from solvers import ODE, FixedGrid, FreshIncrements, Heun, ItoSDE, SemilinearODE
 from solvers.adaptive import Adaptive
+from solvers.adaptive_loop import AdaptiveStepper, Interval, solve_adaptively
 from solvers.elementwise import scale
 from solvers.method import Attempt
 from solvers.methods.bosh3 import Bosh3
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.tsit5 import Tsit5
 from solvers.step_control import Before, Controller, Tolerance, root_mean_square
-from solvers.walk import Pair, Road, walk
 
 PAIRS = [Bosh3(), Dopri5(), Tsit5()]
 SPANS = [(0.0, 2.0), (2.0, 0.0), (-0.5, -1.5)]
@@ -164,8 +164,8 @@ def distances(make, sde, law, solver, points=48):
     """How far each point ends from where the exact flow takes it, in root mean square, and the evaluations."""
     x = sde.prior().from_noise(states(points, 2))
     form = make(sde, ExactDenoiser(law))
-    found = solver(form.equation, form.encode(x, form.start), form.start, form.stop)
-    gap = form.decode(found, form.stop) - reference(sde, law, points)
+    found = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
+    gap = form.from_chart(found, form.stop) - reference(sde, law, points)
     return gap.square().mean(1).sqrt()
 
 
@@ -207,8 +207,8 @@ def test_the_law_at_the_end_is_right(make, sde, tol):
     """
     law, exact = two(), reference(sde, two(), 48)
     form = make(sde, ExactDenoiser(law))
-    x = form.encode(sde.prior().from_noise(states(48, 2)), form.start)
-    found = form.decode(Adaptive.tol(Dopri5(), tol)(form.equation, x, form.start, form.stop), form.stop)
+    x = form.to_chart(sde.prior().from_noise(states(48, 2)), form.start)
+    found = form.from_chart(Adaptive.tol(Dopri5(), tol)(form.equation, x, form.start, form.stop), form.stop)
     modes, truth = law.classify(found), law.classify(exact)
     assert (modes != truth).sum() <= 1
     widths = [(z - law.centres[k]).square().mean().sqrt() for z, k in ((found, modes), (exact, truth))]
@@ -243,7 +243,7 @@ def test_it_costs_no_more_than_a_fixed_grid(make):
     """A fixed grid at 1/1.2 of its cost has a larger error (benchmarks/adaptive.py measures the whole curve)."""
     sde, law = VP(), ring8()
     form = make(sde, ExactDenoiser(law))
-    x = form.encode(sde.prior().from_noise(states(48, 2)), form.start)
+    x = form.to_chart(sde.prior().from_noise(states(48, 2)), form.start)
     found = Adaptive.tol(Dopri5(), 1e-5).solve(form.equation, x, form.start, form.stop)
     ode = form.equation
     if isinstance(ode, SemilinearODE):
@@ -251,7 +251,7 @@ def test_it_costs_no_more_than_a_fixed_grid(make):
     steps = int(found.evaluations.double().mean() / 1.2 / Dopri5().evaluations)
     fixed = FixedGrid(Dopri5(), steps)(ode, x, form.start, form.stop)
     exact = reference(sde, law, 48)
-    mine, theirs = ((form.decode(y, form.stop) - exact).square().mean().sqrt() for y in (found.x, fixed))
+    mine, theirs = ((form.from_chart(y, form.stop) - exact).square().mean().sqrt() for y in (found.x, fixed))
     assert mine < theirs
 
 
@@ -326,7 +326,7 @@ def test_a_stage_that_is_not_finite_makes_the_step_shorter():
     torch.testing.assert_close(found.x, torch.zeros_like(found.x), rtol=0, atol=1e-5)
 
 
-class Coarse(Pair):
+class Coarse(AdaptiveStepper):
     """A pair that lands on quarters only, and whose steps are a little too wrong."""
 
     controller, evaluations = Controller(2), 2
@@ -342,9 +342,9 @@ class Coarse(Pair):
 
 
 def test_a_step_rejected_at_the_same_length_twice_is_refused():
-    road = Road(0.0, 1.0, Tolerance(0.0, 1e-3), 50)
+    road = Interval(0.0, 1.0, Tolerance(0.0, 1e-3), 50)
     with pytest.raises(ArithmeticError, match="too short to be resolved"):
-        walk(Coarse(), X, road)
+        solve_adaptively(Coarse(), X, road)
 
 
 def test_nothing_to_do():

@@ -70,8 +70,8 @@ def test_reads_of_values_are_noted_and_arithmetic_is_not():
 
 def test_the_loop_of_a_method_that_reads_is_found():
     class Reads(Heun):
-        def onward(self, equation, x, t, s, first):
-            return super().onward(equation, x, t, s, first * float(x.abs().max() > -1))
+        def finish_step(self, equation, x, t, s, first):
+            return super().finish_step(equation, x, t, s, first * float(x.abs().max() > -1))
 
     found = [finding for finding in behaviour.device_loop(Reads(), ODE) if finding.failed]
     assert [finding.error for finding in found] == [1.0]

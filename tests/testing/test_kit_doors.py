@@ -26,7 +26,7 @@ def test_the_command_prints_the_report_and_ends_with_zero(capsys):
 
 def test_the_command_names_the_cause_and_ends_with_one(capsys, tmp_path):
     file = tmp_path / "report.json"
-    assert main(["check", "tests.museum.g_twice:Doubled", "--json", str(file)]) == 1
+    assert main(["check", "tests.known_bugs.g_twice:Doubled", "--json", str(file)]) == 1
     assert "likely cause: g is twice too large" in capsys.readouterr().out
     assert json.loads(file.read_text())["ok"] is False
 

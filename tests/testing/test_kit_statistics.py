@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.denoiser import Denoiser
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact import ExactDenoiser
 from sde_diffusion.exact.problems import two
 from sde_diffusion.testing import check_denoiser

@@ -11,11 +11,20 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from sde_diffusion.denoiser import Denoiser
-from sde_diffusion.discovery import implementations
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact import ExactDenoiser
 from sde_diffusion.exact.problems import ring8, two
-from sde_diffusion.reversal import ancestral, churned, data_form, reverse_sde, sigma_form, velocity_form
+from sde_diffusion.plugins import implementations
+from sde_diffusion.reversal import (
+    ancestral,
+    data_form,
+    reverse_sde,
+    sigma_form,
+    velocity_form,
+)
+from sde_diffusion.reversal import (
+    edm_churn as churned,
+)
 from sde_diffusion.sde import SDE, VP, LinearSDE
 from sde_diffusion.testing import check, check_denoiser, check_sampler, check_sde, load, strategies
 from sde_diffusion.testing.sampler import ours

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import TimeMLP
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import EMA, Progress, TrainSettings, train
 
@@ -45,7 +45,7 @@ class Run:
     def __init__(self, folder: Path | None = None, objective=None, **changes) -> None:
         self.settings = dataclasses.replace(self.settings, **changes)
         torch.manual_seed(7)
-        self.denoiser = Preconditioned(Careless(), EDM())
+        self.denoiser = Preconditioned(Careless(), EDMPreconditioning())
         self.ema = EMA(self.denoiser, self.settings.ema_decay)
         self.folder, self.objective = folder, objective
         generator = torch.Generator().manual_seed(5)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sde_diffusion.training import load, metrics_file
-from sde_diffusion.training.checkpoint import checkpoints
+from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.training import load
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.training.conftest import STEPS
 
 

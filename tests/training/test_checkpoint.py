@@ -16,9 +16,22 @@ import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.training import Checkpoint, CheckpointError, latest, load, load_average, manifest, save
-from sde_diffusion.training.checkpoint import checkpoints, prune, set_aside, verify
-from sde_diffusion.training.files import ASIDE, to_json
+from sde_diffusion.io.atomic import ASIDE, to_json
+from sde_diffusion.training import (
+    Checkpoint,
+    CheckpointError,
+    latest,
+    load,
+    load_average,
+    save,
+)
+from sde_diffusion.training.checkpoints import manifest
+from sde_diffusion.training.checkpoints.checkpoint import (
+    checkpoints,
+    prune,
+    quarantine,
+    verify,
+)
 
 FILES = ["ema.safetensors", "manifest.json", "model.safetensors", "optimizer.pt", "state.json"]
 
@@ -388,10 +401,10 @@ def test_nothing_is_overwritten(three, is_sentence):
 
 def test_damaged_ones_are_set_aside_not_deleted(three):
     content = snapshot(three / "step-000003")
-    set_aside(three, step=2)
+    quarantine(three, step=2)
     assert list(checkpoints(three)) == [1, 2]
     save(three, small(3))
-    set_aside(three, step=2)
+    quarantine(three, step=2)
     assert snapshot(three / "damaged-step-000003") == content
     assert (three / "damaged-step-000003-1").is_dir()
 

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.training.checkpoint import Checkpoint, CheckpointError, load, load_average, save
+from sde_diffusion.training.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load,
+    load_average,
+    save,
+)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch
 
 from sde_diffusion.sde import VP
 from sde_diffusion.training import ComputeSettings, train
+from sde_diffusion.training.metrics import RunningMetrics
 from sde_diffusion.training.precision import PATIENT, LossScale, tf32_policy
-from sde_diffusion.training.tally import Tally
 
 CPU = torch.device("cpu")
 
@@ -32,7 +32,7 @@ def test_bfloat16_rounds_the_network_and_not_the_weights(run):
 
 def test_the_loss_scale_cancels(run):
     """A power of two in front of the loss and behind the gradient changes no bit of float32."""
-    from sde_diffusion.training.ema import EMA
+    from sde_diffusion.training.ema.exponential import EMA
     from sde_diffusion.training.state import TrainState
     from sde_diffusion.training.step import adam, update
 
@@ -42,7 +42,7 @@ def test_the_loss_scale_cancels(run):
         model = torch.nn.Linear(3, 2)
         scale = LossScale("float32", CPU)
         scale.numbers[0] = factor
-        state = TrainState(model, EMA(model), adam(model, 0.1), Tally(CPU), scale)
+        state = TrainState(model, EMA(model), adam(model, 0.1), RunningMetrics(CPU), scale)
         loss = model(torch.ones(4, 3)).square().mean()
         (loss * factor).backward()
         update(state, loss.detach(), 0.1, 0.01)
@@ -94,7 +94,7 @@ def test_float16_follows_float32_until_its_scale_is_too_large(run):
 
 def test_an_overflow_under_a_large_scale_ends_no_row():
     """It is the scale's fault and is halved away; a loss that is not finite counts all the same."""
-    tally, inf, one = Tally(CPU), torch.tensor(float("inf")), torch.tensor(1.0)
+    tally, inf, one = RunningMetrics(CPU), torch.tensor(float("inf")), torch.tensor(1.0)
     for scaled in (True, True, False):
         tally.add(one, inf, torch.tensor(scaled))
     assert (tally.read().worst, tally.read().skipped) == (1, 3)
@@ -130,13 +130,13 @@ def test_a_compiled_network_follows_the_curve_and_is_compiled_once(run, monkeypa
 
 def pictures(layout: bool, steps: int, folder=None) -> tuple[torch.nn.Module, list[float]]:
     """A small U-Net on random pictures, and its losses."""
-    from sde_diffusion.denoiser import Preconditioned
+    from sde_diffusion.denoisers.base import Preconditioned
     from sde_diffusion.networks import UNet
-    from sde_diffusion.parameterization import EDM
+    from sde_diffusion.parameterization import EDMPreconditioning
     from sde_diffusion.training import TrainSettings
 
     torch.manual_seed(3)
-    denoiser = Preconditioned(UNet(2, width=8, attention=(1,)), EDM())
+    denoiser = Preconditioned(UNet(2, width=8, attention=(1,)), EDMPreconditioning())
     data = torch.randn(16, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     settings = TrainSettings(steps=6, batch_size=4, log_every=1, warmup=1, checkpoint_every=1)
     losses = []

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sde_diffusion.training import World, load, metrics_file
-from sde_diffusion.training.checkpoint import checkpoints
-from sde_diffusion.training.snapshots import opened, snapshots
+from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.training import ProcessGroup, load
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
+from sde_diffusion.training.checkpoints.snapshots import open_snapshot, snapshots
 from tests.training.two_processes import SETTINGS, losses
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def assert_same_snapshots(a: Path, b: Path, tolerance: float) -> None:
     """Of steps 5, 10 and 12, verified, whole tensors under the same names."""
     assert list(snapshots(a / "snapshots")) == list(snapshots(b / "snapshots")) == [5, 10, SETTINGS.steps]
     for one, other in zip(snapshots(a / "snapshots").values(), snapshots(b / "snapshots").values(), strict=True):
-        one, other = opened(one), opened(other)
+        one, other = open_snapshot(one), open_snapshot(other)
         assert (one.lengths, one.identity) == (other.lengths, other.identity)
         for length in one.lengths:
             mine, theirs = one.average(length), other.average(length)
@@ -68,7 +69,7 @@ def assert_same_snapshots(a: Path, b: Path, tolerance: float) -> None:
 def alone(tmp_path_factory):
     """The run of one process, from which the others may differ by the order of their additions only."""
     folder = tmp_path_factory.mktemp("alone")
-    return folder, losses(folder / "run", World(), "replicated")
+    return folder, losses(folder / "run", ProcessGroup(), "replicated")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path,
     assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
     (newest,) = list(checkpoints(tmp_path / "run" / "checkpoints"))[-1:]
     assert newest in (5, 6)
-    rest = losses(tmp_path / "run", World(), "replicated")
+    rest = losses(tmp_path / "run", ProcessGroup(), "replicated")
     assert rest == pytest.approx(alone[1][newest:], rel=2e-5)
     assert_close(last(tmp_path / "run"), last(alone[0] / "run"), 2e-5)
     assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
@@ -190,4 +191,4 @@ def test_what_is_not_finite_on_one_is_skipped_by_all(tmp_path, engine):
 
 def test_parts_that_cannot_be_shared_are_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be shared evenly by 3 processes"):
-        losses(tmp_path / "run", World(0, 3, None), "replicated")
+        losses(tmp_path / "run", ProcessGroup(0, 3, None), "replicated")

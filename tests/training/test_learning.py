@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.exact import Gaussian
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.networks.features import level_features, per_sample
 from sde_diffusion.objectives import DenoisingScoreMatching, EDMWeighting
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import TrainSettings, fit
 
@@ -62,7 +62,7 @@ def test_a_gaussian_is_learned(data, backbone):
 
     EDM's weighting asks for the same accuracy at every level. The data are float64, the network is float32.
     """
-    denoiser = Preconditioned(backbone(), EDM(data_std=1.0))
+    denoiser = Preconditioned(backbone(), EDMPreconditioning(data_std=1.0))
     assert excess(denoiser, data).median() > 0.2
     settings = TrainSettings(steps=400, batch_size=512, learning_rate=1e-2, warmup=20, ema_decay=0.97)
     model = fit(denoiser, VP(), data, settings, objective=DenoisingScoreMatching(weighting=EDMWeighting(1.0)))
@@ -75,6 +75,6 @@ def test_the_defaults_learn_too(data):
 
     Beyond, the default weighting, the signal-to-noise ratio, asks for nothing.
     """
-    denoiser = Preconditioned(TimeMLP(2, width=32, depth=1), EDM())
+    denoiser = Preconditioned(TimeMLP(2, width=32, depth=1), EDMPreconditioning())
     assert excess(denoiser, data)[1:4].min() > 0.25
     assert excess(fit(denoiser, VP(), data, TrainSettings(steps=400)), data)[:4].max() < 0.1

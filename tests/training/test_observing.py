@@ -14,17 +14,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.sde import VP
-from sde_diffusion.training import Doubling, Every, Observer, TrainSettings, World, fit, metrics_file
-from sde_diffusion.training.bar import Bar
-from sde_diffusion.training.checkpoint import checkpoints, load
-from sde_diffusion.training.observing import Watch, report_before
-from sde_diffusion.training.progress import Progress
+from sde_diffusion.training import (
+    Callback,
+    Doubling,
+    Every,
+    ProcessGroup,
+    TrainSettings,
+    fit,
+)
+from sde_diffusion.training.callbacks import CallbackList, previous_report
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints, load
+from sde_diffusion.training.fitting import Bar
+from sde_diffusion.training.metrics import Progress
 
 NAME = "held_out_loss"
 
 
-class Recorder(Observer):
+class Recorder(Callback):
     """Remembers when it looked and at what; does what it is told on the way."""
 
     def __init__(self, moments=None, act=None, number: float | None = None) -> None:
@@ -56,7 +64,7 @@ def test_moments_are_a_function_of_the_step(first, log_every, steps):
     reports = [step for step in range(1, steps + 1) if step % log_every == 0 or step == steps]
     listed = {Every(first): range(first, steps + 1, first), Doubling(first): [first << k for k in range(12)]}
     for moments, wanted in listed.items():
-        due = [step for step in reports if moments.within(report_before(step, log_every), step)]
+        due = [step for step in reports if moments.within(previous_report(step, log_every), step)]
         expected = sorted({min(r for r in reports if r >= moment) for moment in wanted if moment <= steps})
         assert due == expected
 
@@ -153,7 +161,7 @@ def test_lines_of_both_kinds_are_cut_where_a_run_resumes(tmp_path):
     for step in (1, 2, 3):
         metrics_file.append(path, {"step": step, "loss": 1.0})
         metrics_file.append(path, {"step": step, NAME: 2.0})
-    metrics_file.cut(path, 2)
+    metrics_file.truncate_after(path, 2)
     assert [(line["step"], NAME in line) for line in metrics_file.read(path)] == [
         (1, False),
         (1, True),
@@ -232,14 +240,14 @@ def test_numbers_that_cannot_be_written_are_a_warning(run, tmp_path, monkeypatch
 def test_only_the_leading_process_looks(run):
     """A world of one that follows: asked nothing, told nothing."""
     whole, seen = run(), Recorder(number=1.0)
-    watch = Watch([seen], whole.ema, whole.settings)
-    watch.world = World(rank=1)
+    watch = CallbackList([seen], whole.ema, whole.settings)
+    watch.world = ProcessGroup(rank=1)
     progress = Progress(9, 1.0, 1.0, 1e-3, 5.0, 0)
     assert watch.show(progress) == {}
     watch.close()
     assert seen.steps == []
     assert seen.closed == 0
-    watch.world = World()
+    watch.world = ProcessGroup()
     assert watch.show(progress) == {NAME: 10.0}
 
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sde_diffusion.training import CheckpointError, TrainSettings
-from sde_diffusion.training.post_hoc import fit, reconstruct
-from sde_diffusion.training.power_ema import PowerAverages
-from sde_diffusion.training.power_profile import LONGEST, gamma_of
-from sde_diffusion.training.profile_fit import coefficients, residual
+from sde_diffusion.training.checkpoints.snapshots import Snapshot, save, snapshots
+from sde_diffusion.training.ema.post_hoc import fit, reconstruct
+from sde_diffusion.training.ema.power import PowerAverages
+from sde_diffusion.training.ema.profile import LONGEST, gamma_of
+from sde_diffusion.training.ema.profile_fit import coefficients, residual
 from sde_diffusion.training.run_folder import RunFolder
-from sde_diffusion.training.snapshots import Snapshot, save, snapshots
 
 STEPS = 960
 KEPT = (0.05, 0.10)
@@ -220,7 +220,7 @@ def flip(path):
 
 def forged(path, change):
     """A snapshot whose facts are changed, with a manifest that agrees."""
-    from sde_diffusion.training import manifest
+    from sde_diffusion.training.checkpoints import manifest
 
     facts = json.loads((path / "snapshot.json").read_bytes())
     (path / "snapshot.json").write_text(json.dumps(change(facts)))

@@ -10,10 +10,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from sde_diffusion.training import EMA
-from sde_diffusion.training.average import Average
-from sde_diffusion.training.ema import warmed_up
-from sde_diffusion.training.power_ema import PowerAverages
-from sde_diffusion.training.power_profile import gamma_of
+from sde_diffusion.training.ema.average import Average
+from sde_diffusion.training.ema.exponential import warmed_up
+from sde_diffusion.training.ema.power import PowerAverages
+from sde_diffusion.training.ema.profile import gamma_of
 from tests.test_synchronisation import Watch, on_device
 
 

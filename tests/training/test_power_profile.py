@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from sde_diffusion.training.power_profile import LONGEST, gamma_of, kept, sigma_rel_of
-from sde_diffusion.training.profile_fit import density, overlap
+from sde_diffusion.training.ema.profile import (
+    LONGEST,
+    decay,
+    gamma_of,
+    sigma_rel_of,
+)
+from sde_diffusion.training.ema.profile_fit import density, overlap
 
 LENGTHS = st.floats(0.005, LONGEST)
 TIMES = st.floats(1.0, 1e5)
@@ -55,11 +60,11 @@ def test_the_updates_weigh_each_step_by_the_integral_of_the_profile(sigma_rel, s
     gamma = gamma_of(sigma_rel)
     shares = np.zeros(steps)
     for n in range(steps):
-        shares *= kept(gamma, n)
-        shares[n] = 1 - kept(gamma, n)
+        shares *= decay(gamma, n)
+        shares[n] = 1 - decay(gamma, n)
     edges = (np.arange(steps + 1) / steps) ** (gamma + 1)  # the integral of the profile from 0 to each step
     np.testing.assert_allclose(shares, np.diff(edges), rtol=1e-9, atol=1e-15)
-    assert kept(gamma, 0) == 0, "the random start counts for nothing"
+    assert decay(gamma, 0) == 0, "the random start counts for nothing"
 
 
 @pytest.mark.parametrize("wrong", [0.0, -0.1, 0.2887, 1.0, math.nan, math.inf])

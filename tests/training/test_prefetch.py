@@ -7,8 +7,7 @@ import threading
 import pytest
 import torch
 
-from sde_diffusion.training.batches import Batches
-from sde_diffusion.training.prefetch import Prefetch
+from sde_diffusion.training.batches import Batches, Prefetch
 
 
 def test_every_answer_is_that_of_the_function_and_the_next_is_on_its_way():

@@ -12,7 +12,7 @@ import torch
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
 from sde_diffusion.training import load, train
-from sde_diffusion.training.checkpoint import Checkpoint, checkpoints, save
+from sde_diffusion.training.checkpoints.checkpoint import Checkpoint, checkpoints, save
 from tests.training.conftest import STEPS
 from tests.training.left_behind import contents
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_diffusion.training import RunFolder, metrics_file, run_folder
+from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.training import RunFolder, run_folder
 
 CONFIG = {"seed": 3, "sde": {"name": "vp", "beta": (0.1, 20.0)}, "steps": 10}
 
@@ -71,7 +72,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, is_sentence):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("config", [[1], {"a": object()}, {"a": {1, 2}}], ids=str)
+@pytest.mark.parametrize("config", [[1], {"a": object()}, {"a": {1, 2}}], ids=["list", "object", "set"])
 def test_a_configuration_that_json_cannot_hold_is_refused(tmp_path, is_sentence, config):
     with pytest.raises(TypeError, match="config") as caught:
         RunFolder.create(tmp_path / "run", config)

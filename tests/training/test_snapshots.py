@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from sde_diffusion.io.atomic import ASIDE
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
 from sde_diffusion.training import TrainSettings, load, train
-from sde_diffusion.training.checkpoint import checkpoints
-from sde_diffusion.training.files import ASIDE
-from sde_diffusion.training.power_profile import gamma_of
-from sde_diffusion.training.snapshots import opened, snapshots
-from sde_diffusion.training.timetable import Timetable
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
+from sde_diffusion.training.checkpoints.snapshots import open_snapshot, snapshots
+from sde_diffusion.training.ema.profile import gamma_of
+from sde_diffusion.training.triggers import RunTriggers
 from tests.training.conftest import STEPS
 from tests.training.left_behind import contents
 
@@ -28,7 +28,7 @@ DUE = [2, 4, 6, 8, STEPS]
 
 def kept(folder):
     """All snapshots of a run, verified: {step: {length: state}}."""
-    found = {step: opened(path) for step, path in snapshots(folder / "snapshots").items()}
+    found = {step: open_snapshot(path) for step, path in snapshots(folder / "snapshots").items()}
     return {step: {length: one.average(length) for length in one.lengths} for step, one in found.items()}
 
 
@@ -58,7 +58,7 @@ def test_a_snapshot_is_the_average_of_the_weights_so_far(run, tmp_path):
                 mean = sum(share * one[name] for share, one in zip(shares, seen, strict=False))
                 torch.testing.assert_close(value, mean if name in parameters else now, rtol=1e-5, atol=1e-6)
     assert found[4][0.1]["backbone.calls"] == 4
-    assert opened(tmp_path / "snapshots/step-000004").buffers == {"backbone.calls"}
+    assert open_snapshot(tmp_path / "snapshots/step-000004").buffers == {"backbone.calls"}
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -184,11 +184,11 @@ def test_the_disk_is_full_at_any_file_of_a_snapshot(run, same, straight, monkeyp
 
 
 def test_snapshots_without_a_folder_are_refused(is_sentence):
-    from sde_diffusion.denoiser import Preconditioned
+    from sde_diffusion.denoisers.base import Preconditioned
     from sde_diffusion.networks import TimeMLP
-    from sde_diffusion.parameterization import EDM
+    from sde_diffusion.parameterization import EDMPreconditioning
 
-    denoiser: nn.Module = Preconditioned(TimeMLP(2, width=4, depth=1), EDM())
+    denoiser: nn.Module = Preconditioned(TimeMLP(2, width=4, depth=1), EDMPreconditioning())
     with pytest.raises(ValueError, match="no folder for snapshots") as caught:
         train(denoiser, VP(), torch.zeros(4, 2), TrainSettings(steps=2, batch_size=2, snapshot_every=1))
     assert is_sentence(caught.value)
@@ -198,7 +198,7 @@ def test_snapshots_without_a_folder_are_refused(is_sentence):
 def test_the_timetable_passes_by_no_step_that_is_due(every):
     """Walking from look to look, each multiple and the last step is met, once; step 0 is none."""
     settings = TrainSettings(steps=20, checkpoint_every=6, patience=4, log_every=3, snapshot_every=every)
-    due, step, met = Timetable(settings), 0, []
+    due, step, met = RunTriggers(settings), 0, []
     assert not due.snapshot(0)
     while step < 20:
         step = min(due.next_look(step), due.next_report(step))

@@ -14,12 +14,12 @@ from sde_diffusion.data.order import indices
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
 from sde_diffusion.training import EMA, TrainSettings, fit, train
+from sde_diffusion.training.lr_schedule import rate
+from sde_diffusion.training.metrics import RunningMetrics
 from sde_diffusion.training.precision import LossScale
-from sde_diffusion.training.randomness import borrowed, word
-from sde_diffusion.training.schedule import rate
+from sde_diffusion.training.randomness import seeded_generators, step_seed
 from sde_diffusion.training.state import TrainState
 from sde_diffusion.training.step import adam, update
-from sde_diffusion.training.tally import Tally
 
 CPU = torch.device("cpu")
 
@@ -144,7 +144,7 @@ def test_a_skipped_step_leaves_the_optimizer_alone(same):
         model = nn.Linear(2, 2)
         nn.init.constant_(model.weight, 0.5)
         nn.init.constant_(model.bias, -0.5)
-        state = TrainState(model, EMA(model), adam(model, 0.1), Tally(CPU), LossScale("float32", CPU))
+        state = TrainState(model, EMA(model), adam(model, 0.1), RunningMetrics(CPU), LossScale("float32", CPU))
         for slope in slopes:
             loss = slope * (model.weight.sum() + model.bias.sum())
             loss.backward()
@@ -210,10 +210,10 @@ def test_the_learning_rate_rises_and_falls_to_zero(steps, warmup, base):
 
 @given(seed=st.integers(0, 2**64 - 1), start=st.integers(0, 2**32 - 300))
 def test_no_two_steps_share_their_noise_on_a_32_bit_generator(seed, start):
-    words = [word(seed, step) for step in range(start, start + 256)]
+    words = [step_seed(seed, step) for step in range(start, start + 256)]
     assert all(0 <= w < 2**64 for w in words)
     assert len({w % 2**32 for w in words}) == 256
-    assert {w % 2**32 for w in words} != {word(seed ^ 1, step) % 2**32 for step in range(start, start + 256)}
+    assert {w % 2**32 for w in words} != {step_seed(seed ^ 1, step) % 2**32 for step in range(start, start + 256)}
 
 
 @pytest.mark.global_rng
@@ -221,14 +221,14 @@ def test_borrowed_generators_are_given_back():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    with borrowed(CPU) as seeded:
+    with seeded_generators(CPU) as seeded:
         first = torch.rand(2, generator=seeded(17)), torch.rand(2)
         second = torch.rand(2, generator=seeded(17)), torch.rand(2)
     assert torch.equal(torch.rand(2), expected)
     assert all(map(torch.equal, first, second))
     assert not torch.equal(*first)
     torch.manual_seed(3)
-    with pytest.raises(TypeError), borrowed(CPU) as seeded:
+    with pytest.raises(TypeError), seeded_generators(CPU) as seeded:
         torch.rand("two", generator=seeded(1))
     assert torch.equal(torch.rand(2), expected)
 

@@ -12,23 +12,23 @@ from pathlib import Path
 
 import torch
 
-from sde_diffusion.denoiser import Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
+from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.objectives import DenoisingScoreMatching
-from sde_diffusion.parameterization import EDM
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import (
+    Callback,
     ComputeSettings,
     Every,
-    Observer,
     TrainSettings,
     fit,
-    joined,
+    join_process_group,
     load,
-    metrics_file,
     train,
 )
-from sde_diffusion.training.ema import EMA
+from sde_diffusion.training.ema.exponential import EMA
 
 SETTINGS = TrainSettings(
     steps=12, batch_size=8, microbatches=4, learning_rate=1e-2, warmup=3, checkpoint_every=4, log_every=1, patience=3,
@@ -47,7 +47,7 @@ ACTS = {
 def parts():
     """A model and its data, the same in every process."""
     torch.manual_seed(7)
-    denoiser = Preconditioned(TimeMLP(2, width=16, depth=2, classes=3), EDM())
+    denoiser = Preconditioned(TimeMLP(2, width=16, depth=2, classes=3), EDMPreconditioning())
     data = torch.randn(30, 2, generator=torch.Generator().manual_seed(5))
     return denoiser, data, torch.arange(30) % 3
 
@@ -68,7 +68,7 @@ def losses(folder: Path, world, engine: str, objective=None, job: str = "train")
     return seen
 
 
-class Norm(Observer):
+class Norm(Callback):
     """Finds the sum of the absolute weights of what it is shown; it draws, and fails once; perhaps it is interrupted."""
 
     def __init__(self, strike: bool) -> None:
@@ -127,7 +127,7 @@ def main() -> None:
     """Run the job and leave what this process saw in FOLDER/rank-R.json."""
     job, folder, engine = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
-    with joined(torch.device("cpu"), 10.0 if job == "hang" else 60.0) as world:
+    with join_process_group(torch.device("cpu"), 10.0 if job == "hang" else 60.0) as world:
         told = {"losses": [], "ended": "well"}
         try:
             if job == "again":

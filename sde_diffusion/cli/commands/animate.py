@@ -6,12 +6,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import Part, checked, parsed, part
-from sde_diffusion.cli.places import folder_of, new_folder, run_folder
+from sde_diffusion.cli.specs import (
+    Spec,
+    check_spec,
+    parse,
+    spec,
+)
 
 if TYPE_CHECKING:
-    from sde_diffusion.report.journeys import Film
+    from sde_diffusion.report.animation.films import Film
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Settings:
 
     run: str | None = positional(default=None)
     law: str | None = None
-    sde: Part | str = field(default_factory=lambda: part("vp"))
+    sde: Spec | str = field(default_factory=lambda: spec("vp"))
     points: int | None = None
     frames: int = 32
     seed: int = 0
@@ -39,7 +44,7 @@ class Settings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sde", checked(self.sde, "sde"))
+        object.__setattr__(self, "sde", check_spec(self.sde, "sde"))
         if self.run is not None and self.law is not None:
             raise ValueError("animate takes either a run or --law; leave one of them out")
         if not 4 <= self.frames <= 400 or not 1 <= (self.points or 1) <= 20_000:
@@ -50,7 +55,7 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Simulate, draw, and write diffusion.gif and diffusion.png."""
-    from sde_diffusion.report.scenes import film
+    from sde_diffusion.report.animation.frames import film
 
     folder, shown = _of_run(settings) if settings.run is not None else _of_law(settings)
     for path in film(shown.scenes, shown.script, folder / "diffusion.gif", folder / "diffusion.png"):
@@ -58,27 +63,27 @@ def run(settings: Settings) -> None:
 
 
 def _of_law(settings: Settings) -> tuple[Path, Film]:
-    from sde_diffusion.cli import build
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.report.journeys import of_law
+    from sde_diffusion.cli import factories as build
+    from sde_diffusion.cli.folders import claim_output_folder
+    from sde_diffusion.report.animation.films import of_law
 
-    named, sde = parsed(settings.law or "two"), build.process(checked(settings.sde, "sde"))
+    named, sde = parse(settings.law or "two"), build.process(check_spec(settings.sde, "sde"))
     law = build.law(named)
     folder = new_folder(f"animate-{named['name']}", settings.output)
-    claim(folder, "animate", asdict(settings))
+    claim_output_folder(folder, "animate", asdict(settings))
     return folder, of_law(law, sde, settings.points, settings.frames, settings.seed)
 
 
 def _of_run(settings: Settings) -> tuple[Path, Film]:
     from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.report.journeys import of_model
+    from sde_diffusion.report.animation.films import of_model
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
     folder = source / "animation" if settings.output is None else folder_of(settings.output)
-    claim(folder, "animate", {**asdict(settings), "run": str(source)})
+    claim_output_folder(folder, "animate", {**asdict(settings), "run": str(source)})
     x0, _ = data_of(model).tensors("held_out")
     return folder, of_model(
         model.sde, model.denoiser, x0.to(model.device), settings.points, settings.frames, settings.seed

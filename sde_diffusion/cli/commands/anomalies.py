@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import checked
-from sde_diffusion.cli.places import folder_of, run_folder
+from sde_diffusion.cli.specs import check_spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,25 +44,25 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Judge, and write anomalies.json (all p-values) and anomalies.png."""
-    from sde_diffusion.cli import build
+    from sde_diffusion.cli import factories as build
     from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.likelihood.anomalies import judge
+    from sde_diffusion.io.atomic import replace_file, to_json
+    from sde_diffusion.likelihood.anomalies import ood_scores
     from sde_diffusion.metrics import auroc, p_values
-    from sde_diffusion.report.anomaly_plot import anomaly_plot
+    from sde_diffusion.report.plots.anomalies import anomaly_plot
     from sde_diffusion.report.table import Table
-    from sde_diffusion.training.files import replace_file, to_json
 
-    source, asked = run_folder(settings.run), checked(settings.data, "data")
+    source, asked = run_folder(settings.run), check_spec(settings.data, "data")
     model = load_model(source, device_of(settings.device))
     own = data_of(model).tensors("held_out")[0].to(model.device)
     other = fitting(build.data(asked).tensors("held_out")[0], model).to(model.device)[: settings.count]
     folder = source / "anomalies" if settings.output is None else folder_of(settings.output)
-    claim(folder, "anomalies", {**asdict(settings), "run": str(source)})
+    claim_output_folder(folder, "anomalies", {**asdict(settings), "run": str(source)})
     half = min(settings.count, len(own) // 2)
     sets = {"held out": own[half : 2 * half], str(asked["name"]): other}
-    calibration, judged = judge(
+    calibration, judged = ood_scores(
         model.sde, model.denoiser, own[:half], sets, tol=settings.tol, prior=model.prior, deviation=model.facts.std,
         seed=settings.seed,
     )  # fmt: skip

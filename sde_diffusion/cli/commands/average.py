@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import written
-from sde_diffusion.cli.places import folder_of, run_folder
+from sde_diffusion.cli.specs import to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
-    from sde_diffusion.training.post_hoc import Fit
+    from sde_diffusion.training.ema.post_hoc import Fit
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def _write_average(settings: Settings, source: Path, length: float) -> None:
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import load_model
     from sde_diffusion.sharing import save_pretrained
-    from sde_diffusion.training.post_hoc import fit
-    from sde_diffusion.training.tensor_files import fill
+    from sde_diffusion.training.checkpoints.tensors import fill
+    from sde_diffusion.training.ema.post_hoc import fit
 
     found = fit(source, length, settings.step)
     usual = source / "averages" / f"sigma-{length:g}-step-{found.step:06d}"
@@ -87,7 +87,7 @@ def _card(source: Path, model: Model, found: Fit):
     from sde_diffusion.sharing import Card
 
     words = f"{_words(found)}\n\n![How the average weighs the steps](profile.png)"
-    return Card(title=source.name, data=written(model.config.part("data")), words=words)
+    return Card(title=source.name, data=to_text(model.config.part("data")), words=words)
 
 
 def _words(found: Fit) -> str:
@@ -102,7 +102,7 @@ def _words(found: Fit) -> str:
 def _picture(found: Fit, path: Path) -> Path:
     import numpy as np
 
-    from sde_diffusion.report.profile_plot import profile_plot
+    from sde_diffusion.report.plots.averages import profile_plot
 
     tau = np.linspace(0, found.step, 2001)[1:]
     wanted, fitted = found.densities(tau)
@@ -112,17 +112,17 @@ def _picture(found: Fit, path: Path) -> Path:
 
 
 def _write_sweep(settings: Settings, source: Path, lengths: list[float]) -> None:
-    from sde_diffusion.cli.average_sweep import Sweep, swept
+    from sde_diffusion.cli.average_sweep import Sweep, run_sweep
     from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.training.files import replace_file, to_json
-    from sde_diffusion.training.post_hoc import fit
+    from sde_diffusion.io.atomic import replace_file, to_json
+    from sde_diffusion.training.ema.post_hoc import fit
 
     fits = [fit(source, length, settings.step) for length in sorted(lengths)]
     folder = source / "lengths" if settings.output is None else folder_of(settings.output)
-    claim(folder, "average", {**asdict(settings), "run": str(source)})
-    found: Sweep = swept(load_model(source, device_of(settings.device)), fits, settings.draws, settings.seed)
+    claim_output_folder(folder, "average", {**asdict(settings), "run": str(source)})
+    found: Sweep = run_sweep(load_model(source, device_of(settings.device)), fits, settings.draws, settings.seed)
     found.table().print()
     replace_file(folder / "lengths.json", to_json(found.as_dict()))
     print(found.picture(folder / "lengths.png"))

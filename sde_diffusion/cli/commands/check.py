@@ -30,9 +30,9 @@ class Settings:
 
 def run(settings: Settings) -> int:
     """Print the report; 0 when every check passed, 1 when one failed."""
-    from sde_diffusion.cli.places import folder_of
+    from sde_diffusion.cli.folders import folder_of
+    from sde_diffusion.io.atomic import replace_file
     from sde_diffusion.testing import check, load
-    from sde_diffusion.training.files import replace_file
 
     report = check(load(settings.subject), settings.level)
     print(report.to_json() if settings.json == "-" else report)

@@ -7,14 +7,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import NAMES, Part, checked, parsed, part, written
-from sde_diffusion.cli.places import folder_of, new_folder, run_folder
-from sde_diffusion.cli.samplers import NAMED, Recipe, samplers
-from sde_diffusion.cli.ticks import ticked
+from sde_diffusion.cli.sampler_specs import NAMED, Recipe, samplers
+from sde_diffusion.cli.specs import (
+    NAMES,
+    Spec,
+    check_spec,
+    parse,
+    spec,
+    to_text,
+)
+from sde_diffusion.io.terminal import progress_bar
 
 if TYPE_CHECKING:
-    from sde_diffusion.report.comparison import Comparison
+    from sde_diffusion.evaluation.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Settings:
 
     run: str | None = positional(default=None)
     law: str | None = None
-    sde: Part | str = field(default_factory=lambda: part("vp"))
+    sde: Spec | str = field(default_factory=lambda: spec("vp"))
     samplers: list[str] | None = None
     budgets: list[int] = field(default_factory=lambda: [8, 16, 32, 64, 128])
     count: int = 2000
@@ -45,7 +52,7 @@ class Settings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sde", checked(self.sde, NAMES[0]))
+        object.__setattr__(self, "sde", check_spec(self.sde, NAMES[0]))
         if (self.run is None) == (self.law is None):
             raise ValueError("compare takes either a run or --law, such as `compare digits` or `compare --law two`")
         if not self.budgets or not all(1 <= budget <= 10**6 for budget in self.budgets):
@@ -64,34 +71,34 @@ def run(settings: Settings) -> None:
 
 
 def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
-    from sde_diffusion.cli import build
+    from sde_diffusion.cli import factories as build
     from sde_diffusion.cli.compare_run import at_budgets
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.report.law_trial import LawTrial
+    from sde_diffusion.cli.folders import claim_output_folder
+    from sde_diffusion.evaluation.on_exact_law import ExactLawBenchmark
 
-    named, sde = parsed(str(settings.law)), build.process(checked(settings.sde, "sde"))
+    named, sde = parse(str(settings.law)), build.process(check_spec(settings.sde, "sde"))
     law = build.law(named)
     folder = new_folder(f"compare-{named['name']}", settings.output)
-    claim(folder, "compare", asdict(settings))
-    bench = LawTrial(law, sde, settings.count, settings.seed)
-    tries = ticked(list(at_budgets(recipes, settings.budgets)), "samplers")
+    claim_output_folder(folder, "compare", asdict(settings))
+    bench = ExactLawBenchmark(law, sde, settings.count, settings.seed)
+    tries = progress_bar(list(at_budgets(recipes, settings.budgets)), "samplers")
     trials = [bench.trial(recipe) for recipe in tries]
-    subject = f"exact law {written(named)}, process {written(checked(settings.sde, 'sde'))}"
+    subject = f"exact law {to_text(named)}, process {to_text(check_spec(settings.sde, 'sde'))}"
     return folder, bench.comparison(subject, trials)
 
 
 def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
     from sde_diffusion.cli.compare_run import at_budgets, comparison, tried
     from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.report.judge import Judge
+    from sde_diffusion.evaluation.evaluator import Evaluator
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
     folder = source / "compare" if settings.output is None else folder_of(settings.output)
-    claim(folder, "compare", {**asdict(settings), "run": str(source)})
-    judge = Judge(data_of(model), settings.seed, told=model.classes is not None)
-    tries = ticked(list(at_budgets(recipes, settings.budgets)), "samplers")
+    claim_output_folder(folder, "compare", {**asdict(settings), "run": str(source)})
+    judge = Evaluator(data_of(model), settings.seed, told=model.classes is not None)
+    tries = progress_bar(list(at_budgets(recipes, settings.budgets)), "samplers")
     trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tries]
     return folder, comparison(f"run {source.name}", trials, judge, settings.seed)

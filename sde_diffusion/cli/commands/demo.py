@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.places import new_folder
-from sde_diffusion.cli.samplers import NAMED, Recipe, samplers
-from sde_diffusion.cli.watch import WatchSettings
+from sde_diffusion.cli.folders import new_folder
+from sde_diffusion.cli.sampler_specs import NAMED, Recipe, samplers
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
@@ -40,7 +40,7 @@ class Settings(RunConfig):
     frames: int = 20
     seed: int = 0
     device: str = "auto"
-    watch: WatchSettings = field(default_factory=WatchSettings)
+    watch: CallbackSettings = field(default_factory=CallbackSettings)
 
     def asked(self) -> dict[str, Any]:
         """What the evaluation depends on besides the run."""
@@ -51,7 +51,7 @@ def run(settings: Settings) -> None:
     """Do what is not yet done, print the comparison, and say where everything is."""
     start, folder = time.perf_counter(), new_folder(settings.name, settings.output)
     recipes = samplers(settings.samplers)
-    from sde_diffusion.cli import build
+    from sde_diffusion.cli import factories as build
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import train_model
 
@@ -90,8 +90,8 @@ def _evaluate(settings: Settings, recipes: list[Recipe], folder: Path, model: Mo
 def _film(settings: Settings, folder: Path, model: Model, source: DataSource) -> list[Path]:
     if settings.frames == 0:
         return []
-    from sde_diffusion.report.journeys import of_model
-    from sde_diffusion.report.scenes import film
+    from sde_diffusion.report.animation.films import of_model
+    from sde_diffusion.report.animation.frames import film
 
     x0 = source.tensors("held_out")[0].to(model.device)
     shown = of_model(model.sde, model.denoiser, x0, None, settings.frames, settings.seed)

@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import parsed
-from sde_diffusion.cli.places import folder_of, run_folder
+from sde_diffusion.cli.specs import parse
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sde_diffusion.cli.model import Model
-    from sde_diffusion.cli.samplers import Recipe
+    from sde_diffusion.cli.sampler_specs import Recipe
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,23 @@ class Settings:
 def run(settings: Settings) -> None:
     """Measure, print the table, and write evaluation.json, evaluation.md and evaluation.png."""
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.measure_run import judge_of, measured_recipe, measured_samples
+    from sde_diffusion.cli.folders import claim_output_folder
+    from sde_diffusion.cli.measure_run import evaluator_of, measured_recipe, measured_samples
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.cli.parts import written
+    from sde_diffusion.cli.specs import to_text
 
     source = run_folder(settings.run)
     model = load_model(source, device_of(settings.device))
     x, recipe = _samples(settings, model)
     count = settings.count if x is None else min(settings.count, len(x))
-    wanted = None if settings.extractor is None else parsed(settings.extractor)
+    wanted = None if settings.extractor is None else parse(settings.extractor)
     told = x is None and model.classes is not None
-    judge, named = judge_of(model, wanted, count, settings.seed, settings.chunk, told)
+    judge, named = evaluator_of(model, wanted, count, settings.seed, settings.chunk, told)
     words = str(recipe) if x is None else str(settings.samples)
     ending = f"seed{settings.seed}-n{judge.count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
-    usual = source / "evaluate" / f"{_slug(f'{words}-{written(named)}')}-{ending}"
+    usual = source / "evaluate" / f"{_slug(f'{words}-{to_text(named)}')}-{ending}"
     folder = usual if settings.output is None else folder_of(settings.output)
-    claim(folder, "evaluate", {**asdict(settings), "run": str(source)})
+    claim_output_folder(folder, "evaluate", {**asdict(settings), "run": str(source)})
     if x is None:
         found = measured_recipe(f"run {source.name}", judge, named, recipe, model, settings.chunk, settings.sets)
     else:
@@ -86,14 +86,14 @@ def run(settings: Settings) -> None:
 
 def _samples(settings: Settings, model: Model) -> tuple[Tensor | None, Recipe]:
     """The samples that are there already, or None, and the recipe by which they are drawn otherwise."""
-    from sde_diffusion.cli.given_samples import given_samples
-    from sde_diffusion.cli.samplers import sampler
+    from sde_diffusion.cli.load_samples import load_samples
+    from sde_diffusion.cli.sampler_specs import sampler
 
     recipe = sampler(settings.sampler)
     recipe = recipe if settings.steps is None else recipe.with_steps(settings.steps)
     if settings.samples is None:
         return None, recipe
-    return given_samples(Path(settings.samples), tuple(model.facts.event_shape)), recipe
+    return load_samples(Path(settings.samples), tuple(model.facts.event_shape)), recipe
 
 
 def _slug(words: str) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.parts import written
-from sde_diffusion.cli.places import folder_of, run_folder
+from sde_diffusion.cli.specs import to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.sharing import Card
@@ -58,7 +58,7 @@ def run(settings: Settings) -> None:
     else:
         save_pretrained(
             folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
-            card=card(settings, source, written(model.config.part("data"))), run=model.config.as_dict(),
+            card=card(settings, source, to_text(model.config.part("data"))), run=model.config.as_dict(),
         )  # fmt: skip
     print(f"{folder}; next: sde-diffusion sample {folder}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sde_diffusion.cli import catalogue
-from sde_diffusion.cli.samplers import NAMED
+from sde_diffusion.cli import registry as catalogue
+from sde_diffusion.cli.sampler_specs import NAMED
 
 PICTURE = (3, 32, 32)
 

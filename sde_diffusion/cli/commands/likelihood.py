@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.places import folder_of, run_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,16 +52,16 @@ class Settings:
 def run(settings: Settings) -> None:
     """Score, and write likelihood.json and likelihood.png."""
     from sde_diffusion.cli.device import device_of
+    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
-    from sde_diffusion.cli.outputs import claim
-    from sde_diffusion.report.likelihood_plot import likelihood_plot
-    from sde_diffusion.training.files import replace_file, to_json
+    from sde_diffusion.io.atomic import replace_file, to_json
+    from sde_diffusion.report.plots.likelihood import likelihood_plot
 
     source = run_folder(settings.run)
     model = load_model(source, device_of(settings.device))
     data = data_of(model)
     folder = source / "likelihood" if settings.output is None else folder_of(settings.output)
-    claim(folder, "likelihood", {**asdict(settings), "run": str(source)})
+    claim_output_folder(folder, "likelihood", {**asdict(settings), "run": str(source)})
     x = data.tensors("held_out")[0][: settings.count].to(model.device)
     found = {name: rule(x) for name, rule in rules(model, data.levels, settings).items()}
     table(found, data.levels).print()

@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.places import folder_of, run_folder
 
 if TYPE_CHECKING:
     import torch
 
-    from sde_diffusion.cli.drawing import Drawn
-    from sde_diffusion.cli.samplers import Recipe
-    from sde_diffusion.training.world import World
+    from sde_diffusion.cli.generate import Generated
+    from sde_diffusion.cli.sampler_specs import Recipe
+    from sde_diffusion.training.distributed.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -64,36 +64,40 @@ def run(settings: Settings) -> None:
     """Draw, and write samples.png, samples.safetensors and samples.json."""
     source, recipe = run_folder(settings.run), sampler_of(settings)
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.training.world import joined, own_device
+    from sde_diffusion.training.distributed.process_group import join_process_group, own_device
 
     device = own_device(device_of(settings.device).type)
-    with joined(device, settings.timeout) as world:
+    with join_process_group(device, settings.timeout) as world:
         _draw(settings, source, recipe, device, world)
 
 
 def sampler_of(settings: Settings) -> Recipe:
     """The named sampler with the number of steps or the tolerance that was asked for."""
-    from sde_diffusion.cli.samplers import sampler
+    from sde_diffusion.cli.sampler_specs import sampler
 
     recipe = sampler(settings.sampler)
     recipe = recipe if settings.steps is None else recipe.with_steps(settings.steps)
     return recipe if settings.tol is None else recipe.with_tol(settings.tol)
 
 
-def _draw(settings: Settings, source: Path, recipe: Recipe, device: torch.device, world: World) -> None:
-    from sde_diffusion.cli.drawing_job import Job, drawn_in, forget
+def _draw(settings: Settings, source: Path, recipe: Recipe, device: torch.device, world: ProcessGroup) -> None:
+    from sde_diffusion.cli.folders import claim_output_folder
+    from sde_diffusion.cli.generate_job import Job, delete_chunks, generate_into
     from sde_diffusion.cli.model import check_label, load_model
-    from sde_diffusion.cli.outputs import claim
 
     model = load_model(source, device)
     check_label(model, settings.label)
     folder = source / "samples" / _slug(recipe, settings) if settings.output is None else folder_of(settings.output)
-    world.lead(lambda: str(claim(folder, "sample", {**_told(settings), "run": str(source), "recipe": str(recipe)})))
+    world.lead(
+        lambda: str(
+            claim_output_folder(folder, "sample", {**_told(settings), "run": str(source), "recipe": str(recipe)})
+        )
+    )
     job = Job(recipe, settings.count, settings.seed, settings.chunk, settings.label)
-    drawn = drawn_in(folder, job, model, world)
+    drawn = generate_into(folder, job, model, world)
     if drawn is not None:
         write(folder, drawn, recipe, settings.seed)
-        forget(folder)
+        delete_chunks(folder)
         print(f"{settings.count} samples, {drawn.evaluations:g} evaluations each, {drawn.seconds:.2f} s: {folder}")
 
 
@@ -102,15 +106,15 @@ def _told(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in asdict(settings).items() if name != "timeout"}
 
 
-def write(folder: Path, drawn: Drawn, recipe: Recipe, seed: int) -> None:
+def write(folder: Path, drawn: Generated, recipe: Recipe, seed: int) -> None:
     """The samples as a picture and as numbers, with what they cost as JSON."""
     from safetensors.torch import save
 
-    from sde_diffusion.report.shown import shown
-    from sde_diffusion.training.files import replace_file, to_json
+    from sde_diffusion.io.atomic import replace_file, to_json
+    from sde_diffusion.report.plots.images import plot_samples
 
     replace_file(folder / "samples.safetensors", save({"x": drawn.x.contiguous()}))
-    shown(drawn.x, folder / "samples.png")
+    plot_samples(drawn.x, folder / "samples.png")
     facts = {"sampler": str(recipe), "count": len(drawn.x), "seed": seed}
     cost = {"evaluations": drawn.evaluations, "seconds": drawn.seconds}
     replace_file(folder / "samples.json", to_json(facts | cost))

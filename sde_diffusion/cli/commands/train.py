@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.places import new_folder
-from sde_diffusion.cli.watch import WatchSettings
-from sde_diffusion.training.compute import ComputeSettings
+from sde_diffusion.cli.folders import new_folder
+from sde_diffusion.training.settings import ComputeSettings
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Settings(RunConfig):
     name: str = "digits"
     output: str | None = None
     device: str = "auto"
-    watch: WatchSettings = field(default_factory=WatchSettings)
+    watch: CallbackSettings = field(default_factory=CallbackSettings)
     compute: ComputeSettings = field(default_factory=ComputeSettings)
 
 
@@ -37,10 +37,10 @@ def run(settings: Settings) -> None:
     folder = new_folder(settings.name, settings.output)
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import train_model
-    from sde_diffusion.training.world import joined, own_device
+    from sde_diffusion.training.distributed.process_group import join_process_group, own_device
 
     device = own_device(device_of(settings.device).type)
-    with joined(device, settings.compute.timeout) as world:
+    with join_process_group(device, settings.compute.timeout) as world:
         train_model(folder, settings, device, settings.compute, world, settings.watch)
-    if world.leads:
+    if world.is_main:
         print(f"trained: {folder}; next: sde-diffusion sample {folder}")

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.places import folder_of, run_folder
 from sde_diffusion.cli.tuned_sampler import SUFFIX
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
-    from sde_diffusion.tuned import Tuned
+    from sde_diffusion.tuning.tuned import Tuned
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,16 @@ def run(settings: Settings) -> None:
 def _tuned(settings: Settings, source: Path, model: Model) -> Tuned:
     from tqdm import tqdm
 
-    from sde_diffusion.training.bar import screen
-    from sde_diffusion.tuning import STARTS, TuneProgress, TuneSettings, tune
+    from sde_diffusion.training.fitting import tqdm_options
+    from sde_diffusion.tuning.tune import (
+        STARTS,
+        TuneProgress,
+        TuneSettings,
+        tune,
+    )
 
     wanted = TuneSettings(settings.iterations, settings.trajectories, settings.reference, settings.seed)
-    with tqdm(total=STARTS * settings.iterations, desc="tuning", disable=None, leave=False, **screen()) as bar:
+    with tqdm(total=STARTS * settings.iterations, desc="tuning", disable=None, leave=False, **tqdm_options()) as bar:
 
         def progress(report: TuneProgress) -> None:
             bar.set_postfix(held_out=f"{report.held_out:.3g}")

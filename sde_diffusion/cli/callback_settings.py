@@ -1,0 +1,111 @@
+"""What is seen of a model while it trains: from a few numbers to observers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sde_diffusion.data import DataSource
+    from sde_diffusion.sde import LinearSDE
+    from sde_diffusion.training.callbacks import Callback
+    from sde_diffusion.training.triggers import Trigger
+
+
+@dataclass(frozen=True)
+class CallbackSettings:
+    """What is seen meanwhile; none of it changes the model.
+
+    Attributes:
+        held_out_every: steps between two looks at the loss of held-out events; 0 for none.
+        held_out: how many of the held-out events are asked about.
+        levels_every: steps between two looks at the error by noise level; left out: at steps 400, 800, 1600, 3200 and
+            so on; 0 for none.
+        pictures_every: steps between two pictures of samples; left out: at steps 100, 200, 400, 800 and so on; 0 for none.
+        pictures: how many samples a picture shows.
+        evaluations: of the network for each of these samples.
+        tensorboard: whether events for TensorBoard are written, which is then to be installed.
+    """
+
+    held_out_every: int = 500
+    held_out: int = 512
+    levels_every: int | None = None
+    pictures_every: int | None = None
+    pictures: int = 64
+    evaluations: int = 15
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a number that is too small."""
+        least = {"held_out_every": 0, "levels_every": 0, "pictures_every": 0, "pictures": 1, "evaluations": 1}
+        for name, low in {**least, "held_out": 2}.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"watch.{name} is at least {low}, got {value}; correct it")
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """The run that is watched: its folder, process, objective and data, the training events among them."""
+
+    folder: Path
+    sde: LinearSDE
+    objective: Callable[..., Any]
+    source: DataSource
+    train: Tensor
+    classes: int | None
+    seed: int
+
+
+def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback]:
+    """The observers that are asked for; those of held-out events where fewer than two are held out are left out.
+
+    Raises ValueError where TensorBoard is asked for and missing.
+    """
+    from sde_diffusion.callbacks import HeldOut, Levels, Pictures
+
+    events, labels = _held_out(scene, settings.held_out)
+    folder, sde, objective, seed = scene.folder, scene.sde, scene.objective, scene.seed
+    found: list[Callback] = []
+    if settings.held_out_every and len(events) > 1:
+        found.append(HeldOut(_moments(settings.held_out_every), sde, objective, events, labels, seed=seed))
+    if settings.levels_every != 0 and len(events) > 1:
+        half = slice(max(2, settings.held_out // 2))
+        shown = events[half], None if labels is None else labels[half]
+        found.append(
+            Levels(_moments(settings.levels_every, 400), folder, sde, objective, scene.train, *shown, seed=seed)
+        )
+    if settings.pictures_every != 0:
+        real = events if len(events) else scene.train[: settings.held_out]
+        more = {"classes": scene.classes, "count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
+        found.append(Pictures(_moments(settings.pictures_every, 100), folder, sde, real, **more))
+    return found + (_tensorboard(folder) if settings.tensorboard else [])
+
+
+def _held_out(scene: WatchedRun, count: int) -> tuple[Tensor, Tensor | None]:
+    """Up to `count` held-out events, the same for a seed, and their labels for a network that is told them."""
+    from sde_diffusion.data.order import permutation
+
+    rows = permutation(scene.seed, 0, scene.source.size("held_out"))
+    events, labels = scene.source.batch(rows[:count], "held_out")
+    return events, None if scene.classes is None else labels
+
+
+def _moments(every: int | None, first: int = 1) -> Trigger:
+    """The multiples of `every`; left out, `first` and then twice as late each time."""
+    from sde_diffusion.training.triggers import Doubling, Every
+
+    return Doubling(first) if every is None else Every(every)
+
+
+def _tensorboard(folder: Path) -> list[Callback]:
+    from sde_diffusion.callbacks import TensorBoard
+
+    try:
+        return [TensorBoard(folder)]
+    except ImportError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,136 @@
+"""A job of drawing: chunk by chunk into a folder, by one process or several, going on where it stopped.
+
+    FOLDER/chunks-4f2a90c1/000007.safetensors    samples 7 chunk .. 8 chunk - 1, and what they cost
+
+Chunk k belongs to process k modulo their number, and holds the same bits whoever draws it, for one kind of machine and
+one number of threads: the noise of a sample depends on its number, the network sees whole chunks. The folder's name is
+that of the weights, so that no chunk of another model is taken for one of this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sde_diffusion.cli.generate import Generated, generate_chunk
+from sde_diffusion.cli.sampler_specs import Recipe
+from sde_diffusion.io.atomic import remove_folder, replace_file, sweep
+from sde_diffusion.io.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sde_diffusion.cli.model import Model
+    from sde_diffusion.training.distributed.process_group import ProcessGroup
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to draw: the first `count` samples of a seed, `chunk` at a time, of one class when `label` is given."""
+
+    recipe: Recipe
+    count: int
+    seed: int
+    chunk: int
+    label: int | None = None
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are, the last one perhaps in part."""
+        return -(-self.count // self.chunk)
+
+    def size(self, number: int) -> int:
+        """How many samples a chunk gives."""
+        return min(self.chunk, self.count - number * self.chunk)
+
+    def draw(self, model: Model, number: int) -> tuple[Tensor, int]:
+        """A chunk, and of how many events the network was asked for it."""
+        size, first = self.size(number), number * self.chunk
+        return generate_chunk(self.recipe, model, first, size, self.seed, self.chunk, self.label)
+
+
+def generate_into(folder: Path, job: Job, model: Model, world: ProcessGroup) -> Generated | None:
+    """All samples of a job, in the leading process; None in the others, each of which has drawn its share.
+
+    What `folder` holds of the job is not drawn again. Raises ValueError when the processes have different models.
+    """
+    start, known = time.perf_counter(), weights_digest(model.denoiser)
+    world.assert_same_on_all_ranks({"weights": known, "job": repr(job)})
+    place = folder / f"chunks-{known[:8]}"
+    world.lead(lambda: _open(folder, place))
+    _draw_share(place, job, model, world)
+    world.assert_same_on_all_ranks({})
+    return _gathered(place, job, start) if world.is_main else None
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of a module's tensors and their names."""
+    import torch
+
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+def _open(folder: Path, place: Path) -> None:
+    """Make the place and remove those of other weights, and what a killed job left half written."""
+    for stale in folder.glob("chunks-*"):
+        if stale != place:
+            remove_folder(stale)
+    place.mkdir(exist_ok=True)
+    sweep(place)
+
+
+def _draw_share(place: Path, job: Job, model: Model, world: ProcessGroup) -> None:
+    numbers = range(world.rank, job.chunks, world.size)
+    for number in progress_bar(numbers, job.recipe.label, "chunk", world.is_main):
+        if _stored(place, job, number) is None:
+            _store(place, number, *job.draw(model, number))
+
+
+def _path(place: Path, number: int) -> Path:
+    return place / f"{number:06d}.safetensors"
+
+
+def _store(place: Path, number: int, x: Tensor, rows: int) -> None:
+    from safetensors.torch import save
+
+    replace_file(_path(place, number), save({"x": x.contiguous()}, {"rows": str(rows)}))
+
+
+def _stored(place: Path, job: Job, number: int) -> tuple[Tensor, int] | None:
+    """What was stored; None where nothing was, or a damaged file, which is drawn again."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(_path(place, number), "pt") as file:
+            x, facts = file.get_tensor("x"), file.metadata()
+        return (x, int(facts["rows"])) if len(x) == job.size(number) else None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _gathered(place: Path, job: Job, start: float) -> Generated:
+    """Every chunk in one. Raises ValueError where one is missing: the processes do not see one disk."""
+    import torch
+
+    parts = [_stored(place, job, number) for number in range(job.chunks)]
+    missing = [number for number, part in enumerate(parts) if part is None]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {job.chunks} chunks are not in {place}; let all processes see one disk, and start again"
+        )
+    whole = [part for part in parts if part is not None]
+    rows = sum(rows for _, rows in whole)
+    return Generated(torch.cat([x for x, _ in whole]), rows / (job.chunks * job.chunk), time.perf_counter() - start)
+
+
+def delete_chunks(folder: Path) -> None:
+    """Remove the chunks, once their samples are kept elsewhere."""
+    for place in folder.glob("chunks-*"):
+        remove_folder(place)

@@ -1,0 +1,1 @@
+"""Files, locks and terminals: what every layer that writes or shows progress needs."""

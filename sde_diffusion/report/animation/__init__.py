@@ -1,0 +1,1 @@
+"""Animations of the forward and the reverse process."""

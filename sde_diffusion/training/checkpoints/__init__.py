@@ -1,0 +1,1 @@
+"""Checkpoints and snapshots on disk, verified before they are read."""

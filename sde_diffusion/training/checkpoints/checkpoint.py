@@ -1,0 +1,157 @@
+"""Checkpoints: `step-000500/` with the weights, their average, the optimizer and the counters.
+
+    model.safetensors, ema.safetensors    tensors alone; nothing in them can run
+    power.safetensors                     the power-function averages, where there are any
+    optimizer.pt                          torch.save, read with weights_only=True
+    state.json                            the step and the counters
+    manifest.json                         the SHA-256 of each, written last
+
+A checkpoint is written in a temporary folder beside its place, synchronised with the disk and renamed: it is there in
+full or not at all. What is read is verified first, and whatever is wrong with it becomes one CheckpointError.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import nn
+
+from sde_diffusion.io.atomic import new_folder, remove_folder, to_json
+from sde_diffusion.training.checkpoints import manifest
+from sde_diffusion.training.checkpoints.manifest import CheckpointError
+from sde_diffusion.training.checkpoints.tensor_archive import refuse_more_than_tensors
+from sde_diffusion.training.checkpoints.tensors import (
+    Tensors,
+    fill,
+    first_line,
+    plain,
+    read_object,
+    read_tensors,
+)
+
+_MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"
+_FILES, _POWER = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on: state dicts of the model, its averages and the optimizer, and what fits JSON."""
+
+    step: int
+    model: Tensors
+    ema: Tensors
+    optimizer: dict[str, Any]
+    state: dict[str, Any]
+    power: Tensors = field(default_factory=dict)
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `folder/step-NNNNNN` and return it once the disk holds it.
+
+    Raises OSError of one sentence, and leaves nothing behind, when it cannot be written; earlier checkpoints stay.
+    """
+    path = manifest.place(folder, checkpoint.step)
+    if path.exists():
+        raise FileExistsError(f"{path} exists and is not overwritten; resume from it or take another folder")
+    try:
+        with new_folder(path) as draft:
+            save_file(plain(checkpoint.model), draft / _MODEL)
+            save_file(plain(checkpoint.ema), draft / _EMA)
+            if checkpoint.power:
+                save_file(plain(checkpoint.power), draft / _POWER)
+            torch.save(checkpoint.optimizer, draft / _OPTIMIZER)
+            (draft / _STATE).write_bytes(to_json(checkpoint.state))
+            manifest.write(draft, checkpoint.step)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise OSError(
+            f"{path} was not saved ({first_line(error)}); earlier ones stand: make room, then resume"
+        ) from error
+    return path
+
+
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """The checkpoints in a folder by step, in rising order, verified or not."""
+    return manifest.places(folder)
+
+
+def verify(path: Path) -> set[str]:
+    """The files of the checkpoint; CheckpointError unless each has the size and SHA-256 of its manifest."""
+    return manifest.verify(Path(path), _FILES, re.escape(_POWER))
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest checkpoint that verifies; None when there are none at all.
+
+    Warns with a sentence for each newer one that is damaged. Raises CheckpointError when all are; nothing is deleted.
+    """
+    wrong: list[str] = []
+    for path in reversed(checkpoints(folder).values()):
+        try:
+            verify(path)
+        except CheckpointError as error:
+            wrong.append(str(error))
+        else:
+            for sentence in wrong:
+                warnings.warn(f"{sentence}; falling back to {path.name}", stacklevel=2)
+            return path
+    if wrong:
+        raise CheckpointError(
+            f"none of the {len(wrong)} checkpoints in {folder} is whole (the newest: {wrong[0]}); "
+            "restore one from a backup, or move them away to begin again"
+        )
+    return None
+
+
+def load(path: Path) -> Checkpoint:
+    """Verify and read a checkpoint; tensors arrive on the CPU. Raises CheckpointError for a damaged or foreign one."""
+    path = Path(path)
+    names = verify(path)
+    return Checkpoint(
+        step=int(path.name.removeprefix("step-")),
+        model=read_tensors(path / _MODEL),
+        ema=read_tensors(path / _EMA),
+        optimizer=_pickled(path / _OPTIMIZER),
+        state=read_object(path / _STATE),
+        power=read_tensors(path / _POWER) if _POWER in names else {},
+    )
+
+
+def load_average(path: Path, model: nn.Module) -> int:
+    """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step."""
+    verify(path)
+    fill(model, read_tensors(Path(path) / _EMA), Path(path))
+    return int(Path(path).name.removeprefix("step-"))
+
+
+def prune(folder: Path, keep: int, step: int) -> None:
+    """Remove all but the `keep` newest checkpoints up to `step`, the one just saved; later ones are not touched."""
+    past = [path for number, path in checkpoints(folder).items() if number <= step]
+    for path in past[:-keep]:
+        remove_folder(path)
+
+
+def quarantine(folder: Path, step: int) -> None:
+    """Rename what is newer than `step`, which a fall-back left behind, so that its names are free; delete nothing."""
+    for number, path in checkpoints(folder).items():
+        if number > step:
+            others = len(list(path.parent.glob(f"damaged-{path.name}*")))
+            path.rename(path.with_name(f"damaged-{path.name}" + (f"-{others}" if others else "")))
+
+
+def _pickled(path: Path) -> dict[str, Any]:
+    """The optimizer's state, of a file that cannot become a larger memory."""
+    try:
+        refuse_more_than_tensors(path)
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a hostile file provokes
+        raise CheckpointError(f"{path} is foreign: it holds other things than tensors and is not opened") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} is foreign: it is not the state of an optimizer")
+    return value

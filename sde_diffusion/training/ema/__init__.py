@@ -1,0 +1,1 @@
+"""Averages of the weights: an exponential moving average, power-function averages, and their reconstruction after training."""

@@ -1,0 +1,1 @@
+"""Solvers tuned to one model: the search, its initial tables, and the tuned solver as a file."""

@@ -43,7 +43,7 @@ def film(scenes: Sequence[Scene], script: Script, gif: Path, strip: Path, stills
 
 
 def _frames(scenes: Sequence[Scene], script: Script) -> Iterator[np.ndarray]:
-    with figure(8.0, 5.0) as drawing:
+    with figure(8.0, 5.0, dpi=70) as drawing:
         drawing.set_layout_engine("none")
         drawing.text(0.5, 0.955, literal(script.title), ha="center", va="center", fontsize=12, fontweight="bold")
         axes = [drawing.add_axes((left, 0.275, 0.4, 0.6)) for left in (0.075, 0.575)]

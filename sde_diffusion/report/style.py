@@ -27,6 +27,8 @@ DENSITY = "cividis"
 
 AT_AN_EDGE, ON_AVERAGE = 24, 1.5
 """Of 255: differences of colour that nobody sees, largest and root mean square over the pixels."""
+PHOTOGRAPH = 12_000
+"""A picture of more colours is no drawing, and keeps them all."""
 
 RULES = {
     "font.size": 10,
@@ -80,10 +82,12 @@ def save(drawing: Figure, path: Path) -> Path:
 
 
 def with_palette(picture: Image) -> Image:
-    """The picture, opaque, in 256 colours; in all its colours where that is seen (`AT_AN_EDGE`, `ON_AVERAGE`)."""
+    """The picture, opaque, in 256 colours; in all its colours if it is a photograph or the difference would be seen."""
     from PIL.Image import Dither, Quantize
 
     full = picture.convert("RGB")
+    if full.getcolors(PHOTOGRAPH) is None:
+        return full
     for refinements in (0, 1):  # the second takes longer, and is needed where pale areas overlap
         few = full.quantize(256, Quantize.MAXCOVERAGE, kmeans=refinements, dither=Dither.NONE)
         change = np.abs(np.asarray(few.convert("RGB"), np.float32) - np.asarray(full, np.float32)).max(-1)

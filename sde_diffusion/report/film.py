@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FEW, MANY = 96, 200
 """How many colours a GIF of drawings has, and one of photographs."""
 VISIBLE = 3.0
-"""Of 255, root mean square over pixels and channels: a larger difference is seen."""
+"""Of 255, root mean square over pixels and channels: a larger difference is visible."""
 
 
 def write_gif(frames: Iterable[np.ndarray], path: Path, seconds: Sequence[float] | float = 0.07) -> Path:
@@ -38,7 +38,7 @@ def write_gif(frames: Iterable[np.ndarray], path: Path, seconds: Sequence[float]
 
 
 def _palette(picture: Image) -> Image:
-    """The picture in few colours that cover all it has; where the difference is seen, in more that are right on average."""
+    """The picture in few colours that cover all it has; where the difference is visible, in more that are right on average."""
     from PIL.Image import Dither, Quantize
 
     few = picture.quantize(FEW, Quantize.MAXCOVERAGE, dither=Dither.NONE)

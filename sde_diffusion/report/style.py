@@ -26,7 +26,7 @@ DENSITY = "cividis"
 """The colour map of densities: its lightness rises evenly, for colour-blind eyes and in grey print too."""
 
 AT_AN_EDGE, ON_AVERAGE = 24, 1.5
-"""Of 255: differences of colour that nobody sees, largest and root mean square over the pixels."""
+"""Of 255: invisible differences of colour, largest and root mean square over the pixels."""
 PHOTOGRAPH = 12_000
 """A picture of more colours is no drawing, and keeps them all."""
 
@@ -69,7 +69,7 @@ def figure(width: float, height: float, **options) -> Iterator[Figure]:
 def save(drawing: Figure, path: Path) -> Path:
     """Write the figure as PNG and return the path; its folder is made where it is missing.
 
-    The file has a palette of 256 colours where nobody sees the difference: that is a third of the size.
+    The file has a palette of 256 colours, a third of the size, where the difference is invisible.
     """
     from PIL import Image
 
@@ -82,7 +82,7 @@ def save(drawing: Figure, path: Path) -> Path:
 
 
 def with_palette(picture: Image) -> Image:
-    """The picture, opaque, in 256 colours; in all its colours if it is a photograph or the difference would be seen."""
+    """The picture, opaque, in 256 colours; in all its colours if it is a photograph or the difference is visible."""
     from PIL.Image import Dither, Quantize
 
     full = picture.convert("RGB")

@@ -12,26 +12,24 @@ and the grid quadratic in VP time, picked afterwards. A curve's cost at an error
 between neighbouring settings by a straight line of logarithms: no lucky setting counts, on either side.
 torchdiffeq's dopri5 (one step size for the batch) stands beside them where it is installed.
 
-Writes results/adaptive.json, .md and .png.
+Writes the summary results/adaptive.json, and .md and .png from it; raw/adaptive.json.gz has every point of the curves.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import platform
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.adaptive_report import write_report
+from benchmarks.adaptive_report import summarised, write_report
+from benchmarks.output import load_raw, load_summary, save_raw, save_summary
 from benchmarks.work_precision_problems import RANGES
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.law import Law
@@ -48,7 +46,6 @@ from solvers.methods.bosh3 import Bosh3
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.tsit5 import Tsit5
 
-RESULTS = Path(__file__).parent / "results"
 POINTS = 256
 TIGHT = 5e-7
 """A curve is followed until its error is this small, or its cost"""
@@ -174,27 +171,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261122, help="of the points x_T")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    path = RESULTS / "adaptive.json"
-    RESULTS.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.processor()}
     record = {"command": "python -m benchmarks.adaptive", "seed": chosen.seed, "points": POINTS, "machine": machine}
-    found = json.loads(path.read_text(encoding="utf-8"))["flows"] if path.exists() else {}
+    raw, flows = (load("adaptive").get("flows", {}) for load in (load_raw, load_summary))
     for problem, span, form in product(chosen.problem or PROBLEMS, RANGES, FORMS):
         if span == "EDM" and form == "VP time":
             continue
-        found[f"{problem} | {span} | {form}"] = _rounded(measured(problem, span, form, chosen.seed))
-        path.write_text(json.dumps({**record, "flows": found}, indent=1), encoding="utf-8")
+        key, flow = f"{problem} | {span} | {form}", measured(problem, span, form, chosen.seed)
+        raw[key], flows[key] = flow, summarised(flow)
+        save_raw("adaptive", {**record, "flows": raw})
+        save_summary("adaptive", {**record, "flows": flows})
         print(f"{problem}, {span}, {form}: done", flush=True)
-    print(write_report(path))
-
-
-def _rounded(value: Any) -> Any:
-    """Four digits are enough of a measured number."""
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
-    return float(f"{value:.4g}") if isinstance(value, float) and math.isfinite(value) else value
+    print(write_report())
 
 
 if __name__ == "__main__":

@@ -1,15 +1,22 @@
-"""The table and the plot of the adaptive benchmark, from its JSON alone."""
+"""The summary, the tables and the plot of the adaptive benchmark.
+
+The summary has one row a flow, pair and curve: the cost at which the curve comes to stay below each error of LEVELS, null
+where it does not get there; and for Dopri5 the run at TOL. Tables and plot are made from it alone.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
+
+from benchmarks.output import RESULTS, load_summary, save_picture
 
 LEVELS = (1e-2, 3e-3, 1e-3, 4e-4, 1e-4, 1e-5, 1e-6)
 GOAL = 1.2
+TOL = 1e-5
+"""Of the runs whose spread over the samples is shown."""
+OURS, PEER = "adaptive", "torchdiffeq"
 Curve = list[dict[str, float]]
 
 
@@ -30,13 +37,39 @@ def cost_at(curve: Curve, error: float) -> float:
     return math.exp((1 - share) * math.log(c0) + share * math.log(c1))
 
 
-def ratios(flow: dict[str, Any], error: float) -> tuple[float, float, float]:
+def summarised(flow: dict[str, Any]) -> dict[str, Any]:
+    """The costs of a raw flow's curves, for each pair, and Dopri5's run at TOL."""
+    pairs = {name: {curve: costs(points) for curve, points in _curves(pair)} for name, pair in flow.items()}
+    at = min(flow["Dopri5"][OURS], key=lambda p: abs(math.log(p["tol"] / TOL)))
+    return {**pairs, "spread": {name: at[name] for name in ("cost", "least", "most", "rejected", "error", "estimate")}}
+
+
+def _curves(pair: dict[str, Any]) -> Iterable[tuple[str, Curve]]:
+    yield OURS, pair[OURS]
+    yield from pair["fixed"].items()
+    if PEER in pair:
+        yield PEER, pair[PEER]
+
+
+def costs(curve: Curve) -> list[float | None]:
+    """The cost at each of LEVELS; no number at all for a curve without a point."""
+    at = [cost_at(curve, error) for error in LEVELS] if curve else []
+    return [cost if math.isfinite(cost) else None for cost in at]
+
+
+def cost(pair: dict[str, Any], curve: str, level: int) -> float:
+    """The cost of a curve at LEVELS[level]; nan where there is none."""
+    at = pair.get(curve)
+    found = at[level] if at else None
+    return math.nan if found is None else found
+
+
+def ratios(pair: dict[str, Any], level: int) -> tuple[float, float, float]:
     """Cost over that of the uniform grid and of the best grid; torchdiffeq's over the uniform grid's."""
-    mine = cost_at(flow["adaptive"], error)
-    grids = {name: cost_at(curve, error) for name, curve in flow["fixed"].items()}
-    best = min((c for c in grids.values() if math.isfinite(c)), default=math.nan)
-    peer = cost_at(flow["torchdiffeq"], error) if "torchdiffeq" in flow else math.nan
-    return mine / grids["uniform"], mine / best, peer / grids["uniform"]
+    mine, peer, uniform = cost(pair, OURS, level), cost(pair, PEER, level), cost(pair, "uniform", level)
+    grids = (cost(pair, name, level) for name in pair if name not in (OURS, PEER))
+    best = min((c for c in grids if math.isfinite(c)), default=math.nan)
+    return mine / uniform, mine / best, peer / uniform
 
 
 def mean(values: Iterable[float]) -> float:
@@ -49,12 +82,12 @@ def largest(values: Iterable[float]) -> float:
     return max((v for v in values if math.isfinite(v)), default=math.nan)
 
 
-def write_report(path: Path) -> str:
-    """Writes the tables and the plot beside the JSON; returns the tables."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+def write_report(name: str = "adaptive") -> str:
+    """Write the tables and the plot of the summary; return the tables."""
+    found = load_summary(name)
     text = "\n".join(lines(found))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    plot(found["flows"], path.with_suffix(".png"))
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    plot(found["flows"], name)
     return text
 
 
@@ -85,7 +118,7 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 def refused(flows: dict[str, Any]) -> str:
     """The flows of which torchdiffeq has no point: its first step leaves the span."""
-    return ", ".join(k.replace(" | ", " ") for k, f in flows.items() if f["Dopri5"].get("torchdiffeq") == []) or "none"
+    return ", ".join(k.replace(" | ", " ") for k, f in flows.items() if f["Dopri5"].get(PEER) == []) or "none"
 
 
 def head(*columns: str) -> list[str]:
@@ -94,11 +127,11 @@ def head(*columns: str) -> list[str]:
 
 def summary(flows: dict[str, Any]) -> list[str]:
     rows = head("pair", "problems", "against", *(f"{e:.0e}" for e in LEVELS))
-    for pair in next(iter(flows.values())):
+    for pair in (name for name in next(iter(flows.values())) if name != "spread"):
         for group, members in (("two, ring8", ("two", "ring8")), ("unequal", ("unequal",))):
             chosen = [f[pair] for key, f in flows.items() if key.split(" | ")[0] in members]
             for i, against in enumerate(("uniform grid", "best grid", "torchdiffeq against uniform")):
-                cells = [[ratios(flow, e)[i] for flow in chosen] for e in LEVELS]
+                cells = [[ratios(flow, level)[i] for flow in chosen] for level in range(len(LEVELS))]
                 if any(math.isfinite(value) for cell in cells for value in cell):
                     shown = " | ".join(f"{mean(cell):.2f} ({largest(cell):.2f})" for cell in cells)
                     rows.append(f"| {pair} | {group} | {against} | {shown} |")
@@ -108,7 +141,7 @@ def summary(flows: dict[str, Any]) -> list[str]:
 def by_flow(flows: dict[str, Any]) -> list[str]:
     rows = head("problem", "range", "clock", *(f"{e:.0e}" for e in LEVELS))
     for key, flow in flows.items():
-        shown = [ratios(flow["Dopri5"], e)[0] for e in LEVELS]
+        shown = [ratios(flow["Dopri5"], level)[0] for level in range(len(LEVELS))]
         rows.append(f"| {key} | " + " | ".join(_cell(v) for v in shown) + " |")
     return rows
 
@@ -122,7 +155,7 @@ def _cell(value: float) -> str:
 def spread(flows: dict[str, Any]) -> list[str]:
     rows = head("problem", "range", "clock", "mean", "least", "most", "rejected", "error", "estimated")
     for key, flow in flows.items():
-        at = min(flow["Dopri5"]["adaptive"], key=lambda p: abs(math.log(p["tol"] / 1e-5)))
+        at = flow["spread"]
         rows.append(
             f"| {key} | {at['cost']:.0f} | {at['least']:.0f} | {at['most']:.0f} | {at['rejected']:.1%} | "
             f"{at['error']:.1e} | {at['estimate']:.1e} |"
@@ -130,7 +163,7 @@ def spread(flows: dict[str, Any]) -> list[str]:
     return rows
 
 
-def plot(flows: dict[str, Any], path: Path) -> None:
+def plot(flows: dict[str, Any], name: str) -> None:
     """A panel for each problem and range, Dopri5: solid adaptive, dashed fixed and uniform, a colour for each clock."""
     import matplotlib
 
@@ -145,19 +178,18 @@ def plot(flows: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(rows, 2, figsize=(11, 3.8 * rows), squeeze=False)
     for axis, (title, forms) in zip(axes.flat, panels.items(), strict=False):
         for colour, (form, flow) in enumerate(forms.items()):
-            _line(axis, flow["adaptive"], color=f"C{colour}", marker="o", ms=3, label=f"{form}: adaptive")
-            _line(axis, flow["fixed"]["uniform"], color=f"C{colour}", ls="--", lw=1, label=f"{form}: uniform grid")
-        axis.set(xscale="log", yscale="log", title=title, ylim=(3e-7, 1), xlim=(10, 900))
+            _line(axis, flow[OURS], color=f"C{colour}", marker="o", ms=3, label=f"{form}: adaptive")
+            _line(axis, flow["uniform"], color=f"C{colour}", ls="--", lw=1, label=f"{form}: uniform grid")
+        axis.set(xscale="log", yscale="log", title=title, ylim=(5e-7, 2e-2), xlim=(10, 900))
         axis.set(xlabel="field evaluations for a sample, mean", ylabel="RMS distance to the exact end point")
         axis.legend(fontsize=7)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     figure.suptitle("Dopri5: adaptive beside fixed")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save_picture(figure, name)
 
 
-def _line(axis: Any, curve: Curve, **style: Any) -> None:
-    points = sorted((p["cost"], p["error"]) for p in curve if math.isfinite(p["error"]))
-    axis.plot([c for c, _ in points], [e for _, e in points], **style)
+def _line(axis: Any, costs: list[float | None], **style: Any) -> None:
+    known = [(c, error) for c, error in zip(costs, LEVELS, strict=False) if c is not None]
+    axis.plot([c for c, _ in known], [error for _, error in known], **style)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.output import RESULTS, save_table
+from benchmarks.output import save_picture, save_table
 from sde_diffusion.exact import ExactDenoiser, Mixture
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.metrics import energy_distance
@@ -158,8 +158,7 @@ def plot(rows: list[list[str]]) -> None:
             axis.set(title=f"{law}: {title}", xlim=(0, 1) if column < 6 else None)
     axes[0, 0].invert_yaxis()
     figure.tight_layout()
-    figure.savefig(RESULTS / "mcmc.png", dpi=110)
-    plt.close(figure)
+    save_picture(figure, "mcmc")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import torch
 import torchsde
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.output import RESULTS, save_table
+from benchmarks.output import save_picture, save_table
 from solvers import AreaTree, EulerMaruyama, FixedGrid, FreshIncrements, ItoSDE, KeyedIncrements, WienerTree
 from solvers.random import counters, fold, folded_words, gaussians, words
 from solvers.wiener import PathSpec
@@ -184,8 +184,7 @@ def plot(found: dict[str, dict[str, tuple[float, int]]], name: str) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(x=0.15)
     axes[0].invert_yaxis()
-    figure.savefig(RESULTS / f"{name}.png", dpi=130)
-    plt.close(figure)
+    save_picture(figure, name, dpi=130)
 
 
 def main() -> None:

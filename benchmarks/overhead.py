@@ -37,6 +37,7 @@ from benchmarks.overhead_runs import EULER, HEUN, MULTISTEP, NOISE, PATH, PEERS,
 from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import UNet
 from sde_diffusion.parameterization import EDMPreconditioning
+from sde_diffusion.report.plots.style import save
 from sde_diffusion.reversal import probability_flow
 from sde_diffusion.sde import VP
 from solvers import ODE, Euler, FixedGrid
@@ -231,7 +232,8 @@ def plot(rows: list[dict], path: Path, title: str) -> None:
     axes.title.set_fontsize(9)
     axes.margins(y=0.01)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    figure.set_dpi(130)
+    save(figure, path)
     plt.close(figure)
 
 

@@ -18,7 +18,6 @@ Writes results/stochastic.json, .md and .png.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -27,7 +26,7 @@ from itertools import chain, product
 import torch
 from torch import Tensor
 
-from benchmarks.output import RESULTS, save_table
+from benchmarks.output import load_summary, origin, save_picture, save_summary, write_table
 from benchmarks.peers import azula_peers, diffusers_noisy_peers, k_diffusion_peers
 from benchmarks.peers.base import Peer
 from benchmarks.work_precision_problems import RANGES
@@ -242,8 +241,7 @@ def plot(cells: dict[str, dict[str, list[Result]]]) -> None:
         axis.set_yscale("symlog", linthresh=0.02)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, ncols=3, loc="lower center")
     figure.tight_layout(rect=(0, 0.12, 1, 1))
-    figure.savefig(RESULTS / "stochastic.png", dpi=110)
-    plt.close(figure)
+    save_picture(figure, "stochastic")
 
 
 def written(law_and_range: str, name: str, results: list[Result]) -> list[str]:
@@ -268,13 +266,13 @@ def main() -> None:
     parser.add_argument("--range", choices=RANGES, action="append", help="of noise levels; all by default")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    path = RESULTS / "stochastic.json"
-    cells = recorded(json.loads(path.read_text())["cells"]) if path.exists() else {}
+    cells, about = recorded(load_summary("stochastic").get("cells", {})), origin("stochastic")
     columns = ["problem", "sampler", *(f"gap, {nfe}" for nfe in BUDGETS), *(f"sliced W2, {nfe}" for nfe in BUDGETS)]
     for law, span in product(chosen.problem or LAWS, chosen.range or RANGES):
         cells[f"{law}, {span}"] = dict(rows_of(law, span))
         rows = [written(cell, name, found) for cell, results in cells.items() for name, found in results.items()]
-        save_table("stochastic", f"Stochastic samplers, {N} samples", columns, rows, cells=cells)
+        save_summary("stochastic", {**about, "cells": cells}, digits=12)
+        write_table("stochastic", f"Stochastic samplers, {N} samples", columns, rows, about)
         plot(cells)
 
 

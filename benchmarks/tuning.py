@@ -7,8 +7,8 @@ For each budget a solver is tuned as a user would (`tune`, with the reference th
 points of the work-precision cells, which no tuning has seen. "Best peer" is the best of all settings of all peers, picked
 afterwards for each budget on those very points.
 
-Results are merged into results/tuning.json, one entry a problem and range; the table (.md) and the plot (.png) show all
-that is there.
+Results are merged into the summary results/tuning.json; the table (.md) and the plot (.png) are made from it.
+raw/tuning.json.gz has every error and the record of every tuning of this machine's runs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.tuning_report import write_report
-from benchmarks.work_precision import RESULTS, Run, measure, merge, settings
+from benchmarks.tuning_report import summarised, write_report
+from benchmarks.work_precision import Run, measure, merge, settings
 from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, drawn
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
@@ -107,13 +107,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
     chosen = parser.parse_args()
     keys = list(product(chosen.problem or NAMED, RANGES))
-    path = RESULTS / "tuning.json"
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for key, found in zip(
             keys, pool.map(partial(entry, seed=chosen.seed, budgets=chosen.nfe or NFE), keys), strict=True
         ):
-            merge(path, " | ".join(key), found)
-    print(write_report(path))
+            merge("tuning", " | ".join(key), found, summarised(found))
+    print(write_report())
 
 
 if __name__ == "__main__":

@@ -1,35 +1,57 @@
-"""The table and the plot of the tuning benchmark, from its JSON alone."""
+"""The summary, the table and the plot of the tuning benchmark. The summary has one row a cell and budget (`Row`)."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.work_precision_report import OURS, best, peers_of, ratio, sound
+from benchmarks.output import RESULTS, load_summary, save_picture
+from benchmarks.work_precision_report import OURS, best, curve, geometric_mean, median, number, ratio, shown
 
 TUNED = "tuned"
 
 
-def write_report(path: Path) -> str:
-    """Writes the table and the plot beside the JSON; returns the table."""
-    found = json.loads(path.read_text())
+class Row(NamedTuple):
+    """Errors at one budget, None for a failure; then the seconds of the tuning, its iterations and held-out distances."""
+
+    nfe: int
+    tuned: float | None
+    ours: float | None
+    best: float | None
+    which: str
+    median: float | None
+    seconds: float
+    iterations: int
+    held_out_before: float
+    held_out_after: float
+
+
+def summarised(cell: dict[str, Any]) -> dict[str, Any]:
+    """A raw cell with one row a budget in the place of every setting's errors and every tuning's record."""
+    record = next(iter(cell["records"].values()))
+    facts = {name: cell[name] for name in ("points", "metric", "seed")}
+    return {**facts, "tuned_on": record["trained_on_samples"][1], "rows": [row_of(cell, nfe) for nfe in cell["tuned"]]}
+
+
+def row_of(cell: dict[str, Any], nfe: str) -> Row:
+    errors, record = cell["errors"], cell["records"][nfe]
+    mine = number(cell["tuned"][nfe]), number(errors[OURS][nfe])
+    spent = cell["tuning_seconds"][nfe], record["iterations"]
+    held_out = record["held_out_distance_before"], record["held_out_distance_after"]
+    return Row(int(nfe), *mine, *best(errors, nfe), median(errors, nfe), *spent, *held_out)
+
+
+def rows_of(cell: dict[str, Any]) -> list[Row]:
+    return [Row(*row) for row in cell["rows"]]
+
+
+def write_report(name: str = "tuning") -> str:
+    """Write the table and the plot of the summary; return the table."""
+    found = load_summary(name)
     text = table(found)
-    path.with_suffix(".md").write_text(text)
-    plot(found["cells"], path.with_suffix(".png"))
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    plot(found["cells"], name)
     return text
-
-
-def ratios(cell: dict[str, Any], row: dict[str, float]) -> list[float]:
-    """A row's errors over the best peer's at each budget; infinite where it failed."""
-    return [ratio(cell, row[nfe], nfe) if sound(row[nfe]) else math.inf for nfe in cell["tuned"]]
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    logs = [math.log(value) for value in values]
-    return math.exp(sum(logs) / len(logs))
 
 
 def table(found: dict[str, Any]) -> str:
@@ -37,10 +59,9 @@ def table(found: dict[str, Any]) -> str:
     cells = found["cells"]
     lines = ["# Tuned solvers: distance to the exact flow end point", "", *summary(cells), ""]
     for key, cell in cells.items():
-        record = next(iter(cell["records"].values()))
         lines += [
             f"## {key.replace(' | ', ', ')}: {cell['metric']}, {cell['points']} points, seed {cell['seed']}; "
-            f"tuned on {record['trained_on_samples'][1]} trajectories",
+            f"tuned on {cell['tuned_on']} trajectories",
             "",
             *rows(cell),
             "",
@@ -57,35 +78,28 @@ def summary(cells: dict[str, Any]) -> list[str]:
              "|---|---|---|---|"]  # fmt: skip
     for group, members in groups.items():
         if members:
-            values = [geometric_mean(v for c in members for v in ratios(c, row(c))) for row in (_tuned, _ours)]
-            seconds = sum(sum(cell["tuning_seconds"].values()) for cell in members)
-            lines.append(f"| {group.replace(' | ', ', ')} | {values[0]:.3f} | {values[1]:.2f} | {seconds:.0f} |")
+            pairs = [(cell, row) for cell in members for row in rows_of(cell)]
+            tuned = geometric_mean(ratio(cell, row.tuned, row.best) for cell, row in pairs)
+            ours = geometric_mean(ratio(cell, row.ours, row.best) for cell, row in pairs)
+            seconds = sum(row.seconds for _, row in pairs)
+            lines.append(f"| {group.replace(' | ', ', ')} | {tuned:.3f} | {ours:.2f} | {seconds:.0f} |")
     return lines
-
-
-def _tuned(cell: dict[str, Any]) -> dict[str, float]:
-    return cell[TUNED]
-
-
-def _ours(cell: dict[str, Any]) -> dict[str, float]:
-    return cell["errors"][OURS]
 
 
 def rows(cell: dict[str, Any]) -> list[str]:
     """One line a budget."""
     head = ["NFE", TUNED, OURS, "best peer", "tuned / best peer", "tuned / default", "which peer", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for nfe, mine in cell["tuned"].items():
-        (value, name), untuned = best(cell["errors"], nfe), cell["errors"][OURS][nfe]
-        shown = " | ".join(f"{error:.2e}" for error in (mine, untuned, value))
-        over = f"{mine / untuned:.3f}" if untuned else "-"
-        seconds = cell["tuning_seconds"][nfe]
-        lines.append(f"| {nfe} | {shown} | {ratio(cell, mine, nfe):.3f} | {over} | {name} | {seconds:.0f} |")
+    for row in rows_of(cell):
+        errors = " | ".join(shown(error) for error in (row.tuned, row.ours, row.best))
+        over = f"{row.tuned / row.ours:.3f}" if row.tuned is not None and row.ours else "-"
+        beside = f"{ratio(cell, row.tuned, row.best):.3f} | {over}"
+        lines.append(f"| {row.nfe} | {errors} | {beside} | {row.which} | {row.seconds:.0f} |")
     return lines
 
 
-def plot(cells: dict[str, Any], path: Path) -> None:
-    """A panel for each problem and range: tuned, untuned, the envelope of the peers, every peer setting in grey."""
+def plot(cells: dict[str, Any], name: str) -> None:
+    """A panel for each problem and range: tuned, untuned, the best peer of each budget, the median of the peers."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -100,26 +114,26 @@ def plot(cells: dict[str, Any], path: Path) -> None:
         axis.set_axis_off()
     axes.flat[0].legend(fontsize=8, loc="upper right", framealpha=0.95)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save_picture(figure, name)
 
 
 def panel(axis: Any, key: str, cell: dict[str, Any]) -> None:
     """Error against denoiser calls, both logarithmic."""
-    budgets = list(cell["tuned"])
-    for i, row in enumerate(peers_of(cell["errors"]).values()):
-        _curve(axis, row, budgets, color="0.85", lw=0.6, zorder=1, label=None if i else "every peer setting")
-    envelope = {nfe: best(cell["errors"], nfe)[0] for nfe in budgets}
-    _curve(axis, envelope, budgets, color="tab:blue", marker="o", ms=4, label="best peer of each budget")
-    _curve(axis, cell["errors"][OURS], budgets, color="tab:orange", marker=".", label="our default rule")
-    _curve(axis, cell["tuned"], budgets, color="tab:red", marker="s", ms=4, label="tuned")
+    found = rows_of(cell)
+    budgets = [row.nfe for row in found]
+    curve(axis, [(row.nfe, row.median) for row in found], color="0.7", lw=1, label="median of the peer settings")
+    curve(
+        axis,
+        [(row.nfe, row.best) for row in found],
+        color="tab:blue",
+        marker="o",
+        ms=4,
+        label="best peer of each budget",
+    )
+    curve(axis, [(row.nfe, row.ours) for row in found], color="tab:orange", marker=".", label="our default rule")
+    curve(axis, [(row.nfe, row.tuned) for row in found], color="tab:red", marker="s", ms=4, label="tuned")
     axis.set(xscale="log", yscale="log", title=key.replace(" | ", ", "), xlabel="denoiser calls")
     axis.set_ylabel(cell["metric"].replace("_", " "))
-    axis.set_ylim(min(filter(None, [*cell["tuned"].values(), *envelope.values()]), default=1e-3) / 2, 3)
-    axis.set_xticks([int(nfe) for nfe in budgets], budgets)
+    axis.set_ylim(min((e for row in found for e in (row.tuned, row.best) if e), default=1e-3) / 2, 3)
+    axis.set_xticks(budgets, [str(nfe) for nfe in budgets])
     axis.minorticks_off()
-
-
-def _curve(axis: Any, row: dict[str, float], budgets: list[str], **style: Any) -> None:
-    points = [(int(nfe), row[nfe]) for nfe in budgets if sound(row.get(nfe)) and row[nfe] > 0]
-    axis.plot([n for n, _ in points], [e for _, e in points], **style)

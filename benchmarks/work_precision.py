@@ -7,14 +7,13 @@ A figure is the distance between a sampler's end and the exact end point of the 
 number of denoiser calls (NFE) that is counted, not believed. The points are drawn by a seed of this run. Peers run
 every solver on every grid; "best peer" is the best of all of them, picked afterwards for each cell.
 
-Results are merged into results/work_precision.json, one entry a problem and range; the table (.md) and the plot (.png)
-show all that is there. Peers that are not installed are named, with the command that installs them.
+Results are merged into the summaries results/work_precision.json and work_precision_peers.json; the tables (.md) and the
+plots (.png) are made from these. raw/work_precision.json.gz has every error of this machine's runs. Peers that are not installed are named, with the command that installs them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import platform
 import time
@@ -24,15 +23,15 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import import_module, metadata
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.output import load_raw, load_summary, save_raw, save_summary
 from benchmarks.peers.base import Peer
 from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, cell
-from benchmarks.work_precision_report import write_report
+from benchmarks.work_precision_report import peer_ratios, save_peers, summarised, write_report
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.kernel import Kernel
@@ -44,7 +43,6 @@ from solvers.grids import Spacing, geometric, power
 
 NFE = (5, 6, 8, 10, 15, 20, 35, 50, 100)
 OURS = "default rule"
-RESULTS = Path(__file__).parent / "results"
 LIBRARIES = {"diffusers": "diffusers_peers", "k-diffusion": "k_diffusion_peers", "azula": "azula_peers"}
 LEVEL = EDM()
 GRIDS: dict[str, Spacing] = {
@@ -153,13 +151,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def merge(path: Path, key: str, found: dict[str, Any]) -> None:
-    """Writes one cell into the JSON, in the order of PROBLEMS and RANGES."""
-    cells = json.loads(path.read_text())["cells"] if path.exists() else {}
-    cells[key] = found
-    order = [" | ".join(pair) for pair in product(PROBLEMS, RANGES)]
-    cells = {name: cells[name] for name in order if name in cells}
-    path.write_text(json.dumps({"versions": versions(), "cells": cells}, indent=1))
+def merge(name: str, key: str, found: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Writes one cell into the raw file and its summary into the summary, in the order of PROBLEMS and RANGES."""
+    for load, save, entered in ((load_raw, save_raw, found), (load_summary, save_summary, summary)):
+        cells = {**load(name).get("cells", {}), key: entered}
+        order = [" | ".join(pair) for pair in product(PROBLEMS, RANGES)]
+        save(name, {"versions": versions(), "cells": {name: cells[name] for name in order if name in cells}})
 
 
 def main() -> None:
@@ -170,11 +167,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time")
     chosen = parser.parse_args()
     keys = list(product(chosen.problem or PROBLEMS, RANGES))
-    path = RESULTS / "work_precision.json"
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for key, found in zip(keys, pool.map(partial(entry, seed=chosen.seed), keys), strict=True):
-            merge(path, " | ".join(key), found)
-    print(write_report(path))
+            merge("work_precision", " | ".join(key), found, summarised(found))
+            save_peers("work_precision", " | ".join(key), peer_ratios(found))
+    print(write_report())
 
 
 if __name__ == "__main__":

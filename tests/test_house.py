@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ("sde_diffusion/", "solvers/")
 SPEAKING = ("sde_diffusion/cli/", "sde_diffusion/report/")  # rooms that may print
 LONGEST_FILE, LONGEST_FUNCTION = 450, 60  # lines
+LARGEST_FILE, LARGEST_SUMMARY = 250_000, 50_000  # bytes: git keeps every version for ever
 DRAWS = re.compile(r"torch\.((rand|randn|randint)(_like)?|randperm|normal|bernoulli|multinomial|poisson)")
 DRAWS_IN_PLACE = re.compile(r".*(?<!init)\.(normal|log_normal|uniform|random|bernoulli|exponential|cauchy|geometric)_")
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -56,7 +57,11 @@ def files() -> tuple[str, ...]:
         found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split("\0")
     else:
         found = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
-        found = [path for path in found if not re.search(r"(^|/)(\.\w|venv/|build/|dist/|runs/|__pycache__/)", path)]
+        found = [
+            path
+            for path in found
+            if not re.search(r"(^|/)(\.\w|venv/|build/|dist/|runs/|benchmarks/raw/|__pycache__/)", path)
+        ]
     return tuple(sorted({path for path in found if (ROOT / path).is_file()}))
 
 
@@ -143,6 +148,18 @@ def machine_path(source: Source) -> Complaints:
     yield from lines_with(r"(?<![\w.)\]}/-])/(work|root|tmp/venv)\b(?![.-])", source.text, "a path of one machine")
 
 
+def large_file(source: Source) -> Complaints:
+    """The source's text has one character a byte (`in_bytes`)."""
+    summary = re.fullmatch(r"benchmarks/results/.*\.json", source.path)
+    most, size = LARGEST_SUMMARY if summary else LARGEST_FILE, len(source.text)
+    if size > most:
+        yield 1, f"{size} bytes, more than {most}: keep it out of git, or make it smaller"
+
+
+def in_bytes(path: str) -> Source:
+    return Source(path, (ROOT / path).read_bytes().decode("latin-1"))
+
+
 def lines_with(pattern: str, text: str, complaint: str) -> Complaints:
     for number, line in enumerate(text.split("\n"), 1):
         if re.search(pattern, line):
@@ -173,6 +190,19 @@ def test_no_file_names_a_path_of_one_machine():
     assert not held_against(machine_path, [Source(path, text(path)) for path in files()])
 
 
+def test_git_holds_no_large_file():
+    """.pre-commit-config.yaml runs this test before each commit."""
+    assert any(path.endswith(".png") for path in files()), "pictures were not looked at"
+    assert not held_against(large_file, [in_bytes(path) for path in files()])
+
+
+def test_a_summary_of_a_benchmark_is_held_to_less():
+    small, large = "x" * LARGEST_SUMMARY, "x" * (LARGEST_SUMMARY + 1)
+    assert held_against(large_file, [Source("benchmarks/results/a.json", large)])
+    for path, code in [("benchmarks/results/a.json", small), ("benchmarks/results/a.png", large), ("a.json", large)]:
+        assert not held_against(large_file, [Source(path, code)])
+
+
 HEAD = '"""A module."""\n'
 OFFENDERS = [
     (missing_docstring, "x = 1\n"),
@@ -192,6 +222,7 @@ OFFENDERS = [
     (machine_path, "cd /wo" + "rk/main\n"),
     (machine_path, 'open("/ro' + 'ot/x")\n'),
     (machine_path, "`/tmp/ve" + "nv/bin/python`\n"),
+    (large_file, "x" * (LARGEST_FILE + 1)),
 ]
 INNOCENTS = [
     (missing_docstring, HEAD + "def _f():\n    return 1\n"),
@@ -201,6 +232,7 @@ INNOCENTS = [
     (long_file, "\n" * LONGEST_FILE),
     (long_function, "def f():\n" + "    g()\n" * (LONGEST_FUNCTION - 1)),
     (global_draw, "torch.randn(3, generator=g)\nx.normal_(generator=g)\nnn.init.normal_(w)\n"),
+    (large_file, "x" * LARGEST_FILE),
     (machine_path, "docs/working/net\n../root\nhttps://a.org/work/1\nx/root\n/workflows\n"),
 ]
 
@@ -220,7 +252,7 @@ def test_an_innocent_passes(rule, code):
 
 
 def test_every_rule_has_an_offender():
-    assert {rule for rule, _ in OFFENDERS} == {*IN_LIBRARY, *IN_ALL_PYTHON, machine_path}
+    assert {rule for rule, _ in OFFENDERS} == {*IN_LIBRARY, *IN_ALL_PYTHON, machine_path, large_file}
 
 
 # The watch of conftest.py over torch's global generator.

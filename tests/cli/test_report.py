@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from sde_diffusion.exact import ExactDenoiser, problems
-from sde_diffusion.report.animation.gif import spread, write_gif
+from sde_diffusion.report.animation.gif import FEW, MANY, spread, write_gif
 from sde_diffusion.report.animation.simulate import frame_times, simulate_forward, simulate_reverse
 from sde_diffusion.report.page import Grid, Heading, Listing, Paragraph, Picture, write_page
 from sde_diffusion.report.plots.cost import Line, Panel, cost_plot
 from sde_diffusion.report.plots.images import image_grid, tiled, to_pixels
-from sde_diffusion.report.plots.style import figure, save
+from sde_diffusion.report.plots.style import AT_AN_EDGE, figure, save, with_palette
 from sde_diffusion.report.plots.training import running_mean
 from sde_diffusion.report.table import Table
 from sde_diffusion.sde import VE, VP
@@ -120,6 +120,52 @@ def test_a_film_keeps_its_frames_and_its_pace(tmp_path):
     assert shown == [(0, 500), (100, 100), (200, 200)]
     with pytest.raises(ValueError, match="at least one frame"):
         write_gif([], tmp_path / "y.gif")
+
+
+def test_a_film_of_photographs_has_more_colours_than_one_of_drawings(tmp_path):
+    """And at most as many as a palette holds; a drawing's few colours stay what they are."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    drawing = np.random.default_rng(0).choice(
+        np.array([[0, 0, 0], [255, 255, 255], [213, 94, 0]], dtype=np.uint8), (40, 40)
+    )
+    counts = []
+    for frame in (drawing, noise):
+        with Image.open(write_gif([frame, frame[::-1]], tmp_path / "x.gif")) as film:
+            shown = np.asarray(film.convert("RGB"))
+        counts.append(len(np.unique(shown.reshape(-1, 3), axis=0)))
+        if frame is drawing:
+            assert (shown == drawing).all()
+    assert counts[0] == 3
+    assert FEW < counts[1] <= MANY
+
+
+def test_a_palette_changes_no_grey():
+    greys = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    found = with_palette(Image.fromarray(greys))
+    assert found.mode == "P"
+    assert (np.asarray(found.convert("RGB")) == greys).all()
+
+
+@pytest.mark.parametrize("side", [40, 160])
+def test_colours_that_no_palette_holds_stay(side):
+    """1,600 colours all over the cube, and more than a drawing has."""
+    colours = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    found = with_palette(Image.fromarray(colours))
+    assert found.mode == "RGB"
+    assert (np.asarray(found) == colours).all()
+
+
+def test_a_figure_is_saved_with_its_size_and_its_resolution(tmp_path):
+    with figure(2.0, 1.5) as drawing:
+        drawing.subplots().plot([0, 1], [0, 1])
+        with Image.open(save(drawing, tmp_path / "a" / "x.png")) as picture:
+            assert (picture.format, picture.mode, picture.size) == ("PNG", "P", (240, 180))
+            assert picture.info["dpi"] == pytest.approx((120, 120), abs=0.1)
+            drawn = np.asarray(picture.convert("RGB"), dtype=float)
+        drawing.canvas.figure.set_dpi(120)
+        drawing.canvas.draw()
+        exact = np.asarray(drawing.canvas.buffer_rgba())[..., :3].astype(float)
+    assert np.abs(drawn - exact).max() <= AT_AN_EDGE
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(1, 5), (3, 5), (11, 3), (100, 7)])

@@ -48,7 +48,7 @@ def film(scenes: Sequence[Frame], script: Captions, gif: Path, strip: Path, stil
 
 
 def _frames(scenes: Sequence[Frame], script: Captions) -> Iterator[np.ndarray]:
-    with figure(8.0, 5.0) as drawing:
+    with figure(8.0, 5.0, dpi=70) as drawing:
         drawing.set_layout_engine("none")
         drawing.text(0.5, 0.955, literal(script.title), ha="center", va="center", fontsize=12, fontweight="bold")
         axes = [drawing.add_axes((left, 0.275, 0.4, 0.6)) for left in (0.075, 0.575)]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-COLOURS = 200
-"""How many colours the whole GIF has."""
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FEW, MANY = 96, 200
+"""How many colours a GIF of drawings has, and one of photographs."""
+VISIBLE = 3.0
+"""Of 255, root mean square over pixels and channels: a larger difference is visible."""
 
 
 def write_gif(frames: Iterable[np.ndarray], path: Path, seconds: Sequence[float] | float = 0.07) -> Path:
@@ -22,13 +28,22 @@ def write_gif(frames: Iterable[np.ndarray], path: Path, seconds: Sequence[float]
     if not pictures:
         raise ValueError("a film has at least one frame; give some")
     models = [np.asarray(pictures[i]) for i in spread(len(pictures), 5)]
-    palette = Image.fromarray(np.concatenate(models)).quantize(COLOURS)
+    palette = _palette(Image.fromarray(np.concatenate(models)))
     reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     stays = [seconds] * len(reduced) if isinstance(seconds, float | int) else seconds
     path.parent.mkdir(parents=True, exist_ok=True)
     milliseconds = [round(1000 * stay) for stay in stays]
     reduced[0].save(path, save_all=True, append_images=reduced[1:], duration=milliseconds, loop=0)
     return path
+
+
+def _palette(picture: Image) -> Image:
+    """The picture in few colours that cover all it has; where the difference is visible, in more that are right on average."""
+    from PIL.Image import Dither, Quantize
+
+    few = picture.quantize(FEW, Quantize.MAXCOVERAGE, dither=Dither.NONE)
+    change = np.asarray(few.convert("RGB"), np.float32) - np.asarray(picture, np.float32)
+    return few if np.sqrt(np.square(change).mean()) <= VISIBLE else picture.quantize(MANY, dither=Dither.NONE)
 
 
 def spread(count: int, wanted: int) -> list[int]:

@@ -1,7 +1,41 @@
-"""Sampling: from the prior to samples, and the default solvers of the flow and of the reverse SDE."""
+"""Sampling: from the prior to samples. Samplers by the field's names, the default rules, and the solvers they are made of."""
 
+from sde_diffusion.sampling import named as samplers
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sampling.default_sde import default_stochastic_solver
 from sde_diffusion.sampling.sample import initial_state, sample, sample_chunks
+from sde_diffusion.sampling.sampler import Sampler
+from solvers import (
+    AdamsBashforth,
+    Euler,
+    EulerMaruyama,
+    ExponentialAdams,
+    ExponentialEuler,
+    FixedGrid,
+    Heun,
+    KeyedIncrements,
+    StochasticHeun,
+    WienerTree,
+)
+from solvers.adaptive import Adaptive
 
-__all__ = ["default_solver", "default_stochastic_solver", "initial_state", "sample", "sample_chunks"]
+__all__ = [
+    "Adaptive",
+    "AdamsBashforth",
+    "Euler",
+    "EulerMaruyama",
+    "ExponentialAdams",
+    "ExponentialEuler",
+    "FixedGrid",
+    "Heun",
+    "KeyedIncrements",
+    "Sampler",
+    "StochasticHeun",
+    "WienerTree",
+    "default_solver",
+    "default_stochastic_solver",
+    "initial_state",
+    "sample",
+    "sample_chunks",
+    "samplers",
+]

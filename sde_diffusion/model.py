@@ -1,0 +1,339 @@
+r"""One noun for a diffusion model: the process, the denoiser, and what they need to know of the data.
+
+    model = DiffusionModel.for_data(x)             # network and preconditioning from the shape of the data
+    model.fit(x, steps=2000)                       # denoising score matching
+    y = model.sample(16, nfe=20)                   # the default rule
+    log_p = model.log_prob(x[:8])                  # with error bars
+
+The process and the network live in standardised coordinates z = (x - shift)/scale of mean zero and variance one, see
+`standardization`: samples are given back in the units of the data, and log-densities are those of the data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
+from sde_diffusion.likelihood import LogProb, log_likelihood
+from sde_diffusion.likelihood import encode as encode_by_flow
+from sde_diffusion.networks.choose import network_for
+from sde_diffusion.objectives import DenoisingScoreMatching, EDMWeighting, LogNormalLevel
+from sde_diffusion.parameterization import EDMPreconditioning, Parameterization
+from sde_diffusion.sampling import default_solver, sample
+from sde_diffusion.sampling.sampler import Sampler
+from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
+from sde_diffusion.standardization import Standardization
+from sde_diffusion.training.settings import TrainSettings
+
+CODE_STEPS = 100
+"""Calls of the network for the latent code of a sample."""
+
+_SETTINGS = {one.name for one in dataclasses.fields(TrainSettings)}
+
+
+def default_objective() -> DenoisingScoreMatching:
+    """The loss of EDM for data of unit variance, its noise levels a little higher and wider than the paper's.
+
+    References:
+        Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
+            https://arxiv.org/abs/2206.00364, table 1
+    """
+    return DenoisingScoreMatching(EDMWeighting(1.0), LogNormalLevel(-0.4, 1.4))
+
+
+@dataclass(eq=False)
+class DiffusionModel:
+    """A process, a denoiser in standardised coordinates, and the facts of the data that belong to them.
+
+    Attributes:
+        sde: the forward process.
+        denoiser: E[z_0 | z_t]; after `fit` the one with averaged weights, in eval mode.
+        event_shape: the shape *E of one sample.
+        standardization: the map between data and z.
+        class_names: one name for each label that the network takes; None for an unconditional model.
+        levels: how many values a coordinate of the data takes, such as 256; None for continuous data.
+        data_digest: a hash of the data that the model was fitted to; None before.
+        run: the configuration of the run that made it, as plain data.
+    """
+
+    sde: LinearSDE
+    denoiser: Denoiser
+    event_shape: tuple[int, ...]
+    standardization: Standardization = field(default_factory=Standardization.identity)
+    class_names: tuple[str, ...] | None = None
+    levels: int | None = None
+    data_digest: str | None = None
+    run: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def for_data(
+        cls,
+        x: Any,
+        labels: Any = None,
+        sde: LinearSDE | None = None,
+        *,
+        network: nn.Module | None = None,
+        parameterization: Parameterization | None = None,
+        levels: int | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Self:
+        """A model that is not yet fitted, for data like x (N, *E), a tensor or an array.
+
+        Args:
+            labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`.
+            sde: the forward process, `VP()` by default.
+            network: any module called (z, c_time (B,), **condition) -> (B, *E), or a whole `Denoiser`; one that suits
+                the shape by default, with `options` as arguments.
+            parameterization: what the network's output means, EDM's preconditioning by default.
+            levels: how many values a coordinate takes, for quantised data.
+            seed: of the network's first weights.
+
+        Raises TypeError or ValueError for data that cannot be learnt from, labels that do not fit, swapped arguments.
+        """
+        rows, (_, names) = as_tensor(x), as_labels(labels)
+        _check_process(sde)
+        shape = tuple(rows.shape[1:])
+        denoiser = network
+        if not isinstance(denoiser, Denoiser):
+            classes = None if names is None else len(names)
+            backbone = network if network is not None else _seeded(seed, lambda: network_for(shape, classes, **options))
+            denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
+        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next((p.device for p in self.denoiser.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which numbers it computes."""
+        return next((p.dtype for p in self.denoiser.parameters()), torch.float32)
+
+    @property
+    def classes(self) -> int | None:
+        """How many labels the network takes, or None."""
+        return None if self.class_names is None else len(self.class_names)
+
+    @property
+    def prior(self) -> GaussianPrior:
+        """The distribution at the horizon, matched to data of mean zero and variance one."""
+        return self.sde.prior(0.0, 1.0)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the network; the model itself."""
+        self.denoiser.to(device)
+        return self
+
+    def fit(
+        self,
+        x: Any,
+        labels: Any = None,
+        *,
+        folder: str | os.PathLike | None = None,
+        settings: TrainSettings | None = None,
+        objective: Any = None,
+        **options: Any,
+    ) -> Self:
+        """Train on data x (N, *E) and take over the averaged weights; the model itself.
+
+        Args:
+            labels: one for each sample, for a model that was made for labels.
+            folder: a run's folder, with checkpoints; the same call goes on where it stopped.
+            settings: all numbers of the training at once; or any of them by name, such as `steps=2000, batch_size=256`.
+            objective: the loss, `default_objective()` unless given.
+            options: those of `training.train`, such as `callbacks`, `device`, `label_dropout`, `compute`.
+
+        Raises TypeError or ValueError for data of another shape, labels that do not fit, names that nobody knows.
+        """
+        from sde_diffusion.training import fit
+
+        z, rows = self._standardised(x), self._labels(labels, len(as_tensor(x)))
+        chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}
+        if settings is not None and chosen:
+            raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
+        settings = settings or TrainSettings(**chosen)
+        more = {} if rows is None else {"labels": rows}
+        loss = default_objective() if objective is None else objective
+        self.denoiser = fit(self.denoiser, self.sde, z, settings, objective=loss, folder=folder, **more, **options)
+        self.denoiser.eval().requires_grad_(False)
+        return self
+
+    def sample(
+        self,
+        n: int,
+        sampler: Sampler | str | None = None,
+        *,
+        nfe: int | None = None,
+        steps: int | None = None,
+        tol: float | None = None,
+        seed: int = 0,
+        first: int = 0,
+        chunk: int | None = None,
+        **condition: Any,
+    ) -> Tensor:
+        """n samples (n, *E) in the units of the data, on the model's device.
+
+        Args:
+            sampler: one of `sde_diffusion.samplers`, or its name such as "dpmpp_2m"; the default rule unless given.
+            nfe, steps, tol: one of them: calls of the network for each sample, steps, or a tolerance.
+            seed, first: sample i of a seed is a function of (seed, first + i), whatever n.
+            chunk: see `sampling.sample`.
+            condition: `label=` a class (its number or its name), or one for each sample; other conditions that the
+                network takes are tensors (n, ...), a row for each sample.
+
+        Raises ValueError for a condition that the model does not know, or a sampler that cannot keep to the budget.
+        """
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"sample(n, ...) takes the number of samples first, at least 1, got {n!r}")
+        reversal, solver = self.solver(sampler, nfe=nfe, steps=steps, tol=tol, **self.condition(n, condition))
+        z = sample(
+            reversal, solver, (n, *self.event_shape), seed, first=first, chunk=chunk, dtype=self.dtype, device=self.device
+        )
+        return self.standardization.from_standard(z)
+
+    def solver(self, sampler: Sampler | str | None = None, *, nfe=None, steps=None, tol=None, **condition: Any):
+        """(reversal, solver) in standardised coordinates, from the matched prior: the two halves of `sample`.
+
+        `condition` is what `condition(n, ...)` gave.
+        """
+        from sde_diffusion.sampling import named
+
+        chosen = named.default() if sampler is None else named.parse(sampler) if isinstance(sampler, str) else sampler
+        denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
+        reversal, solver = chosen.build(self.sde, denoiser, nfe=nfe, steps=steps, tol=tol)
+        return reversal.with_prior(self.prior), solver
+
+    def log_prob(self, x: Any, tol: float = 1e-3, *, seed: int = 0, **condition: Any) -> LogProb:
+        """log p(x) in nats for x (B, *E), with its error bars, see `likelihood.log_likelihood`.
+
+        It is the density of the data, in their own units: that of z plus the log-determinant of the standardisation.
+        `condition` is that of `sample`, with B in the place of n.
+        """
+        z = self._standardised(x)
+        condition = self.condition(len(z), condition)
+        denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
+        found = log_likelihood(self.sde, denoiser, z.to(self.device, self.dtype), tol, prior=self.prior, seed=seed)
+        return dataclasses.replace(found, value=found.value + self.standardization.log_det(self.event_shape))
+
+    def encode(self, x: Any, nfe: int = CODE_STEPS, **condition: Any) -> Tensor:
+        """The latent codes (B, *E) of x (B, *E) under the probability flow, standard normal under the model."""
+        z = self._standardised(x).to(self.device, self.dtype)
+        condition = self.condition(len(z), condition)
+        denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
+        reversal, solver = default_solver(self.sde, denoiser, nfe)
+        with torch.no_grad():
+            return encode_by_flow(reversal.with_prior(self.prior), solver, z)
+
+    def condition(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""
+        return {name: self._one_condition(n, name, value) for name, value in given.items() if value is not None}
+
+    def _one_condition(self, n: int, name: str, value: Any) -> Any:
+        if name == "label":
+            return self._label(n, value)
+        rows = torch.as_tensor(value)
+        if rows.ndim == 0 or len(rows) != n:
+            raise ValueError(f"{name} has one row for each of the {n} samples, got shape {tuple(rows.shape)}; expand it")
+        return rows.to(self.device)
+
+    def _label(self, n: int, value: Any) -> int | Tensor:
+        if self.class_names is None:
+            raise ValueError("this model is unconditional and takes no label; make one with for_data(x, labels=...)")
+        several = isinstance(value, Iterable) and not isinstance(value, str) and not getattr(value, "ndim", 1) == 0
+        found = [self._class(one) for one in (value.tolist() if hasattr(value, "tolist") else value)] if several else None
+        if found is None:
+            return self._class(value)
+        if len(found) != n:
+            raise ValueError(f"label is one class, or one for each of the {n} samples, got {len(found)}")
+        return torch.tensor(found, device=self.device)
+
+    def _class(self, value: Any) -> int:
+        """The number of a class from its number or its name."""
+        names = self.class_names or ()
+        if isinstance(value, str) and value in names:
+            return names.index(value)
+        if isinstance(value, str) and not value.lstrip("-").isdigit():
+            raise ValueError(f"no class is called {value!r}; known: {', '.join(names[:20])}")
+        number = int(value)
+        if not 0 <= number < len(names):
+            raise ValueError(f"labels lie in 0 .. {len(names) - 1}, got {number}; known: {', '.join(names[:20])}")
+        return number
+
+    def _labels(self, labels: Any, count: int) -> Tensor | None:
+        """The labels of training data as int64 (N,)."""
+        if labels is None and self.class_names is not None:
+            raise ValueError(f"this model takes {self.classes} classes and no labels came; give labels=")
+        if labels is None:
+            return None
+        found = self._label(count, np.asarray(labels) if not isinstance(labels, Tensor) else labels)
+        return found.cpu() if isinstance(found, Tensor) else torch.full((count,), found)
+
+    def _standardised(self, x: Any) -> Tensor:
+        rows = as_tensor(x)
+        if tuple(rows.shape[1:]) != tuple(self.event_shape):
+            one = tuple(rows.shape) == tuple(self.event_shape)
+            hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
+            raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
+        return self.standardization.to_standard(rows).to(self.dtype)
+
+
+def as_tensor(x: Any) -> Tensor:
+    """Data (N, *E) as a finite floating tensor: tensors, arrays and nested lists of numbers. One sentence for the rest."""
+    if isinstance(x, torch.utils.data.DataLoader):
+        raise TypeError("data are an array, a tensor or a data set, got a DataLoader; give its dataset")
+    if isinstance(x, nn.Module | LinearSDE):
+        raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+    try:
+        rows = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"data are numbers (N, *E), got {type(x).__name__} ({error}); give an array or a tensor") from error
+    rows = rows if rows.is_floating_point() else rows.float()
+    if rows.ndim < 2 or rows.numel() == 0:
+        raise ValueError(f"data have shape (N, *E), got {tuple(rows.shape)}; one number a sample is x[:, None]")
+    if not bool(torch.isfinite(rows).all()):
+        count = int((~torch.isfinite(rows)).sum())
+        raise ValueError(f"data are finite, got {count} NaN or infinite numbers of {rows.numel()}; drop those rows")
+    return rows
+
+
+def as_labels(labels: Any) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """(int64 (N,), names of the classes) of integers from 0 or of strings; (None, None) without labels.
+
+    Raises ValueError for anything else.
+    """
+    if labels is None:
+        return None, None
+    rows = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if rows.ndim != 1 or rows.size == 0:
+        raise ValueError(f"labels have shape (N,), one for each sample, got {rows.shape}")
+    if rows.dtype.kind in "US" or rows.dtype.kind == "O":
+        names, numbers = np.unique(rows.astype(str), return_inverse=True)
+        return torch.from_numpy(numbers).long(), tuple(names.tolist())
+    if rows.dtype.kind not in "iub" or rows.min() < 0:
+        raise ValueError(f"labels are integers from 0 or strings, got {rows.dtype}; number the classes")
+    return torch.from_numpy(rows.astype(np.int64)), tuple(str(k) for k in range(int(rows.max()) + 1))
+
+
+def _seeded(seed: int, make: Any) -> nn.Module:
+    """A network whose first weights are a function of the seed; the global generator is given back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def _check_process(sde: Any) -> None:
+    if sde is not None and not isinstance(sde, LinearSDE):
+        raise TypeError(f"sde is a linear process such as VP(), got {type(sde).__name__}; pass network= by its name")
+
+
+__all__ = ["DiffusionModel", "as_labels", "as_tensor", "default_objective"]

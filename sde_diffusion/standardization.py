@@ -1,0 +1,76 @@
+r"""The affine map between data and the coordinates of a model: mean zero, variance one.
+
+    z = (x - shift)/scale,    log p_X(x) = log p_Z(z) - sum_i log scale_i                                         (1)
+
+A table (events of shape (D,)) has a shift and a scale for each column; images, signals and volumes have one number each,
+so that neighbouring pixels keep their units.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Standardization:
+    """Equation (1) for events of shape *E; `shift` and `scale` > 0 are float64, of shape () or *E, on the CPU."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that are not finite, or a scale that is not positive."""
+        for name in ("shift", "scale"):
+            object.__setattr__(self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64).cpu())
+        if self.shift.shape != self.scale.shape or not (self.shift.isfinite().all() and self.scale.isfinite().all()):
+            raise ValueError("shift and scale are finite and of one shape; measure them with Standardization.of(x)")
+        if not (self.scale > 0).all():
+            raise ValueError(f"scales are positive, got {self.scale.min().item():g}; take 1 for a constant column")
+
+    @classmethod
+    def identity(cls) -> Self:
+        """z = x."""
+        return cls(torch.tensor(0.0), torch.tensor(1.0))
+
+    @classmethod
+    def of(cls, x: Tensor) -> Self:
+        """The mean and the standard deviation of data x (N, *E): by column for a table, of all numbers otherwise.
+
+        A constant column has scale 1. Raises ValueError when all numbers are equal: nothing can be learnt from them.
+        """
+        rows = x.double()
+        shift, scale = (rows.mean(0), rows.std(0, correction=0)) if x.ndim == 2 else (rows.mean(), rows.std(correction=0))
+        constant = scale <= 1e-12 * shift.abs()
+        if bool(constant.all()):
+            raise ValueError("all data are one and the same number, and nothing can be learnt from them; check the data")
+        return cls(shift, torch.where(constant, torch.ones_like(scale), scale))
+
+    def to_standard(self, x: Tensor) -> Tensor:
+        """z (N, *E) of x (N, *E), in x's dtype (float32 for integers)."""
+        z = (x.double() - self.shift.to(x.device)) / self.scale.to(x.device)
+        return z.to(x.dtype if x.is_floating_point() else torch.float32)
+
+    def from_standard(self, z: Tensor) -> Tensor:
+        """x (N, *E) of z (N, *E), in z's dtype."""
+        return (z.double() * self.scale.to(z.device) + self.shift.to(z.device)).to(z.dtype)
+
+    def log_det(self, event_shape: tuple[int, ...]) -> float:
+        """log |det dz/dx| = -sum_i log scale_i over an event, in nats."""
+        return -self.scale.log().sum().item() * (1 if self.scale.ndim else math.prod(event_shape))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: numbers, or lists of them."""
+        return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def of_dict(cls, stored: dict[str, Any]) -> Self:
+        """What `as_dict` gave. Raises ValueError for anything else."""
+        try:
+            return cls(torch.tensor(stored["shift"]).double(), torch.tensor(stored["scale"]).double())
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"a standardization has a shift and a scale, got {str(stored)[:60]}") from error

@@ -2,8 +2,9 @@
 
 from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.denoisers.compiled import Compiled
+from sde_diffusion.denoisers.conditioned import Conditioned
 from sde_diffusion.denoisers.counting import CallCounter
 from sde_diffusion.denoisers.energy import EnergyDenoiser
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
 
-__all__ = ["CallCounter", "Compiled", "Denoiser", "EnergyDenoiser", "LearnedVariance", "Preconditioned"]
+__all__ = ["CallCounter", "Compiled", "Conditioned", "Denoiser", "EnergyDenoiser", "LearnedVariance", "Preconditioned"]

@@ -14,7 +14,7 @@ from solvers.adaptive_loop import (
     solve_adaptively,
 )
 from solvers.as_ode import as_ode
-from solvers.equations import ODE, Equation
+from solvers.equations import ODE, Equation, select_rows
 from solvers.integrate import Solver, check, check_state
 from solvers.method import Attempt, Embedded
 from solvers.step_control import Controller, Tolerance
@@ -81,8 +81,8 @@ class Adaptive(Solver):
         ode = as_ode(equation, "Adaptive")
         check(self.method, ode, noise)
         check_state(x)
-        road = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
-        return solve_adaptively(_Deterministic(self.method, ode), x, road)
+        interval = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
+        return solve_adaptively(_Deterministic(self.method, ode), x, interval)
 
 
 class _Deterministic(AdaptiveStepper):
@@ -92,8 +92,8 @@ class _Deterministic(AdaptiveStepper):
         self.method, self.equation = method, equation
         self.controller, self.evaluations = Controller(method.estimate), method.evaluations
 
-    def field(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.equation.drift(x, t)
+    def keep(self, rows: Tensor) -> _Deterministic:
+        return type(self)(self.method, select_rows(self.equation, rows))
 
     def attempt(self, x: Tensor, t: Tensor, s: Tensor, first: Tensor) -> Attempt:
         return self.method.attempt(self.equation, x, t, s, first)

@@ -43,7 +43,7 @@ from solvers.adaptive_loop import (
 )
 from solvers.dyadic_tree import DEEPEST, DyadicTree
 from solvers.elementwise import axpy
-from solvers.equations import Equation, ItoSDE
+from solvers.equations import Equation, ItoSDE, select_rows
 from solvers.integrate import Solver, check_path, check_state
 from solvers.method import Attempt
 from solvers.step_control import Controller, Tolerance
@@ -95,10 +95,10 @@ class AdaptiveSDE(Solver):
             ArithmeticError: the drift is not finite at the start, or a step fell below what the tree resolves.
             RuntimeError: a sample has not arrived after `max_attempts`.
         """
-        pair = _additive_on_tree(equation, noise)
+        stepper = _additive_on_tree(equation, noise)
         check_state(x)
-        road = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
-        return solve_adaptively(pair, x, road)
+        interval = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
+        return solve_adaptively(stepper, x, interval)
 
 
 class EulerHeun(AdaptiveStepper):
@@ -116,23 +116,19 @@ class EulerHeun(AdaptiveStepper):
         """The tree's samples are those of the states."""
         self.equation, self.tree = equation, tree
 
-    def field(self, x: Tensor, t: Tensor) -> Tensor:
-        """The drift."""
-        return self.equation.drift(x, t)
-
     def attempt(self, x: Tensor, t: Tensor, s: Tensor, first: Tensor) -> Attempt:
         """One increment, and one evaluation beyond `first`."""
         h, dw = s - t, self.tree.increment(t, s)
         before, after = self.equation.diffusion(t), self.equation.diffusion(s)
         euler = axpy(axpy(x, h, first), before, dw)
-        turn = self.field(euler, s) - first
+        turn = self.equation.drift(euler, s) - first
         error = axpy((h / 2).reshape(-1, *(1,) * (x.ndim - 1)).to(x) * turn, (after - before) / 2, dw)
         return Attempt(euler + error, error, None)
 
     def keep(self, rows: Tensor) -> EulerHeun:
         """The same paths, fewer of them: a path belongs to the sample's number, not to its place."""
         spec = replace(self.tree.spec, indices=self.tree.spec.indices[rows])
-        return type(self)(self.equation, type(self.tree)(spec, self.tree.max_steps))
+        return type(self)(select_rows(self.equation, rows), type(self.tree)(spec, self.tree.max_steps))
 
     def land(self, s: Tensor) -> Tensor:
         """The nearest times of (2)."""

@@ -12,12 +12,13 @@ and the increments seen so far are independent of those still to come, in whiche
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from solvers.elementwise import Coefficient
+from solvers.grids import Spacing
 
 Field = Callable[[Tensor, Coefficient], Tensor]
 """A vector field (x: (B, *E), t) -> (B, *E)."""
@@ -25,9 +26,17 @@ Field = Callable[[Tensor, Coefficient], Tensor]
 
 @dataclass(frozen=True)
 class Equation:
-    """What a method integrates. `stochastic` says whether it needs a noise path."""
+    """What a method integrates. `stochastic` says whether it needs a noise path.
+
+    Attributes:
+        select: rows of the batch, a boolean mask (B,) or int64 indices (R,), to the equation of these samples; None where
+            all samples share one equation. Whatever solves for a part of a batch, or repeats it, uses `select_rows`.
+        spacing: the time grid that suits the equation's time variable, in either direction; None for equal steps.
+    """
 
     stochastic: ClassVar[bool] = False
+    select: Callable[[Tensor], Equation] | None = field(default=None, kw_only=True, repr=False)
+    spacing: Spacing | None = field(default=None, kw_only=True, repr=False)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class RenoisedODE(Equation):
 
 @dataclass(frozen=True)
 class MarkovChain(Equation):
-    """x_s given x_t is N(mean(x_t, t, s), spread(t, s)^2 I): a chain that is told its grid."""
+    """x_s given x_t is N(mean(x_t, t, s), spread(t, s)^2 I), for any two times t and s of a grid."""
 
     stochastic: ClassVar[bool] = True
     mean: Callable[[Tensor, Coefficient, Coefficient], Tensor]
@@ -116,3 +125,12 @@ class Density(Equation):
     stochastic: ClassVar[bool] = True
     log_prob: Callable[[Tensor], Tensor]
     score: Callable[[Tensor], Tensor]
+
+
+def select_rows(value: Any, rows: Tensor) -> Any:
+    """`value.select(rows)` for an equation, a denoiser or anything else whose samples differ; otherwise the value itself.
+
+    `rows` is a boolean mask (B,) or int64 indices (R,), which may repeat.
+    """
+    select = getattr(value, "select", None)
+    return value if select is None else select(rows)

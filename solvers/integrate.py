@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from solvers.equations import Equation
+from solvers.equations import (
+    ODE,
+    Equation,
+    ItoSDE,
+    MarkovChain,
+    RenoisedODE,
+    SemilinearODE,
+    SemilinearSDE,
+    TargetFamily,
+)
 from solvers.grids import Spacing, check_grid, uniform
 from solvers.method import Method
-from solvers.wiener import WienerPath
+from solvers.wiener import KeyedIncrements, PathSpec, WienerPath
+from solvers.wiener_tree import WienerTree
+
+METHODS_FOR: dict[type[Equation], str] = {
+    ODE: "Heun(), AdamsBashforth(2) or RK4()",
+    SemilinearODE: "ExponentialEuler() or ExponentialAdams(2)",
+    ItoSDE: "EulerMaruyama(), StochasticHeun() or SRA1()",
+    SemilinearSDE: "ExponentialEuler() or StochasticExponentialAdams(2)",
+    RenoisedODE: "Churn()",
+    MarkovChain: "Ancestral()",
+    TargetFamily: "PredictorCorrector(EulerMaruyama())",
+}
+"""What a message names for each kind of equation."""
+
+Noise = Callable[[PathSpec], WienerPath]
+"""The kind of path of a stochastic equation: KeyedIncrements, WienerTree, AreaTree or FreshIncrements."""
 
 
 def integrate(
@@ -47,12 +71,12 @@ def _steps(
 def check(method: Method, equation: Equation, path: WienerPath | None) -> None:
     """Refuse, before the first step, what cannot be integrated. Raises TypeError."""
     if not isinstance(method, Method):
-        raise TypeError(f"a method is wanted, got {method!r}; pass an instance such as Heun()")
+        raise TypeError(f"a solver needs a method, got {method!r}; pass an instance such as Heun()")
     if type(equation) not in method.orders:
         kinds = " or ".join(kind.__name__ for kind in method.orders)
         raise TypeError(
             f"{type(method).__name__} integrates {kinds}, got {type(equation).__name__}; "
-            "choose a method whose `orders` names this equation, or another equation"
+            f"choose {METHODS_FOR.get(type(equation), 'a method whose `orders` names this equation')}, or another equation"
         )
     check_path(equation, path)
     if path is not None and not isinstance(path, method.needs):
@@ -84,7 +108,12 @@ def check_state(x: Tensor) -> None:
 
 
 class Solver(ABC):
-    """Anything that carries a state from start to stop along an equation: our loops and foreign engines alike."""
+    """Anything that carries a state from start to stop along an equation: our loops and other libraries' alike."""
+
+    @property
+    def noise(self) -> Noise:
+        """The kind of path to take for a stochastic equation where the caller names none."""
+        return WienerTree
 
     @abstractmethod
     def __call__(
@@ -95,11 +124,29 @@ class Solver(ABC):
 
 @dataclass(frozen=True)
 class FixedGrid(Solver):
-    """A method on a grid of a given number of steps: `FixedGrid(Heun(), 20)`, `FixedGrid(Heun(), 18, power(7))`."""
+    """A method on a grid of a given number of steps: `FixedGrid(Heun(), 20)`, `FixedGrid(Heun(), 18, power(7))`.
+
+    Args:
+        method: the rule for one step.
+        steps: the number of steps, at least 1.
+        spacing: where the times lie; the equation's own spacing by default, and equal steps where it has none.
+
+    Raises:
+        TypeError: the arguments are exchanged or of another kind.
+        ValueError: fewer than one step.
+    """
 
     method: Method
     steps: int
-    spacing: Spacing = uniform
+    spacing: Spacing | None = None
+
+    def __post_init__(self) -> None:
+        check_grid_arguments("FixedGrid", self.method, self.steps)
+
+    @property
+    def noise(self) -> Noise:
+        """Noise of each step, the cheapest: a grid asks for every step once."""
+        return KeyedIncrements
 
     def __call__(
         self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
@@ -114,4 +161,21 @@ class FixedGrid(Solver):
         self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
     ) -> Iterator[tuple[float, Tensor]]:
         """Yield (time, state) after each step."""
-        return integrate(self.method, equation, x, self.spacing(start, stop, self.steps), noise)
+        return integrate(self.method, equation, x, grid(equation, start, stop, self.steps, self.spacing), noise)
+
+
+def grid(equation: Equation, start: float, stop: float, steps: int, spacing: Spacing | None = None) -> Tensor:
+    """The times of the given spacing, else of the equation's own, else of equal steps: float64, shape (steps + 1,)."""
+    return (spacing or equation.spacing or uniform)(start, stop, steps)
+
+
+def check_grid_arguments(solver: str, method: object, steps: object) -> None:
+    """Raises TypeError or ValueError, in one sentence, unless these are a method and a number of steps."""
+    if isinstance(steps, Method) and not isinstance(method, Method):
+        raise TypeError(f"{solver} takes the method first, then the steps; write {solver}({steps!r}, {method!r})")
+    if not isinstance(method, Method):
+        raise TypeError(f"{solver} needs a method, got {method!r}; pass an instance, as in {solver}(Heun(), 20)")
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        raise TypeError(f"{solver} needs a whole number of steps, got {steps!r}; write {solver}({method!r}, 20)")
+    if steps < 1:
+        raise ValueError(f"{solver} needs at least one step, got {steps}; write {solver}({method!r}, 20)")

@@ -4,8 +4,8 @@ Where points move by dx/dt = F(x, t), a density p that moves with them obeys, al
 
     d log p/dt = -div F(x, t),   so that   log p_start(x_start) = log p_stop(x_stop) + integral_start^stop div F dt. (1)
 
-The state (x, integrals, number) carries one integral for each estimate of the divergence; `number` stands still and says
-which sample a row is, because an adaptive solver asks only for the samples that have not arrived.
+The state (x, integrals) carries one integral for each estimate of the divergence. Each sample has probes of its own, which
+`select` picks when a solver evaluates the field for some of the samples only.
 
 References:
     Chen et al., Neural Ordinary Differential Equations, 2018, https://arxiv.org/abs/1806.07366, theorem 1
@@ -20,11 +20,8 @@ from torch import Tensor
 
 from solvers.as_ode import as_ode
 from solvers.divergence import Divergence
-from solvers.equations import ODE, Equation
+from solvers.equations import ODE, Equation, select_rows
 from solvers.integrate import Solver, check_state
-
-_NUMBER_UNIT = 2.0**-40
-"""Numbers are stored times this power of two: exactly, and without a weight in any error norm."""
 
 
 def solve_with_log_density(
@@ -50,21 +47,22 @@ def solve_with_log_density(
     ode = as_ode(equation, "a likelihood")
     indices = torch.arange(len(x), device=x.device) if indices is None else indices
     probes = divergence.probes(x, seed, indices)
-    rows = torch.arange(len(x), device=x.device, dtype=x.dtype)[:, None] * _NUMBER_UNIT
-    state = torch.cat((x.flatten(1), x.new_zeros(len(x), divergence.columns), rows), 1)
+    state = torch.cat((x.flatten(1), x.new_zeros(len(x), divergence.columns)), 1)
     state = solver(augmented(ode, divergence, probes, x.shape[1:]), state, start, stop)
     size = x[0].numel()
-    return state[:, :size].reshape(x.shape), state[:, size:-1]
+    return state[:, :size].reshape(x.shape), state[:, size:]
 
 
 def augmented(ode: ODE, divergence: Divergence, probes: Tensor, event_shape: torch.Size) -> ODE:
-    """The equation of (x, integrals, number), rows of d + columns + 1 numbers."""
+    """The equation of (x, integrals), rows of d + columns numbers."""
     size = event_shape.numel()
 
     def drift(state: Tensor, t) -> Tensor:
         x = state[:, :size].unflatten(1, event_shape)
-        own = probes[(state[:, -1].detach() / _NUMBER_UNIT).round().long()]
-        value, estimates = divergence.along(lambda point: ode.drift(point, t), x, own)
-        return torch.cat((value.flatten(1), estimates, torch.zeros_like(state[:, -1:])), 1)
+        value, estimates = divergence.along(lambda point: ode.drift(point, t), x, probes)
+        return torch.cat((value.flatten(1), estimates), 1)
 
-    return ODE(drift)
+    def select(rows: Tensor) -> ODE:
+        return augmented(select_rows(ode, rows), divergence, probes[rows], event_shape)
+
+    return ODE(drift, select=select, spacing=ode.spacing)

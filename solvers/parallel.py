@@ -24,11 +24,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solvers.equations import Equation
-from solvers.grids import Spacing, check_grid, uniform
-from solvers.integrate import Solver, check, check_state
+from solvers.equations import Equation, select_rows
+from solvers.grids import Spacing, check_grid
+from solvers.integrate import Noise, Solver, check, check_grid_arguments, check_state, grid
 from solvers.method import Method
-from solvers.wiener import WienerPath
+from solvers.wiener import KeyedIncrements, WienerPath
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,20 @@ class Picard(Solver):
 
     method: Method
     steps: int
-    spacing: Spacing = uniform
+    spacing: Spacing | None = None
     tol: float = 1e-4
     window: int = 64
 
     def __post_init__(self):
-        """Raises ValueError for a tolerance or a window that is not positive."""
+        """Raises ValueError for a tolerance or a window that is not positive, TypeError for exchanged arguments."""
+        check_grid_arguments("Picard", self.method, self.steps)
         if not (self.tol > 0 and self.window >= 1):
             raise ValueError(f"tol > 0 and window >= 1 are needed, got {self.tol} and {self.window}; correct them")
+
+    @property
+    def noise(self) -> Noise:
+        """Noise of each step, the cheapest."""
+        return KeyedIncrements
 
     def __call__(
         self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
@@ -74,7 +80,7 @@ class Picard(Solver):
         """The sequential solution up to `tol`, and what it cost."""
         check(self.method, equation, noise)
         check_state(x)
-        times = check_grid(self.spacing(start, stop, self.steps))
+        times = check_grid(grid(equation, start, stop, self.steps, self.spacing))
         if self.method.init(equation, x, times) is not None:
             raise TypeError(
                 f"{self.method!r} remembers earlier steps; Picard iteration takes one-step methods, such as Heun"
@@ -92,9 +98,10 @@ class Picard(Solver):
         """Equation (1) over the window: states (K + 1, B, *E) from states (K + 1, B, *E)."""
         steps, batch = len(times) - 1, guess.shape[1]
         flat = guess[:-1].flatten(0, 1)
-        clock = torch.tensor(times, dtype=torch.float64, device=flat.device).repeat_interleave(batch)
+        t = torch.tensor(times, dtype=torch.float64, device=flat.device).repeat_interleave(batch)
         path = None if noise is None else Window(noise, times)
-        after, _ = self.method.step(equation, flat, clock[: steps * batch], clock[batch:], path, None)
+        stacked = select_rows(equation, torch.arange(batch, device=flat.device).repeat(steps))
+        after, _ = self.method.step(stacked, flat, t[: steps * batch], t[batch:], path, None)
         moves = (after - flat).unflatten(0, (steps, batch)).cumsum(0)
         return torch.cat([guess[:1], guess[:1] + moves])
 

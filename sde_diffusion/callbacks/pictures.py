@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.denoisers.counting import CallCounter
+from sde_diffusion.denoisers.conditioned import Conditioned
 from sde_diffusion.io.atomic import drafted
 from sde_diffusion.report.animation.montage import gif_from_images, montage
 from sde_diffusion.report.plots.images import plot_samples
@@ -73,7 +73,7 @@ class Pictures(Callback):
         device = next(model.parameters(), self.real).device
         told = {} if self.labels is None else {"label": self.labels.to(device)}
         reversal, solver = default_solver(
-            self.sde, CallCounter(cast(Denoiser, model), **told), self.evaluations, self.deviation
+            self.sde, Conditioned(cast(Denoiser, model), **told), self.evaluations, self.deviation
         )
         reversal = reversal.with_prior(self.sde.prior(self.mean, self.deviation**2))
         shape = (self.count, *self.shape)

@@ -51,12 +51,13 @@ def generate_chunk(
 
     They are of one chunk: `begin` is a multiple of its size, and `count` at most that.
     """
+    from sde_diffusion.denoisers.conditioned import Conditioned
     from sde_diffusion.denoisers.counting import CallCounter
     from sde_diffusion.evaluation.recipe import paths_for
     from sde_diffusion.sampling.sample import sample
     from solvers import FixedGrid
 
-    counted = CallCounter(model.denoiser, **_told(label, begin, chunk, model.device))
+    counted = CallCounter(Conditioned(model.denoiser, **_told(label, begin, chunk, model.device)))
     reversal, solver = recipe.assembled(model.sde, counted)
     if not isinstance(label, int | None) and not isinstance(solver, FixedGrid):
         raise ValueError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from sde_diffusion.kernel import Kernel
@@ -20,28 +21,47 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
-        """The conditional mean, shape (B, *E), of x_0 given x_t (B, *E) seen through the channel."""
+        """The conditional mean, shape (B, *E), of x_0 given x_t (B, *E), a sample of the kernel's N(alpha x_0, sigma^2 I)."""
+
+    def select(self, rows: Tensor) -> Denoiser:
+        """The denoiser of some of the samples: a boolean mask (B,) or int64 indices (R,) of the batch.
+
+        It is the denoiser itself, unless samples differ by more than their x_t: see `Conditioned`. What wraps a denoiser
+        forwards `select` to it.
+        """
+        return self
 
 
 class Preconditioned(Denoiser):
-    """A backbone whose raw output means what a parameterisation says.
+    """A network with a preconditioning: the parameterisation scales its input and says what its output predicts.
 
-    The backbone is any `nn.Module` with forward(x, c_time, **condition) -> (B, *E), where c_time, of shape () or (B,),
-    is the parameterisation's number for the noise level.
+    The backbone is any `nn.Module` with forward(x, c_time, **condition) -> (B, *E), where c_time of shape (B,) is the
+    parameterisation's number for the noise level of each sample. A backbone in another floating dtype than the state gets
+    its own dtype, and the answer is in the state's: a float32 network serves a float64 solver.
     """
 
     def __init__(self, backbone: nn.Module, parameterization: Parameterization):
-        """Keep the network and the meaning of its output."""
+        """`backbone` is the network, `parameterization` for example EDMPreconditioning(data_std)."""
         super().__init__()
         self.backbone = backbone
         self.parameterization = parameterization
 
     def raw(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
-        """What the network says before it is decoded, shape (B, *E)."""
-        return self.backbone(
-            self.parameterization.precondition(x_t, kernel), self.parameterization.level(x_t, kernel), **condition
-        )
+        """The network's output, shape (B, *E), in x_t's dtype."""
+        x, level = self.parameterization.precondition(x_t, kernel), self.parameterization.level(x_t, kernel)
+        own = floating_dtype(self.backbone) or x.dtype
+        if own == x.dtype:
+            return self.backbone(x, level, **condition)
+        return self.backbone(x.to(own), level.to(own), **condition).to(x.dtype)
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
-        """Decode the network's answer."""
+        """The network's output as E[x_0 | x_t]."""
         return self.parameterization.to_denoised(self.raw(x_t, kernel, **condition), x_t, kernel)
+
+
+def floating_dtype(module: nn.Module) -> torch.dtype | None:
+    """The dtype of the first floating-point parameter; None of a module without one. It is read at every call: no search."""
+    for parameter in module._parameters.values():
+        if parameter is not None and parameter.is_floating_point():
+            return parameter.dtype
+    return next(filter(None, map(floating_dtype, filter(None, module._modules.values()))), None)

@@ -22,7 +22,13 @@ class Compiled(Denoiser):
     def __init__(self, denoiser: Denoiser, **options: Any):
         """The options are those of `torch.compile`."""
         super().__init__()
+        self.original, self.options = [denoiser], options
         self.denoiser = torch.compile(denoiser, **options)
+
+    def select(self, rows: Tensor) -> Compiled:
+        """The same for some of the samples. Compiled anew where the denoiser has rows: better wrap this in `Conditioned`."""
+        chosen = self.original[0].select(rows)
+        return self if chosen is self.original[0] else Compiled(chosen, **self.options)
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """The denoiser's answer."""

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Self
+
+from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.kernel import Kernel
 
 
 class CallCounter(Denoiser):
-    """The answers of `inner`, told `condition` each time.
+    """The answers of `denoiser`, counted.
 
-    `calls` says how often it was asked, `rows` about how many samples in all: an adaptive solver asks about some of a batch.
+    Attributes:
+        calls: how many times the denoiser was called.
+        rows: of how many samples in all: an adaptive solver calls it for a part of a batch.
     """
 
-    def __init__(self, inner: Denoiser, **condition: Any) -> None:
+    def __init__(self, denoiser: Denoiser, count: dict[str, int] | None = None) -> None:
+        """`count` is the record to go on with: a counter for some of the rows shares that of the whole batch."""
         super().__init__()
-        self.inner, self.condition, self.calls, self.rows = inner, condition, 0, 0
+        self.denoiser = denoiser
+        self._count = {"calls": 0, "rows": 0} if count is None else count
 
-    def forward(self, x_t, kernel, **condition):
-        """The inner denoiser's answer, shape (B, *E)."""
-        self.calls += 1
-        self.rows += len(x_t)
-        return self.inner(x_t, kernel, **self.condition, **condition)
+    @property
+    def calls(self) -> int:
+        """The calls so far."""
+        return self._count["calls"]
+
+    @property
+    def rows(self) -> int:
+        """The samples of all calls so far."""
+        return self._count["rows"]
+
+    def select(self, rows: Tensor) -> Self:
+        """The counter of the same record for some of the samples."""
+        chosen = self.denoiser.select(rows)
+        return self if chosen is self.denoiser else type(self)(chosen, self._count)
+
+    def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
+        """The denoiser's answer, shape (B, *E)."""
+        self._count["calls"] += 1
+        self._count["rows"] += len(x_t)
+        return self.denoiser(x_t, kernel, **condition)

@@ -72,8 +72,7 @@ def reconstruction_error(
     solver, total = FixedGrid(usual.method, steps), x.new_zeros(len(x))
     for _ in range(draws):
         noise = torch.randn(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device)
-        y = form.to_chart(kernel.perturb(x, noise.expand_as(x)), start)
-        back = form.from_chart(solver(form.equation, y, start, form.stop), form.stop) / float(sde.alpha(sde.t_min))
+        back = form.solve(solver, kernel.perturb(x, noise.expand_as(x)), start=start) / float(sde.alpha(sde.t_min))
         total += (back - x).square().flatten(1).mean(1)
     return total / draws
 

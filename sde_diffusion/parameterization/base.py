@@ -39,8 +39,8 @@ class Parameterization(ABC):
         return scale(1 / self.spread(kernel), x_t)
 
     def level(self, x_t: Tensor, kernel: Kernel) -> Tensor:
-        """The network's time: log(sigma/alpha) = -log_snr/2, in x_t's dtype; log-SNR is all that a channel's scale leaves."""
-        return constant(-0.5 * kernel.log_snr, x_t.dtype, x_t.device)
+        """The network's time (B,): log(sigma/alpha) = -log_snr/2, in x_t's dtype; all that scaling x_t leaves of a kernel."""
+        return constant(-0.5 * kernel.log_snr, x_t.dtype, x_t.device).expand(x_t.shape[0])
 
     def spread(self, kernel: Kernel) -> Coefficient:
         """The standard deviation of a coordinate of x_t."""

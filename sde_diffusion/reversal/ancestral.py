@@ -18,36 +18,40 @@ from __future__ import annotations
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.reversal.base import Reversal, denoise_at, on_sde_time
+from sde_diffusion.reversal.base import Model, Reversal, on_sde_time
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import expm1, sqrt
 from solvers.elementwise import Coefficient, combine
 from solvers.equations import MarkovChain
 
 
+@form(LinearSDE)
 def ancestral(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """Equation (1): DDPM with the posterior's own variance, optimal for data at a point."""
     return ddim(sde, denoiser, eta=1.0)
 
 
+@form(LinearSDE)
 def ancestral_large(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """DDPM's other choice, the forward step's variance beta: optimal for data from N(0, I)."""
 
     def spread(t: Coefficient, s: Coefficient) -> Coefficient:
         return sde.sigma(t) * sqrt(_forgotten(sde, t, s))
 
-    return on_sde_time(sde, MarkovChain(_mean(sde, denoiser, 1.0), spread), denoise_at(sde, denoiser))
+    return on_sde_time(sde, denoiser, MarkovChain(_mean(sde, denoiser, 1.0), spread))
 
 
+@form(LinearSDE)
 def ddim(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
     """Equation (3), with 0 <= eta <= 1."""
     if not 0 <= eta <= 1:
         raise ValueError(f"DDIM takes eta in [0, 1], got {eta}; for more noise take data_form(sde, denoiser, eta)")
     chain = MarkovChain(_mean(sde, denoiser, eta), lambda t, s: eta * sde.sigma(s) * sqrt(_forgotten(sde, t, s)))
-    return on_sde_time(sde, chain, denoise_at(sde, denoiser))
+    return on_sde_time(sde, denoiser, chain)
 
 
-def _mean(sde: LinearSDE, denoiser: Denoiser, eta: float):
+def _mean(sde: LinearSDE, denoiser: Model, eta: float):
     def mean(x: Tensor, t: Coefficient, s: Coefficient) -> Tensor:
         kernel, sigma_s = sde.kernel(t), sde.sigma(s)
         kept = sigma_s * sqrt(1 - eta**2 * _forgotten(sde, t, s)) / kernel.sigma

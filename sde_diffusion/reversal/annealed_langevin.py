@@ -25,12 +25,14 @@ from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.data_form import in_data_chart
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import exp
 from solvers.elementwise import Coefficient
 from solvers.equations import ItoSDE
 
 
+@form(LinearSDE)
 def annealed_langevin(sde: LinearSDE, denoiser: Denoiser, relaxations: float = 10.0) -> Reversal:
     """Equation (1) with C = relaxations; take steps of at most about 0.1/C in log(sigma/alpha)."""
     if not relaxations > 0:

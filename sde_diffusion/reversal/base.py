@@ -1,28 +1,30 @@
-"""A sampler is an equation in a clock, times a method; a `Reversal` is the equation and the clock.
+"""A sampler is an equation, a time variable, a method and a time grid; a `Reversal` is the equation and the time variable.
 
-The equation's state y is a chart of x (y = x, y = x/alpha, ...), and its independent variable is a clock of the SDE's
-time t (t itself, log(sigma/alpha), ...). `to_chart` and `from_chart` take x to y and back at a clock's reading.
+The equation's state y is x in other coordinates (y = x, y = x/alpha, ...), its chart. Its time variable u is the SDE's time
+t or a monotone function of it (log(sigma/alpha), ...), its `Clock`. `to_chart` and `from_chart` take x to y and back at u.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from torch import Tensor
 
-from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.sde.base import LinearSDE
+from sde_diffusion.sde.base import SDE, LinearSDE
 from sde_diffusion.sde.prior import GaussianPrior
 from solvers.elementwise import Coefficient, scale
-from solvers.equations import Equation
-from solvers.grids import Spacing, through, uniform
+from solvers.equations import Equation, select_rows
+from solvers.grids import Spacing, tapered, through, uniform
+from solvers.integrate import Solver
+from solvers.wiener import WienerPath
 
 Model = Callable[..., Tensor]
 
 
-def keep(x: Tensor, reading: float) -> Tensor:
+def keep(x: Tensor, u: float) -> Tensor:
     """The chart y = x, and the finish that leaves x as it is."""
     return x
 
@@ -35,37 +37,40 @@ class Clock:
     to_time: Callable[[float], Any]
 
     def spacing(self, in_time: Spacing) -> Spacing:
-        """A grid laid out in the SDE's time t, as a grid of this clock."""
+        """A grid laid out in the SDE's time t, as a grid of this time variable."""
         return through(self.to_time, self.from_time, in_time)
 
+
+DEFAULT_LEVELS = tapered(1.0, 2.0, 0.25)
+"""The default time grid, in sigma/alpha."""
 
 SDE_TIME = Clock(float, float)
 """The SDE's own time."""
 
 
 def noise_clock(sde: LinearSDE) -> Clock:
-    """log(sigma/alpha), the clock in which the data and the noise form have constant linear parts."""
-    return Clock(lambda t: -0.5 * sde.log_snr(t), lambda reading: sde.time(-2 * reading))
+    """log(sigma/alpha), the time variable in which the data form and the noise form have constant linear parts."""
+    return Clock(lambda t: -0.5 * sde.log_snr(t), lambda u: sde.time(-2 * u))
 
 
 def in_log_snr(sde: LinearSDE, clock: Clock = SDE_TIME, spacing: Spacing = uniform) -> Spacing:
-    """A grid laid out in log(sigma/alpha), as a grid of the given clock: equal ratios of the noise level by default."""
+    """A grid laid out in log(sigma/alpha), as a grid of the given time variable: equal ratios of sigma/alpha by default."""
     level = noise_clock(sde)
     return clock.spacing(through(level.from_time, level.to_time, spacing))
 
 
 @dataclass(frozen=True)
 class Reversal:
-    """What `sample` needs: the equation from `start` down to `stop`, its charts, where it begins and how it ends.
+    """What `sample` needs: an equation from `start` down to `stop`, its coordinates, where it begins and how it ends.
 
     Attributes:
-        equation: in the chart's state and the clock's reading.
-        clock: from the SDE's time to the equation's.
-        start, stop: readings at the horizon and at the SDE's t_min.
-        prior: the law of x at `start`; anything with from_noise(noise) -> x.
-        to_chart, from_chart: (x, reading) -> y and (y, reading) -> x.
-        finish: (x, reading) -> x, applied once at `stop`: the denoised mean E[x_0 | x], so that the last step of a
-            stochastic sampler returns the mean, not the mean plus noise. `without_final_denoise()` leaves it out.
+        equation: in the state y and the time variable u; it carries the default time grid, `spacing`.
+        clock: from the SDE's time t to u and back.
+        start, stop: u at the horizon and at the SDE's t_min.
+        prior: the distribution of x at `start`; anything with from_noise(noise) -> x.
+        to_chart, from_chart: (x, u) -> y and (y, u) -> x.
+        finish: (x, u) -> x, applied once at `stop`: the denoised mean E[x_0 | x], so that the last step of a stochastic
+            sampler returns the mean, not the mean plus noise. `without_final_denoise()` leaves it out.
     """
 
     equation: Equation
@@ -77,42 +82,84 @@ class Reversal:
     from_chart: Callable[[Tensor, float], Tensor] = keep
     finish: Callable[[Tensor, float], Tensor] = keep
 
+    @property
+    def spacing(self) -> Spacing:
+        """The time grid that suits the equation: what `FixedGrid(method, steps)` takes."""
+        return self.equation.spacing or uniform
+
+    def solve(
+        self,
+        solver: Solver,
+        x: Tensor,
+        noise: WienerPath | None = None,
+        *,
+        start: float | None = None,
+        stop: float | None = None,
+    ) -> Tensor:
+        """x (B, *E) at u = `stop` from x at u = `start`; by default from the horizon to t_min, without `finish`.
+
+        Raises what the solver raises: TypeError or ValueError for an equation, a state or noise that it cannot take.
+        """
+        start, stop = self.start if start is None else start, self.stop if stop is None else stop
+        y = solver(self.equation, self.to_chart(x, start), start, stop, noise)
+        return self.from_chart(y, stop)
+
+    def select(self, rows: Tensor) -> Reversal:
+        """The same for some of the samples, a boolean mask (B,) or int64 indices (R,): see `Denoiser.select`."""
+        equation, prior = select_rows(self.equation, rows), select_rows(self.prior, rows)
+        return replace(self, equation=equation, prior=prior, finish=select_rows(self.finish, rows))
+
     def without_final_denoise(self) -> Reversal:
-        """The same, ending on x at t_min itself: the exact end point of the flow, the exact law of the SDE."""
+        """The same, ending on x at t_min itself: the exact end point of the flow, the exact distribution of the SDE."""
         return replace(self, finish=keep)
 
     def with_prior(self, prior: GaussianPrior) -> Reversal:
-        """The same from another law at the horizon, such as sde.prior(mean, variance) of the data at hand."""
+        """The same from another distribution at the horizon, such as sde.prior(mean, variance) of the data at hand."""
         return replace(self, prior=prior)
 
 
-def on_sde_time(sde, equation: Equation, finish: Callable[[Tensor, float], Tensor], prior=None) -> Reversal:
-    """A reversal whose chart and clock are the SDE's own."""
-    prior = sde.prior() if prior is None else prior
-    return Reversal(equation, SDE_TIME, sde.horizon, sde.t_min, prior, finish=finish)
+@dataclass(frozen=True)
+class DenoiseAt:
+    """The finish E[x_0 | x] at the noise level of the time variable's value u."""
+
+    sde: LinearSDE
+    denoiser: Callable[..., Tensor]
+    clock: Clock = SDE_TIME
+
+    def __call__(self, x: Tensor, u: float) -> Tensor:
+        """E[x_0 | x], shape (B, *E)."""
+        return self.denoiser(x, self.sde.kernel(self.clock.to_time(u)))
+
+    def select(self, rows: Tensor) -> DenoiseAt:
+        """The same for some of the samples."""
+        return replace(self, denoiser=select_rows(self.denoiser, rows))
 
 
-def denoise_at(sde: LinearSDE, denoiser: Denoiser, clock: Clock = SDE_TIME) -> Callable[[Tensor, float], Tensor]:
-    """The finish E[x_0 | x] at the channel of a clock's reading."""
-    return lambda x, reading: denoiser(x, sde.kernel(clock.to_time(reading)))
+def on_sde_time(sde: SDE, model: Model, equation: Equation, prior: Any = None) -> Reversal:
+    """A reversal in x and the SDE's own time, which ends with the denoised mean where the process has kernels."""
+    prior = cast(LinearSDE, sde).prior() if prior is None else prior
+    if not isinstance(sde, LinearSDE):
+        return Reversal(equation, SDE_TIME, sde.horizon, sde.t_min, prior)
+    equation = replace(equation, spacing=equation.spacing or in_noise_level(sde, SDE_TIME))
+    return Reversal(equation, SDE_TIME, sde.horizon, sde.t_min, prior, finish=DenoiseAt(sde, model))
 
 
 def change_of_variables(
-    sde: LinearSDE, denoiser: Denoiser, equation: Equation, clock: Clock, unit: Callable[[float], Coefficient]
+    sde: LinearSDE, denoiser: Model, equation: Equation, clock: Clock, unit: Callable[[float], Coefficient]
 ) -> Reversal:
-    """An equation of y = x/unit(t) in a clock of its own."""
+    """An equation of y = x/unit(t) in a time variable of its own."""
     return Reversal(
-        equation,
+        replace(equation, spacing=equation.spacing or in_noise_level(sde, clock)),
         clock,
         clock.from_time(sde.horizon),
         clock.from_time(sde.t_min),
         sde.prior(),
-        to_chart=lambda x, reading: scale(1 / unit(clock.to_time(reading)), x),
-        from_chart=lambda y, reading: scale(unit(clock.to_time(reading)), y),
-        finish=denoise_at(sde, denoiser, clock),
+        to_chart=lambda x, u: scale(1 / unit(clock.to_time(u)), x),
+        from_chart=lambda y, u: scale(unit(clock.to_time(u)), y),
+        finish=DenoiseAt(sde, denoiser, clock),
     )
 
 
-def end_of(sde, model: Model) -> Callable[[Tensor, float], Tensor]:
-    """How sampling ends: with the denoised mean where the process has kernels, with x itself where it has none."""
-    return denoise_at(sde, cast(Denoiser, model)) if isinstance(sde, LinearSDE) else keep
+def in_noise_level(sde: LinearSDE, clock: Clock, spacing: Spacing = DEFAULT_LEVELS) -> Spacing:
+    """A grid laid out in sigma/alpha, as a grid of the given time variable: the default of every form (decision 14)."""
+    return in_log_snr(sde, clock, through(math.exp, math.log, spacing))

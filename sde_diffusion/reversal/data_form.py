@@ -20,13 +20,15 @@ from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.reversal.base import Reversal, change_of_variables, noise_clock
+from sde_diffusion.reversal.base import Model, Reversal, change_of_variables, noise_clock
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import exp, expm1, sqrt
 from solvers.elementwise import Coefficient
 from solvers.equations import Equation, SemilinearODE, SemilinearSDE
 
 
+@form(LinearSDE)
 def data_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
     """Equation (1): a semilinear ODE for eta = 0, a semilinear SDE for eta > 0."""
     if not eta >= 0:
@@ -41,8 +43,8 @@ def data_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
     return in_data_chart(sde, denoiser, equation)
 
 
-def in_data_chart(sde: LinearSDE, denoiser: Denoiser, equation: Equation) -> Reversal:
-    """An equation of y = x/alpha in the clock log(sigma/alpha), with the charts that lead there and back."""
+def in_data_chart(sde: LinearSDE, denoiser: Model, equation: Equation) -> Reversal:
+    """An equation of y = x/alpha in the time variable log(sigma/alpha)."""
     return change_of_variables(sde, denoiser, equation, noise_clock(sde), sde.alpha)
 
 
@@ -51,7 +53,7 @@ def convolution_std(eta: float, t: Coefficient, s: Coefficient) -> Coefficient:
     return exp(s) * sqrt(-expm1(2 * eta**2 * (s - t)))
 
 
-def _forcing(denoiser: Denoiser, rate: float):
+def _forcing(denoiser: Model, rate: float):
     def forcing(y: Tensor, reading: Coefficient) -> Tensor:
         data = denoiser(y, Kernel(1.0, exp(reading)))
         return -data if rate == 1.0 else -rate * data

@@ -34,6 +34,7 @@ from torch import Tensor
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Clock, Reversal, change_of_variables, noise_clock
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import exp, expm1, sqrt
 from solvers.elementwise import Coefficient
@@ -50,6 +51,7 @@ def band(level: float, low: float = 0.05, high: float = 50.0) -> Stochasticity:
     return lambda kappa: level if low < kappa < high else 0.0
 
 
+@form(LinearSDE)
 def data_form_eta(
     sde: LinearSDE,
     denoiser: Denoiser,

@@ -12,6 +12,7 @@ from typing import cast
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal.base import Reversal
+from sde_diffusion.reversal.form import form
 from sde_diffusion.reversal.sigma_form import sigma_form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import sqrt
@@ -19,10 +20,12 @@ from solvers.elementwise import Coefficient
 from solvers.equations import ODE, RenoisedODE
 
 
+@form(LinearSDE)
 def edm_churn(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """dy/dkappa = eps_hat on y = x/alpha; from kappa up to kappa' the noise to add has variance kappa'^2 - kappa^2."""
-    form = sigma_form(sde, denoiser)
-    return replace(form, equation=RenoisedODE(cast(ODE, form.equation).drift, _spread))
+    own = sigma_form(sde, denoiser)
+    drift = cast(ODE, own.equation).drift
+    return replace(own, equation=RenoisedODE(drift, _spread, spacing=own.spacing))
 
 
 def _spread(kappa: Coefficient, up: Coefficient) -> Coefficient:

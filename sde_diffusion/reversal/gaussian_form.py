@@ -26,6 +26,7 @@ from torch import Tensor
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Clock, Reversal, change_of_variables
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import (
     exp,
@@ -37,6 +38,7 @@ from solvers.elementwise import Coefficient, combine
 from solvers.equations import Equation, SemilinearODE, SemilinearSDE
 
 
+@form(LinearSDE)
 def gaussian_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0, deviation: float = 0.5) -> Reversal:
     """Equation (1), a semilinear ODE for eta = 0 and SDE for eta > 0; deviation = sqrt(v) > 0 in the data's units."""
     if not (eta >= 0 and deviation > 0):

@@ -16,12 +16,14 @@ from torch import Tensor
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Reversal, change_of_variables, noise_clock
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import exp
 from solvers.elementwise import Coefficient
 from solvers.equations import SemilinearODE
 
 
+@form(LinearSDE)
 def noise_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """The probability flow as a semilinear ODE of y = x/sigma."""
 

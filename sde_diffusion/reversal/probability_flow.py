@@ -9,13 +9,15 @@ References:
 
 from __future__ import annotations
 
-from sde_diffusion.reversal.base import Model, Reversal, end_of, on_sde_time
+from sde_diffusion.reversal.base import Model, Reversal, on_sde_time
+from sde_diffusion.reversal.form import form
 from sde_diffusion.reversal.reverse_sde import check_prior
 from sde_diffusion.sde.base import SDE
 from solvers.equations import ODE
 
 
+@form(SDE)
 def probability_flow(sde: SDE, model: Model, prior=None) -> Reversal:
     """The flow in the SDE's own time; `model` is a Denoiser for a `LinearSDE`, a score(x, t) for any other."""
     check_prior(sde, prior)
-    return on_sde_time(sde, ODE(lambda x, t: sde.reverse_drift(model, x, t, 0.5)), end_of(sde, model), prior)
+    return on_sde_time(sde, model, ODE(lambda x, t: sde.reverse_drift(model, x, t, 0.5)), prior)

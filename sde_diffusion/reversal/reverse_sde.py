@@ -16,18 +16,20 @@ References:
 
 from __future__ import annotations
 
-from sde_diffusion.reversal.base import Model, Reversal, end_of, on_sde_time
+from sde_diffusion.reversal.base import Model, Reversal, on_sde_time
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import SDE
 from solvers.equations import ItoSDE
 
 
+@form(SDE)
 def reverse_sde(sde: SDE, model: Model, eta: float = 1.0, prior=None) -> Reversal:
     """Equation (1).
 
     Args:
         sde: any process; `model` is a Denoiser for a `LinearSDE`, a score(x, t) for any other.
         eta: the stochasticity, > 0 (for eta = 0 take `probability_flow`, which is an ODE).
-        prior: the law at the horizon; the process's own prior by default. A process without kernels must be given one.
+        prior: the distribution at the horizon; the process's own prior by default. A process without kernels must be given one.
 
     Raises:
         ValueError: eta is not positive, or a prior is missing.
@@ -37,12 +39,12 @@ def reverse_sde(sde: SDE, model: Model, eta: float = 1.0, prior=None) -> Reversa
     check_prior(sde, prior)
     weight = (1 + eta**2) / 2
     equation = ItoSDE(lambda x, t: sde.reverse_drift(model, x, t, weight), lambda t: eta * sde.diffusion(t))
-    return on_sde_time(sde, equation, end_of(sde, model), prior)
+    return on_sde_time(sde, model, equation, prior)
 
 
 def check_prior(sde: SDE, prior) -> None:
     """Raises ValueError where the process cannot make a prior of its own and none is given."""
     if prior is None and not hasattr(sde, "prior"):
         raise ValueError(
-            f"{type(sde).__name__} has no closed-form law at its horizon; pass prior=, with from_noise(noise) -> x"
+            f"{type(sde).__name__} has no closed-form distribution at its horizon; pass prior=, with from_noise(noise) -> x"
         )

@@ -26,11 +26,13 @@ from torch import Tensor
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Clock, Reversal, change_of_variables
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementwise import Coefficient, axpy, scale
 from solvers.equations import ODE
 
 
+@form(LinearSDE)
 def scaled_velocity_form(sde: LinearSDE, denoiser: Denoiser, weight: float = 1.0) -> Reversal:
     """Equation (1) with c = weight, in the data's units: 2/deviation for data of another deviation than 1."""
     if not weight > 0:

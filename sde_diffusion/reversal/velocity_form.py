@@ -22,11 +22,13 @@ from torch import Tensor
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.reversal.base import Clock, Reversal, change_of_variables
+from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementwise import Coefficient
 from solvers.equations import ODE
 
 
+@form(LinearSDE)
 def velocity_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """Equation (1)."""
     clock = share_clock(sde)

@@ -29,12 +29,12 @@ class Timed(Callback):
     """Another observer, and the seconds and looks that it has taken."""
 
     def __init__(self, inner: Callback) -> None:
-        self.inner, self.moments, self.uses_model = inner, inner.moments, inner.uses_model
+        self.inner, self.trigger, self.uses_model = inner, inner.trigger, inner.uses_model
         self.seconds, self.looks = 0.0, 0
 
-    def see(self, look: CallbackContext) -> None:
+    def on_report(self, context: CallbackContext) -> None:
         begun = time.process_time()
-        self.inner.see(look)
+        self.inner.on_report(context)
         self.seconds += time.process_time() - begun
         self.looks += 1
 
@@ -55,7 +55,7 @@ def run(steps: int, watch: CallbackSettings) -> tuple[list[Timed], float, float]
         timed = [Timed(one) for one in callbacks_of(watch, scene)]
         setup = time.process_time() - begun
         settings = dataclasses.replace(config.training, steps=steps)
-        fit(untrained(config, facts), sde, x, settings, objective=objective, folder=folder, observers=timed)
+        fit(untrained(config, facts), sde, x, settings, objective=objective, folder=folder, callbacks=timed)
         return timed, setup, time.process_time() - begun
 
 

@@ -1,13 +1,13 @@
-"""Observers of a training run: held-out loss, error by noise level, pictures of the samples, TensorBoard.
+"""Callbacks of a training run: held-out loss, error by noise level, pictures of samples, TensorBoard.
 
-    fit(denoiser, sde, data, settings, folder="runs/moons", observers=[
+    fit(denoiser, sde, data, settings, folder="runs/moons", callbacks=[
         HeldOut(Every(500), sde, objective, held_out),
         Levels(Doubling(100), "runs/moons", sde, objective, data, held_out),
         Pictures(Doubling(100), "runs/moons", sde, held_out),
         TensorBoard("runs/moons"),                                  # last: it shows what the others have found
     ])
 
-Each is a file with one class; `training.observing` says what an observer is and what it is shown.
+Each is a file with one class; `training.callbacks` says what a callback is and what it is given.
 """
 
 from sde_diffusion.callbacks.held_out import HeldOut

@@ -1,7 +1,7 @@
-"""The error of the averaged model by noise level: where it has learnt, where it gains nothing, where the loss comes from.
+"""The error of the averaged model by noise level, which shows what it has learnt and where the loss comes from.
 
-At each of a grid of log-SNRs the mean square error E|D(x_t) - x_0|^2/D is measured on held-out events, with the same noise
-at every level and every look, beside the bounds of `spectrum`. For a loss that is a weighted mean of it, the weight is
+At each of a grid of log-SNRs the mean square error E|D(x_t) - x_0|^2/D is measured on held-out samples, with the same noise
+at every level and every report, beside the bounds of `spectrum`. For a loss that is a weighted mean of it, the weight is
 written too.
 """
 
@@ -21,67 +21,67 @@ from sde_diffusion.callbacks.spectrum import bounds, spectra
 from sde_diffusion.io.atomic import drafted, replace_file, to_json
 from sde_diffusion.report.plots.levels import level_plot
 from sde_diffusion.sde.base import LinearSDE
+from sde_diffusion.training.batches import step_seed
 from sde_diffusion.training.callbacks import Callback, CallbackContext
-from sde_diffusion.training.randomness import step_seed
 from sde_diffusion.training.triggers import Trigger
 
-_APART = 0x4C4556454C53  # "LEVELS"
+_OWN = 0x4C4556454C53  # "LEVELS"
 POINTS = 24
 """How many log-SNRs, evenly spaced between those of the horizon and of t_min."""
 
 
 class Levels(Callback):
-    """Writes FOLDER/loss_by_level.json and .png, with all looks up to now: a resumed run goes on with the same file."""
+    """Writes FOLDER/loss_by_level.json and .png, with all reports up to now: a resumed run goes on with the same file."""
 
     def __init__(
         self,
-        moments: Trigger,
+        trigger: Trigger,
         folder: str | os.PathLike,
         sde: LinearSDE,
         objective: Callable[..., Tensor],
         data: Tensor,
-        events: Tensor,
+        x: Tensor,
         labels: Tensor | None = None,
         seed: int = 0,
         chunk: int = 256,
     ) -> None:
-        """The bounds are those of the training's `data` (N, *E), the errors those of held-out `events` (M, *E)."""
-        self.moments, self.folder, self.sde, self.seed, self.chunk = moments, Path(folder), sde, seed, chunk
-        self.events, self.labels = events, labels
+        """The bounds are those of the training's `data` (N, *E), the errors those of the held-out `x` (M, *E)."""
+        self.trigger, self.folder, self.sde, self.seed, self.chunk = trigger, Path(folder), sde, seed, chunk
+        self.x, self.labels = x, labels
         self.log_snr = grid(sde)
         weight = weight_of(objective)
         weights = None if weight is None else weight(sde, times(sde, self.log_snr)).tolist()
         known = {name: values.tolist() for name, values in bounds(spectra(data), self.log_snr).items()}
-        self.head = {"log_snr": self.log_snr.tolist(), "weight": weights, "bounds": known, "events": len(events)}
+        self.head = {"log_snr": self.log_snr.tolist(), "weight": weights, "bounds": known, "events": len(x)}
 
-    def see(self, look: CallbackContext) -> None:
+    def on_report(self, context: CallbackContext) -> None:
         """Measure, write and draw."""
         path = self.folder / "loss_by_level.json"
-        error, deviation = self.measured(look.model)
-        new = {"step": look.step, "error": error.tolist(), "standard_error": deviation.tolist()}
-        found = {**self.head, "looks": [*self._earlier(path, look.step), new]}
+        error, standard_error = self.measure(context.model)
+        new = {"step": context.step, "error": error.tolist(), "standard_error": standard_error.tolist()}
+        found = {**self.head, "looks": [*self._earlier(path, context.step), new]}
         self.folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, to_json(found))
         with drafted(path.with_suffix(".png"), self.folder) as draft:
             level_plot(found, draft)
-        look.pictures["loss_by_level"] = path.with_suffix(".png")
+        context.pictures["loss_by_level"] = path.with_suffix(".png")
 
     @torch.no_grad()
-    def measured(self, model: nn.Module) -> tuple[Tensor, Tensor]:
-        """(error, its standard error over the events) at each level, float64 (POINTS,) each, on the CPU."""
-        rows = torch.cat([self._rows(model, part, x0) for part, x0 in enumerate(self.events.split(self.chunk))], 1)
+    def measure(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """(error, its standard error over the samples) at each level, float64 (POINTS,) each, on the CPU."""
+        rows = torch.cat([self._rows(model, part, x0) for part, x0 in enumerate(self.x.split(self.chunk))], 1)
         return rows.mean(1), rows.std(1) / math.sqrt(rows.shape[1])
 
     def _rows(self, model: nn.Module, part: int, x0: Tensor) -> Tensor:
-        """The mean square error of each event of a part at each level, float64 (POINTS, B) on the CPU."""
+        """The mean square error of each sample of a part at each level, float64 (POINTS, B) on the CPU."""
         like = next(model.parameters(), x0)
-        generator = torch.Generator().manual_seed(step_seed(self.seed ^ _APART, part))
+        generator = torch.Generator().manual_seed(step_seed(self.seed ^ _OWN, part))
         noise = torch.randn(x0.shape, generator=generator).to(like)
-        x0, told = x0.to(like), self._condition(part, like.device)
+        x0, condition = x0.to(like), self._condition(part, like.device)
         rows = []
         for t in times(self.sde, self.log_snr).tolist():
             kernel = self.sde.kernel(t)
-            error = model(kernel.perturb(x0, noise), kernel, **told) - x0
+            error = model(kernel.perturb(x0, noise), kernel, **condition) - x0
             rows.append(error.double().square().flatten(1).mean(1).cpu())
         return torch.stack(rows)
 
@@ -89,7 +89,7 @@ class Levels(Callback):
         return {} if self.labels is None else {"label": self.labels.split(self.chunk)[part].to(device)}
 
     def _earlier(self, path: Path, step: int) -> list[dict[str, Any]]:
-        """The looks at earlier steps of a file that asked the same; none of another one."""
+        """The reports at earlier steps of a file of the same head; none of another one."""
         try:
             stored = json.loads(path.read_bytes())
             looks = stored.pop("looks")

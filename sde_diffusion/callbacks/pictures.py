@@ -1,4 +1,4 @@
-"""What the averaged model makes, early and often: samples from the same noise each time, in few evaluations.
+"""Samples of the averaged model, early and often: from the same noise each time, in few evaluations.
 
 FOLDER/pictures/step-000100.png and so on, and at the end all of them as film.gif and side by side as film.png.
 """
@@ -29,11 +29,11 @@ _NAME = re.compile(r"step-(\d{6,})\.png")
 
 
 class Pictures(Callback):
-    """Writes a picture at each look, pictures of images, clouds of points beside real ones, histograms of other events."""
+    """Writes a picture at each report: images, points of the plane beside real ones, histograms of other samples."""
 
     def __init__(
         self,
-        moments: Trigger,
+        trigger: Trigger,
         folder: str | os.PathLike,
         sde: LinearSDE,
         real: Tensor,
@@ -43,39 +43,39 @@ class Pictures(Callback):
         evaluations: int = 15,
         seed: int = 0,
     ) -> None:
-        """`real` (N, *E) are events whose shape, mean and deviation the samples shall have.
+        """`real` (N, *E) are samples of the data, with their shape, mean and standard deviation.
 
-        `count` samples take `evaluations` calls of the model each. For a model that is told the labels, `classes` says
-        how many: sample i is of class i modulo them.
+        `count` samples take `evaluations` calls of the model each. For a class-conditional model `classes` is the number
+        of classes: sample i is of class i modulo it.
         """
-        self.moments, self.run, self.sde = moments, Path(folder), sde
+        self.trigger, self.run, self.sde = trigger, Path(folder), sde
         self.folder = self.run / "pictures"
-        self.mean, self.deviation = float(real.double().mean()), float(real.double().std())
+        self.mean, self.std = float(real.double().mean()), float(real.double().std())
         self.shape, self.real = tuple(real.shape[1:]), real[:count].cpu()
         self.labels = None if classes is None else torch.arange(count) % classes
         self.count, self.evaluations, self.seed = count, evaluations, seed
 
-    def see(self, look: CallbackContext) -> None:
+    def on_report(self, context: CallbackContext) -> None:
         """Sample and draw; at the end, the film."""
-        path = self.folder / f"step-{look.step:06d}.png"
-        x = self.samples(look.model)
+        path = self.folder / f"step-{context.step:06d}.png"
+        x = self.samples(context.model)
         with drafted(path, self.run) as draft:
             if self.shape == (2,):
-                plot_points({"held-out data": self.real, f"samples at step {look.step}": x}, draft, columns=2)
+                plot_points({"held-out data": self.real, f"samples at step {context.step}": x}, draft, columns=2)
             else:
-                plot_samples(x, draft, f"samples at step {look.step}")
-        look.pictures["samples"] = path
-        if look.last:
-            self._film(look.step)
+                plot_samples(x, draft, f"samples at step {context.step}")
+        context.pictures["samples"] = path
+        if context.last:
+            self._film(context.step)
 
     def samples(self, model: nn.Module) -> Tensor:
         """The samples (count, *E) of a model, on the CPU."""
         device = next(model.parameters(), self.real).device
-        told = {} if self.labels is None else {"label": self.labels.to(device)}
+        condition = {} if self.labels is None else {"label": self.labels.to(device)}
         reversal, solver = default_solver(
-            self.sde, Conditioned(cast(Denoiser, model), **told), self.evaluations, self.deviation
+            self.sde, Conditioned(cast(Denoiser, model), **condition), self.evaluations, self.std
         )
-        reversal = reversal.with_prior(self.sde.prior(self.mean, self.deviation**2))
+        reversal = reversal.with_prior(self.sde.prior(self.mean, self.std**2))
         shape = (self.count, *self.shape)
         return sample(reversal, solver, shape, self.seed, chunk=self.count, device=device).cpu()
 

@@ -3,12 +3,12 @@ r"""How much of the data a linear denoiser can bring back, by noise level: bound
 Behind x_t = alpha x_0 + sigma eps, with snr = alpha^2/sigma^2 and v_i the variances of the data along an orthonormal basis,
 
     mean        E|m - x_0|^2/D             = mean_i v_i                           the data's mean m for an answer     (1)
-    noisy       E|x_t/alpha - x_0|^2/D     = 1/snr                                what is seen for an answer          (2)
+    noisy       E|x_t/alpha - x_0|^2/D     = 1/snr                                identity, the noisy input           (2)
     wiener      E|linear(x_t) - x_0|^2/D   = mean_i v_i/(1 + snr v_i)             the best gain on each coefficient   (3)
 
 For the eigenbasis of the covariance, (3) is the least error of any linear denoiser, and what the best denoiser reaches
-where the data are Gaussian; for any other law, and any other basis, it is above that of E[x_0 | x_t]. The eigenbasis of
-many coordinates takes many events and long: then it is the lesser of two, that of the coordinates themselves and that of
+where the data are Gaussian; for any other distribution, and any other basis, it is above that of E[x_0 | x_t]. The eigenbasis of
+many coordinates takes many samples and long: then it is the lesser of two, that of the coordinates themselves and that of
 cosines, which nearly are the eigenvectors of pictures.
 
 References:
@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 MOST, EVENTS = 1024, 8192
-"""Coordinates up to which the covariance is diagonalised, given four times as many events; events that are looked at."""
+"""Coordinates up to which the covariance is diagonalised, given four times as many samples; samples that are used."""
 
 
 def spectra(x: Tensor) -> Tensor:
-    """The variances v of events (N, *E) along the vectors of each basis, float64 (bases, D) on the CPU.
+    """The variances v of samples (N, *E) along the vectors of each basis, float64 (bases, D) on the CPU.
 
     One basis, the eigenvectors, or two, the coordinates and the cosines.
     """

@@ -13,9 +13,9 @@ from sde_diffusion.training.triggers import Every
 
 
 class TensorBoard(Callback):
-    """Writes events to FOLDER/tensorboard at every report; to be given last, for it shows what the others have found.
+    """Writes events to FOLDER/tensorboard at every report; to be given last, since it shows what the others have found.
 
-    A run that goes on tells TensorBoard to forget what its earlier part wrote at the step of its first report or later,
+    A run that goes on has TensorBoard purge what its earlier part wrote at the step of its first report or later,
     so that no step is there twice or out of order. Show it with `tensorboard --logdir FOLDER`.
 
     Raises ImportError where the package tensorboard is missing.
@@ -24,18 +24,18 @@ class TensorBoard(Callback):
     uses_model = False
 
     def __init__(self, folder: str | os.PathLike) -> None:
-        self.moments, self.folder = Every(1), Path(folder) / "tensorboard"
+        self.trigger, self.folder = Every(1), Path(folder) / "tensorboard"
         self.kind, self.writer = _package(), None
 
-    def see(self, look: CallbackContext) -> None:
+    def on_report(self, context: CallbackContext) -> None:
         """Scalars by their names in metrics.jsonl, pictures as images."""
         if self.writer is None:
-            self.writer = self.kind(str(self.folder), purge_step=look.step, flush_secs=10)
-        scalars = {**asdict(look.progress), **look.numbers}
+            self.writer = self.kind(str(self.folder), purge_step=context.step, flush_secs=10)
+        scalars = {**asdict(context.progress), **context.numbers}
         step = scalars.pop("step")
         for name, value in scalars.items():
             self.writer.add_scalar(name, value, step)
-        for name, path in look.pictures.items():
+        for name, path in context.pictures.items():
             self.writer.add_image(name, read_pixels(path), step, dataformats="HWC")
 
     def close(self) -> None:

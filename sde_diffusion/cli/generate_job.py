@@ -60,7 +60,7 @@ def generate_into(folder: Path, job: Job, model: Model, world: ProcessGroup) -> 
     start, known = time.perf_counter(), weights_digest(model.denoiser)
     world.assert_same_on_all_ranks({"weights": known, "job": repr(job)})
     place = folder / f"chunks-{known[:8]}"
-    world.lead(lambda: _open(folder, place))
+    world.run_on_main(lambda: _open(folder, place))
     _draw_share(place, job, model, world)
     world.assert_same_on_all_ranks({})
     return _gathered(place, job, start) if world.is_main else None

@@ -21,7 +21,7 @@ from sde_diffusion.cli.exit_codes import (
     exit_code,
     message,
 )
-from sde_diffusion.training.signals import Terminated, terminable
+from sde_diffusion.training.signals import Terminated, obey_first_signal
 
 PROGRAM = "sde-diffusion"
 DEBUG = "--debug"
@@ -37,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = found()
     try:
         name, settings = read(known, parts.normalise_argv(given))
-        with warnings.catch_warnings(), terminable():
+        with warnings.catch_warnings(), obey_first_signal(to_the_end=arguments is None):
             warnings.showwarning = _warn
             done = known[name].run(settings)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"{PROGRAM}: {_stopped('interrupted', stop)}", file=sys.stderr)
         return INTERRUPTED
-    except Terminated:
-        print(f"{PROGRAM}: terminated", file=sys.stderr)
+    except Terminated as stop:
+        print(f"{PROGRAM}: {_stopped('terminated', stop)}", file=sys.stderr)
         return TERMINATED
     except Exception as error:
         ends = exit_code(error)
@@ -53,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: {message(error)}", file=sys.stderr)
         return ends
     return done or 0
+
+
+def _stopped(how: str, stop: BaseException) -> str:
+    """How a command was stopped, and what of it was saved where the command says so."""
+    return f"{how}; {stop}" if str(stop) else how
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

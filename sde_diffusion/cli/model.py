@@ -98,11 +98,11 @@ def train_model(
     x, labels = source.tensors("train")
     facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
     denoiser, objective = untrained(config, facts), build.objective(config.part("objective"), facts.std)
-    world.lead(lambda: _begin(folder, config, facts))
+    world.run_on_main(lambda: _begin(folder, config, facts))
     told: dict[str, Any] = {} if _classes(config) is None else {"labels": labels}
     if watch is not None:
         scene = WatchedRun(folder, sde, objective, source, x, _classes(config), config.training.seed)
-        told["observers"] = callbacks_of(watch, scene)
+        told["callbacks"] = callbacks_of(watch, scene)
     told |= {"objective": objective, "folder": folder, "device": device, "world": world}
     average: Any = fit(denoiser, sde, x, config.training, compute=compute or ComputeSettings(), **told)
     return Model(config, facts, sde, average.eval().requires_grad_(False), device)

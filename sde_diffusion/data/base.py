@@ -8,13 +8,34 @@ quantised to `levels` equally spaced values (see `pixels`); other data are float
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 SPLITS = ("train", "held_out")
 
-Batch = tuple[Tensor, Tensor | None]
+Rows = tuple[Tensor, Tensor | None]
+"""Samples (B, *E), and their class labels (B,) or None."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective is given of the data.
+
+    Attributes:
+        x: samples (B, *E).
+        source: samples (B, *E) of a second data set, for objectives that couple two distributions; None without one.
+        condition: what the model is conditioned on, by the name of its argument; each (B, ...), one row a sample.
+    """
+
+    x: Tensor
+    source: Tensor | None = None
+    condition: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.x)
 
 
 class DataSource(ABC):
@@ -37,10 +58,10 @@ class DataSource(ABC):
         """How many events the split holds."""
 
     @abstractmethod
-    def batch(self, indices: Tensor, split: str = "train") -> Batch:
+    def batch(self, indices: Tensor, split: str = "train") -> Rows:
         """Events (B, *E) and labels (B,) or None at `indices` (B,), each in [0, size)."""
 
-    def tensors(self, split: str = "train") -> Batch:
+    def tensors(self, split: str = "train") -> Rows:
         """The whole split in memory: events (N, *E) and labels (N,) or None."""
         return self.batch(torch.arange(self.size(split)), split)
 

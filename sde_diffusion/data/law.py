@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from sde_diffusion.data.base import SPLITS, Batch, DataSource, check_indices, check_split
+from sde_diffusion.data.base import SPLITS, DataSource, Rows, check_indices, check_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +39,12 @@ class Law(DataSource):
         check_split(split)
         return self.count
 
-    def batch(self, indices: Tensor, split: str = "train") -> Batch:
+    def batch(self, indices: Tensor, split: str = "train") -> Rows:
         """Events (B, *E) and labels (B,) or None at `indices`."""
         points, labels = self.tensors(split)
         return points[check_indices(indices, self.count)], labels
 
-    def tensors(self, split: str = "train") -> Batch:
+    def tensors(self, split: str = "train") -> Rows:
         """The whole split: points (N, 2), no labels."""
         stream = 2 * self.seed + SPLITS.index(check_split(split))
         return self.sample(self.count, torch.Generator().manual_seed(stream)), None

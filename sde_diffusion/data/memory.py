@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sde_diffusion.data.base import Batch, DataSource, check_indices, check_split
+from sde_diffusion.data.base import DataSource, Rows, check_indices, check_split
 from sde_diffusion.data.pixels import from_levels
 
 
@@ -25,7 +25,7 @@ class InMemory(DataSource):
         """How many events the split holds."""
         return len(self._table(split)[0])
 
-    def batch(self, indices: Tensor, split: str = "train") -> Batch:
+    def batch(self, indices: Tensor, split: str = "train") -> Rows:
         """Events (B, *E) and labels (B,) or None at `indices`."""
         values, labels = self._table(split)
         rows = check_indices(indices, len(values))

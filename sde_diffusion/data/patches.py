@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sde_diffusion.data.base import SPLITS, Batch, DataSource, check_indices, check_split
+from sde_diffusion.data.base import SPLITS, DataSource, Rows, check_indices, check_split
 from sde_diffusion.data.order import random_words
 from sde_diffusion.data.pixels import from_levels
 
@@ -47,7 +47,7 @@ class Patches(DataSource):
         check_split(split)
         return self.count
 
-    def batch(self, indices: Tensor, split: str = "train") -> Batch:
+    def batch(self, indices: Tensor, split: str = "train") -> Rows:
         """Events (B, *E) and labels (B,) or None at `indices`."""
         rows = check_indices(indices, self.count)
         corners = self.corners(split)[rows]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.data.base import Batch, DataSource, check_indices
+from sde_diffusion.data.base import DataSource, Rows, check_indices
 from sde_diffusion.data.pixels import from_levels
 
 
@@ -35,7 +35,7 @@ class PictureFiles(DataSource):
         """How many events the split holds."""
         return len(self.files(split)[0])
 
-    def batch(self, indices: Tensor, split: str = "train") -> Batch:
+    def batch(self, indices: Tensor, split: str = "train") -> Rows:
         """Events (B, *E) and labels (B,) or None at `indices`."""
         paths, labels = self.files(split)
         rows = check_indices(indices, len(paths))

@@ -1,22 +1,28 @@
 """A run's numbers over time: one JSON object a line, with the `step` and what was found at it.
 
-The loop's reports have a `loss`, the lines of observers names of their own: a reader takes the lines that have its name.
+The loop's reports have a `loss`, the lines of callbacks names of their own: a reader takes the lines that have its name.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.io.atomic import named, replace_file
+from sde_diffusion.io.lock import refuse_link
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a line. A number that JSON does not know, NaN or infinity, becomes null. Raises OSError with the file's name."""
+    """Add a line. A number that JSON does not know, NaN or infinity, becomes null.
+
+    Raises OSError with the file's name, ValueError for a link in its place.
+    """
     known = {name: _known(value) for name, value in record.items()}
-    with named(path), open(path, "a", encoding="utf-8") as file:
+    refuse_link(path)
+    with named(path), open(path, "a", encoding="utf-8", opener=_no_link) as file:
         file.write(json.dumps(known, allow_nan=False) + "\n")
 
 
@@ -43,6 +49,11 @@ def truncate_after(path: Path, step: int) -> None:
     kept = [record for record in records if record.get("step", 0) <= step]
     if path.exists() and path.read_bytes() != (content := _lines(kept)):
         replace_file(path, content)
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open a file that is no link, even one that has just been put there."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _lines(records: list[dict[str, Any]]) -> bytes:

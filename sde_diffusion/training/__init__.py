@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sde_diffusion.training.ema.exponential import EMA
     from sde_diffusion.training.ema.post_hoc import reconstruct
     from sde_diffusion.training.fitting import fit
-    from sde_diffusion.training.loop import train
+    from sde_diffusion.training.trainer import train
     from sde_diffusion.training.metrics import Progress
     from sde_diffusion.training.run_folder import RunFolder
     from sde_diffusion.training.settings import ComputeSettings, TrainSettings
@@ -60,7 +60,7 @@ _HOMES = {
     "settings": "ComputeSettings TrainSettings",
     "ema.exponential": "EMA",
     "fitting": "fit",
-    "loop": "train",
+    "trainer": "train",
     "ema.post_hoc": "reconstruct",
     "triggers": "Doubling Every",
     "callbacks": "Callback CallbackContext",

@@ -1,33 +1,122 @@
-"""The samples of each step, drawn from tables that stay where they are.
+"""The batch of each step and the seed of its noise: pure functions of (seed, step), so that resuming needs no generator's state.
 
-The next batch is fetched while the present one is computed with: for data in the host's memory and a model on a GPU.
+The noise and the times of a step come from one generator on the data's device that is seeded anew from (seed, step). So are
+the global generators, from which torch's dropout draws; they are given back as they were found. The order of the data is a
+pure function of the same two numbers (`data.order`).
 
-The events of each step, drawn from tables that stay where they are.
+torch's generator on the CPU, a Mersenne twister, uses only the lower 32 bits of a seed. `step_seed` makes these a permutation
+of the 32-bit steps, so that no two steps of a run share their noise. The upper bits serve the counter-based generators of
+accelerators.
+
+References:
+    Appleby, MurmurHash3, 2011, https://github.com/aappleby/smhasher, fmix32
+    Steele, Lea & Flood, Fast Splittable Pseudorandom Number Generators, 2014, https://doi.org/10.1145/2660193.2660195
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from sde_diffusion.data.base import validate
+from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
+from sde_diffusion.data.tables import Table, map_batch
 
 T = TypeVar("T")
+
+NO_LABEL = -1
+
+_LOW, _ALL = 2**32 - 1, 2**64 - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_OWN = 0x5DEECE66D  # what sets the noise apart from dropout within a step
+_SOURCE = 0x534F55524345  # "SOURCE": what sets the order of a second data set apart
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The rows of a table in the order that `seed` gives them, `size` a step, each step in `parts` equal parts.
+
+    Parts are asked for one at a time, every `stride`-th where processes share them. Samples arrive on `device` in `dtype`,
+    and so do real conditions; integers arrive as int64. A table that is on the device stays there. From the host's memory
+    to a GPU the next part is read while the present one is computed with.
+
+    For a share `label_dropout` of the samples all conditions are dropped: integers become -1, "no label", real numbers 0.
+    So the model learns both distributions that classifier-free guidance needs.
+
+    With a second table `source`, a batch has as many rows of it, in an order of its own.
+
+    References:
+        Ho & Salimans, Classifier-Free Diffusion Guidance, 2022, https://arxiv.org/abs/2207.12598, algorithm 1
+    """
+
+    table: Table
+    label_dropout: float
+    seed: int
+    size: int
+    device: torch.device
+    dtype: torch.dtype
+    parts: int = 1
+    stride: int = 1
+    source: Table | None = None
+
+    def __post_init__(self):
+        """Raises ValueError for a share outside [0, 1]."""
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout is a share in [0, 1], got {self.label_dropout}; 0.1 is usual")
+
+    def at(self, step: int, generator: torch.Generator, part: int = 0) -> Batch:
+        """A part of the batch of a step, (B, ...) each; `generator` draws which conditions are dropped."""
+        batch = map_batch(self._read(step * self.parts + part), self._moved)
+        if not batch.condition:
+            return batch
+        dropped = torch.rand(len(batch), generator=generator, device=self.device) < self.label_dropout
+        return replace(batch, condition={name: drop(value, dropped) for name, value in batch.condition.items()})
+
+    def noise_seed(self, step: int, part: int) -> int:
+        """The seed of a part's noise: each part of a step counts as a step of its own."""
+        return step_seed(self.seed, step * self.parts + part)
+
+    @cached_property
+    def _read(self) -> Callable[[int], Batch]:
+        """A part by its number, step * parts + part, where its table is."""
+        if self.device.type != "cuda" or self.table.device.type != "cpu":
+            return self._rows
+        return Prefetch(lambda number: map_batch(self._rows(number), Tensor.pin_memory), self.stride)
+
+    def _rows(self, number: int) -> Batch:
+        step, part = divmod(number, self.parts)
+        batch = self.table.rows(indices(self.seed, step, self.size, len(self.table), part, self.parts))
+        if self.source is None:
+            return batch
+        rows = indices(self.seed ^ _SOURCE, step, self.size, len(self.source), part, self.parts)
+        return replace(batch, source=self.source.rows(rows).x)
+
+    def _moved(self, value: Tensor) -> Tensor:
+        if value.dtype == torch.bool:
+            return value.to(self.device, non_blocking=True)
+        return value.to(self.device, self.dtype if value.is_floating_point() else torch.int64, non_blocking=True)
+
+
+def drop(condition: Tensor, dropped: Tensor) -> Tensor:
+    """The condition (B, ...) with the rows `dropped`, bool (B,), at "no condition": -1 for integers, 0 or False else."""
+    whole = condition.is_floating_point() or condition.dtype == torch.bool
+    rows = dropped.reshape(-1, *(1,) * (condition.ndim - 1))
+    return condition.masked_fill(rows, 0 if whole else NO_LABEL)
 
 
 @dataclass
 class Prefetch(Generic[T]):
-    """`fetch`, a pure function of a number, for whoever asks for every `stride`-th number.
+    """`fetch`, a pure function of a number, for a caller that asks for every `stride`-th number.
 
-    The answer for the next one is computed in a thread meanwhile; another question than the expected one costs what it
-    costs without. An error of `fetch` is raised to who asks for that number.
+    The next answer is computed in a thread meanwhile. Any other number is fetched at once, without help. An error of
+    `fetch` is raised to whoever asks for that number.
     """
 
     fetch: Callable[[int], T]
@@ -45,75 +134,51 @@ class Prefetch(Generic[T]):
         return value
 
 
-NO_LABEL = -1
+def step_seed(seed: int, step: int) -> int:
+    """64 bits for a step of a run; the lower 32 differ for any two steps below 2^32 of one seed."""
+    key = _mix64(seed + _GOLDEN)
+    low = _mix32(_mix32(step & _LOW ^ key & _LOW) ^ key >> 32)
+    return _mix64(key ^ _mix64(step + _GOLDEN)) & ~_LOW | low
 
-Part = tuple[Tensor, Tensor | None]
-"""Events and perhaps their labels."""
 
+@contextmanager
+def seeded_generators(device: torch.device) -> Iterator[Callable[[int], torch.Generator]]:
+    """Yields a function that seeds the global generators, and one of its own, which it returns, from a 64-bit number.
 
-@dataclass(frozen=True)
-class Batches:
-    """Events (N, *E) and perhaps labels (N,), and the order in which `seed` shows them, `size` at a time.
-
-    Each batch has `parts` equal parts, asked for one at a time, every `stride`-th where processes share them. A part
-    travels to `device`; tables that are there already, where they fit, travel no more, and from the host's memory to a
-    GPU the next part is on its way before it is asked for. A share `label_dropout` of the labels is replaced by -1, "no
-    label", so that the model learns both laws that classifier-free guidance needs.
-
-    References:
-        Ho & Salimans, Classifier-Free Diffusion Guidance, 2022, https://arxiv.org/abs/2207.12598, algorithm 1
+    At the end the global generators of the CPU and of `device` have the states in which they were found.
     """
+    shared = [torch.default_generator, *_default_of(device)]
+    found = [generator.get_state() for generator in shared]
+    own = torch.Generator(device)
 
-    data: Tensor
-    labels: Tensor | None
-    label_dropout: float
-    seed: int
-    size: int
-    device: torch.device
-    dtype: torch.dtype
-    parts: int = 1
-    stride: int = 1
+    def seed(bits: int) -> torch.Generator:
+        for generator in shared:
+            generator.manual_seed(bits)
+        return own.manual_seed(bits ^ _OWN)
 
-    def __post_init__(self):
-        """Raises TypeError or ValueError for data that are not finite (N, *E) or labels that are not int (N,)."""
-        validate(self.data)
-        if not 0 <= self.label_dropout <= 1:
-            raise ValueError(f"label_dropout is a share in [0, 1], got {self.label_dropout}; 0.1 is usual")
-        if self.labels is not None:
-            _check_labels(self.labels, len(self.data))
-
-    def at(self, step: int, generator: torch.Generator, part: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
-        """Events (B, *E) of a part of a step and what the model is told of them: {} or {"label": int64 (B,)}."""
-        events, labels = self._source(step * self.parts + part)
-        events = events.to(self.device, self.dtype, non_blocking=True)
-        if labels is None:
-            return events, {}
-        labels = labels.to(self.device, torch.int64, non_blocking=True)
-        dropped = torch.rand(len(labels), generator=generator, device=self.device) < self.label_dropout
-        return events, {"label": labels.masked_fill(dropped, NO_LABEL)}
-
-    @cached_property
-    def _source(self) -> Callable[[int], Part]:
-        """A part by its number, step * parts + part, where its tables are."""
-        if self.device.type != "cuda" or self.data.device.type != "cpu":
-            return self._rows_of
-        return Prefetch(self._pinned, self.stride)
-
-    def _rows_of(self, number: int) -> Part:
-        step, part = divmod(number, self.parts)
-        rows = indices(self.seed, step, self.size, len(self.data), part, self.parts)
-        return _rows(self.data, rows), None if self.labels is None else _rows(self.labels, rows)
-
-    def _pinned(self, number: int) -> Part:
-        events, labels = self._rows_of(number)
-        return events.pin_memory(), None if labels is None else labels.pin_memory()
+    try:
+        yield seed
+    finally:
+        for generator, state in zip(shared, found, strict=True):
+            generator.set_state(state)
 
 
-def _rows(table: Tensor, rows: Tensor) -> Tensor:
-    return table[rows.to(table.device, non_blocking=True)]
+def _default_of(device: torch.device) -> list[torch.Generator]:
+    if device.type != "cuda":
+        return []
+    torch.cuda.init()
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return [torch.cuda.default_generators[index]]
 
 
-def _check_labels(labels: Tensor, count: int) -> None:
-    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.shape != (count,):
-        kind = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
-        raise ValueError(f"labels are integers of shape ({count},), one an event, got {kind}; drop or convert them")
+def _mix32(h: int) -> int:
+    h = (h ^ h >> 16) * 0x85EBCA6B & _LOW
+    h = (h ^ h >> 13) * 0xC2B2AE35 & _LOW
+    return h ^ h >> 16
+
+
+def _mix64(h: int) -> int:
+    h &= _ALL
+    h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9 & _ALL
+    h = (h ^ h >> 27) * 0x94D049BB133111EB & _ALL
+    return h ^ h >> 31

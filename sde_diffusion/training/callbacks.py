@@ -1,12 +1,12 @@
-"""What is seen of a model while it trains, besides the reports: observers, which look at the averaged model now and then.
+"""Callbacks: they see the averaged model while it trains, between two reports of the loop.
 
-They stand outside of the loop, between two of its reports, and leave no trace in it: the run ends on the same bits with
-and without them. The global generators are given back as they were found, the averaged model is lent in eval mode with
-its parameters frozen, and an error, such as that of a full disk, becomes a warning: the run goes on.
+A callback changes nothing of the run, which ends on the same bits with and without it. The global generators get the states
+back in which they were found, the averaged model is in eval mode with its parameters frozen, and an error, such as that of a
+full disk, becomes a warning: the run goes on.
 
-An observer is due at the first report at or after each of its moments, and at the last one. Of several processes the
-leading one looks, while the others wait at their next exchange; where each holds a share of the average, all put it
-together first.
+A callback is due at the first report at or after each step of its trigger, and at the last report. Of several processes the
+main one calls, while the others wait at their next exchange. Where each holds a share of the average, all put it together
+first.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import torch
 from torch import nn
 
 from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.training.batches import seeded_generators
 from sde_diffusion.training.distributed.parallel import full_state
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 from sde_diffusion.training.ema.exponential import EMA
 from sde_diffusion.training.errors import first_line
 from sde_diffusion.training.metrics import Progress
-from sde_diffusion.training.randomness import seeded_generators
 from sde_diffusion.training.run_folder import RunFolder
 from sde_diffusion.training.settings import TrainSettings
 from sde_diffusion.training.triggers import Trigger
@@ -38,14 +38,14 @@ from sde_diffusion.training.triggers import Trigger
 
 @dataclass
 class CallbackContext:
-    """What observers are shown, one after another, and what they have found.
+    """What callbacks are given, one after another, and what they have found.
 
     Attributes:
         progress: the report.
-        model: the averaged model, on the device of the training; of use where an observer `uses_model`.
-        last: whether this is the last look of the run.
-        numbers: what observers add for metrics.jsonl, by name.
-        pictures: PNG files that observers add, by what they show.
+        model: the averaged model, on the device of the training; up to date where a callback `uses_model`.
+        last: whether this is the last report of the run.
+        numbers: what callbacks add for metrics.jsonl, by name.
+        pictures: PNG files that callbacks add, by what they show.
     """
 
     progress: Progress
@@ -61,74 +61,74 @@ class CallbackContext:
 
 
 class Callback(ABC):
-    """Looks at its moments, and keeps what it sees in files of its own or in the look's numbers and pictures."""
+    """Is called at its trigger, and keeps what it finds in files of its own or in the context's numbers and pictures."""
 
-    moments: Trigger
+    trigger: Trigger
     uses_model: ClassVar[bool] = True
 
     @abstractmethod
-    def see(self, look: CallbackContext) -> None:
-        """Look once. The model is left as it is; an error is a warning for whoever trains."""
+    def on_report(self, context: CallbackContext) -> None:
+        """Act at a report. The model is to be left as it is; an error becomes a warning."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """The run has ended, or was interrupted."""
 
 
 class CallbackList:
-    """The observers of one run. Raises ValueError, in all processes, when these were told different moments."""
+    """The callbacks of one run. Raises ValueError, on all ranks, unless these have the same callbacks and triggers."""
 
     def __init__(
         self,
-        observers: Sequence[Callback],
+        callbacks: Sequence[Callback],
         ema: EMA,
         settings: TrainSettings,
         device: torch.device | str = "cpu",
         folder: str | os.PathLike | None = None,
         world: ProcessGroup | None = None,
     ) -> None:
-        self.observers, self.ema, self.settings = list(observers), ema, settings
+        self.callbacks, self.ema, self.settings = list(callbacks), ema, settings
         self.device, self.world = torch.device(device), world or ProcessGroup()
         self.metrics = None if folder is None else RunFolder(Path(folder)).metrics_file
-        self.complained: set[str] = set()
-        told = [f"{type(observer).__name__} {observer.moments}" for observer in self.observers]
-        self.world.assert_same_on_all_ranks({"observers": told})
+        self.warned: set[str] = set()
+        triggers = [f"{type(callback).__name__} {callback.trigger}" for callback in self.callbacks]
+        self.world.assert_same_on_all_ranks({"callbacks": triggers})
 
-    def show(self, progress: Progress) -> dict[str, float]:
-        """Let those that are due look, in their order; the numbers that they found, in the leading process."""
+    def on_report(self, progress: Progress) -> dict[str, float]:
+        """Call those that are due, in their order; the numbers that they found, in the main process."""
         last = progress.step == self.settings.steps
         before = previous_report(progress.step, self.settings.log_every)
-        due = [observer for observer in self.observers if last or observer.moments.within(before, progress.step)]
+        due = [callback for callback in self.callbacks if last or callback.trigger.within(before, progress.step)]
         if not due:
             return {}
-        with self._lent(any(observer.uses_model for observer in due)) as model:
+        with self._frozen_average(any(callback.uses_model for callback in due)) as model:
             if not self.world.is_main:
                 return {}
-            look = CallbackContext(progress, model, last)
-            for observer in due:
-                self._tolerated(type(observer).__name__, look.step, lambda one=observer: one.see(look))
-        self._keep(look)
-        return look.numbers
+            context = CallbackContext(progress, model, last)
+            for callback in due:
+                self._or_warn(type(callback).__name__, context.step, lambda one=callback: one.on_report(context))
+        self._keep(context)
+        return context.numbers
 
     def close(self) -> None:
-        """No more looks."""
-        for observer in self.observers if self.world.is_main else []:
-            self._tolerated(type(observer).__name__, self.settings.steps, observer.close)
+        """Close all."""
+        for callback in self.callbacks if self.world.is_main else []:
+            self._or_warn(type(callback).__name__, self.settings.steps, callback.close)
 
     @contextmanager
-    def _lent(self, fresh: bool) -> Iterator[nn.Module]:
-        """The averaged model for the length of the block, whole and frozen; `fresh` unless nobody uses it."""
-        model = self._average() if fresh else self.ema.model
-        asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    def _frozen_average(self, used: bool) -> Iterator[nn.Module]:
+        """The averaged model for the length of the block, whole and frozen; not put together unless it is `used`."""
+        model = self._average() if used else self.ema.model
+        before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         try:
             model.requires_grad_(False)
             with seeded_generators(self.device):
                 yield model
         finally:
-            for parameter, gradient in asked:
+            for parameter, gradient in before:
                 parameter.requires_grad_(gradient)
 
     def _average(self) -> nn.Module:
-        """The average itself, or, where each process holds a share of it, a copy for the leading process."""
+        """The average itself, or, where each process holds a share of it, a copy for the main process."""
         averages = self.ema.state_dict()
         if not any(hasattr(value, "full_tensor") for value in averages.values()):
             return self.ema.model
@@ -139,19 +139,19 @@ class CallbackList:
         model.load_state_dict(whole)
         return model.to(self.device)
 
-    def _keep(self, look: CallbackContext) -> None:
+    def _keep(self, context: CallbackContext) -> None:
         path = self.metrics
-        if path is not None and look.numbers:
-            line = {"step": look.step, **look.numbers}
-            self._tolerated(path.name, look.step, lambda: metrics_file.append(path, line))
+        if path is not None and context.numbers:
+            line = {"step": context.step, **context.numbers}
+            self._or_warn(path.name, context.step, lambda: metrics_file.append(path, line))
 
-    def _tolerated(self, name: str, step: int, act: Callable[[], None]) -> None:
-        """Act; the first error of each name becomes a warning, for the next look may do better."""
+    def _or_warn(self, name: str, step: int, act: Callable[[], None]) -> None:
+        """Act; the first error of each name becomes a warning, for the next report may do better."""
         try:
             act()
         except Exception as error:
-            if name not in self.complained:
-                self.complained.add(name)
+            if name not in self.warned:
+                self.warned.add(name)
                 warnings.warn(
                     f"{name} failed at step {step} ({type(error).__name__}: {first_line(error)}); training goes on, "
                     "and it is tried again without another warning",
@@ -160,5 +160,5 @@ class CallbackList:
 
 
 def previous_report(step: int, log_every: int) -> int:
-    """The step of the report before the one at `step`, 0 for the first, whether or not this process saw it."""
+    """The step of the report before the one at `step`, 0 for the first."""
     return (step - 1) // log_every * log_every

@@ -1,8 +1,6 @@
-"""Errors of training: those of another process, and those of memory. Nothing here needs torch until one is raised.
+"""Errors of training: that of another process, and out-of-memory errors in words that name the setting to reduce.
 
-The error of a process whose fellow failed. Nothing here needs torch.
-
-Errors of a memory that was too small, in words that name what to lower. Nothing here needs torch until one comes.
+Nothing here needs torch until an error is raised.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 
 
 class PeerError(RuntimeError):
-    """Another process of the run was refused, failed or was interrupted; its own message says why."""
+    """Raised on the other ranks when one rank was refused, failed or was interrupted; its own message says why."""
 
 
 _KINDS = {"MemoryError", "OutOfMemoryError"}

@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.io.terminal import tqdm_options
+from sde_diffusion.io.terminal import TenthLines, on_terminal, tqdm_options
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.training.callbacks import Callback, CallbackList, previous_report
+from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 from sde_diffusion.training.ema.exponential import EMA
-from sde_diffusion.training.loop import train
 from sde_diffusion.training.metrics import Progress
-from sde_diffusion.training.settings import TrainSettings
+from sde_diffusion.training.settings import TrainSettings, name_here, steps_of_epochs
+from sde_diffusion.training.signals import Terminated, what_was_saved
+from sde_diffusion.training.trainer import check_model, train
 
 HELD_OUT = "held_out_loss"
 
 
 class Bar:
-    """A bar over the steps of a run, on the standard error; silent off a terminal, and where `speaks` is False.
+    """The progress of a run on the standard error: a bar on a terminal, a line for each tenth elsewhere.
 
-    A resumed run begins where it was, so that the time left is that of the steps of today.
+    Silent where `speaks` is False. A resumed run begins where it was, so that the time left is that of the steps to come.
     """
 
     def __init__(self, settings: TrainSettings, speaks: bool = True) -> None:
-        self.settings, self.held_out = settings, ""
-        shape = {"disable": None if speaks else True, **tqdm_options()}
-        self.bar = tqdm(total=settings.steps, unit="step", **shape)  # pyright: ignore
-        self.begun = False
+        self.settings, self.held_out, self.begun = settings, "", False
+        self.bar = tqdm(total=settings.steps, unit="step", disable=not (speaks and on_terminal()), **tqdm_options())  # pyright: ignore
+        self.lines = TenthLines(settings.steps, "") if speaks and not on_terminal() else None
 
     def show(self, progress: Progress, numbers: Mapping[str, float]) -> None:
-        """A report, and what observers found with it."""
+        """A report, and what callbacks found with it."""
         if not self.begun:
             self._begin(previous_report(progress.step, self.settings.log_every))
         if HELD_OUT in numbers:
             self.held_out = f", held out={numbers[HELD_OUT]:.4g}"
         pace = tqdm.format_sizeof(progress.images_per_second)
-        self.bar.set_postfix_str(f"loss={progress.loss:.4g}{self.held_out}, {pace} images/s", refresh=False)
+        note = f"loss={progress.loss:.4g}{self.held_out}, {pace} images/s"
+        if self.lines is not None:
+            self.lines.update(progress.step, note)
+        self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(progress.step - self.bar.n)
 
     def close(self) -> None:
@@ -50,32 +56,62 @@ class Bar:
     def _begin(self, step: int) -> None:
         self.begun = True
         self.bar.initial = self.bar.n = self.bar.last_print_n = step
+        if self.lines is not None:
+            self.lines.begin(step)
 
 
-_USUAL = TrainSettings()
+_SETTINGS = TrainSettings()
 
 
 def fit(
     denoiser: Denoiser,
     sde: LinearSDE,
-    data: Tensor,
-    settings: TrainSettings = _USUAL,
+    data: Any,
+    settings: TrainSettings = _SETTINGS,
     *,
-    observers: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] = (),
     **options,
 ) -> Denoiser:
     """Run `train` to its end behind a progress bar and return the averaged model, a copy, in eval mode.
 
     The argument is trained in place: it keeps the last weights, which the learning rate's fall to zero leaves nearly as
-    good as the average, and is left in eval mode too. `observers` look between the reports, in their order (see
-    `observing`): what they find changes nothing, and their errors are warnings. `options` are those of `train`; the bar
-    is silent off a terminal.
+    good as the average, and is left in eval mode too. `callbacks` are called between the reports, in their order (see
+    `callbacks`): what they find changes nothing, and their errors are warnings. `options` are those of `train`.
+
+    Off a terminal a line for each tenth of the steps goes to the standard error. An interrupt says up to which step the run
+    is saved.
+
+    Raises TypeError for an option that `train` does not have, with the name that is meant, and all that `train` raises.
     """
-    ema, world = options.pop("ema", None) or EMA(denoiser, settings.ema_decay), options.get("world", ProcessGroup())
-    watch = CallbackList(observers, ema, settings, options.get("device", "cpu"), options.get("folder"), world)
+    _check_options(options)
+    check_model(denoiser, sde)
+    ema = options.pop("ema", None) or EMA(denoiser, settings.ema_decay)
+    device, folder, world = device_of(options.get("device", "auto")), options.get("folder"), options.get("world")
+    world = world or ProcessGroup()
+    called = CallbackList(callbacks, ema, settings, device, folder, world)
     reports = train(denoiser, sde, data, settings, ema=ema, **options)
-    with closing(watch), closing(reports), closing(Bar(settings, world.is_main)) as bar:  # pyright: ignore
-        for progress in reports:
-            bar.show(progress, watch.show(progress))
+    try:
+        with closing(called), closing(reports), closing(Bar(settings, world.is_main)) as bar:  # pyright: ignore
+            for progress in reports:
+                bar.show(progress, called.on_report(progress))
+    except (KeyboardInterrupt, Terminated) as stop:
+        stop.args = (what_was_saved(folder),)
+        raise
     denoiser.eval()
     return ema.model  # pyright: ignore[reportReturnType]
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    known = inspect.signature(train).parameters
+    for name in options:
+        if name in known:
+            continue
+        field = name_here(name)
+        if field is not None:
+            hint = f"that is {field!r} of the settings: fit(..., TrainSettings({field}=...)){steps_of_epochs(name)}"
+        elif name in ("observers", "watch", "callback"):
+            hint = "write callbacks=[...]"
+        else:
+            near = difflib.get_close_matches(name, [*known, "callbacks"], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(list(known)[4:])}"
+        raise TypeError(f"fit has no option {name!r}; {hint}")

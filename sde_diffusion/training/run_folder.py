@@ -1,13 +1,13 @@
 """A run's folder says how the run was made.
 
     runs/NAME/config.json                the caller's configuration; put the seed in it
-    runs/NAME/versions.json              a list: Python, packages, platform and git state at the start, and at each
+    runs/NAME/versions.json              a list: Python, packages, platform and git commit at the start, and at each
                                          resumption where they had changed
-    runs/NAME/metrics.jsonl              the reports, one a line, and between them what observers found, by step
+    runs/NAME/metrics.jsonl              the reports, one a line, and between them what callbacks found, by step
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
     runs/NAME/snapshots/step-000500/     see `snapshots`
     runs/NAME/pictures/, loss_by_level.json and .png, tensorboard/
-                                         what observers drew (see `sde_diffusion.callbacks`)
+                                         what callbacks drew (see `sde_diffusion.callbacks`)
     runs/NAME/lock                       held by the process that trains
 
 Nothing here needs torch.
@@ -19,35 +19,62 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from sde_diffusion.io.atomic import create_file, replace_file, to_json
+from sde_diffusion.io.git import commit as git_commit
+from sde_diffusion.training.settings import NOT_WEIGHT_DETERMINING
 
-_PACKAGES = ("sde-diffusion", "torch", "numpy", "safetensors", "scipy", "torchvision")
+_PACKAGES = (
+    "sde-diffusion",
+    "torch",
+    "numpy",
+    "safetensors",
+    "scipy",
+    "torchvision",
+    "pillow",
+    "scikit-learn",
+    "torchsde",
+)
+
+MAY_CHANGE = tuple(f"training.{name}" for name in NOT_WEIGHT_DETERMINING)
+"""What of the command line's configuration may change when a run goes on."""
 
 
 @dataclass(frozen=True)
 class RunFolder(os.PathLike):
-    """The places in a run's folder; `create` makes one. It stands for its path wherever a path is asked for."""
+    """The places in a run's folder; `create` makes one. It may be given wherever a path is asked for."""
 
     path: Path
 
     @classmethod
-    def create(cls, path: str | os.PathLike, config: dict[str, Any]) -> Self:
-        """Make the folder of a run, or find it again for the same configuration.
+    def create(cls, path: str | os.PathLike, config: dict[str, Any], may_change: Collection[str] = MAY_CHANGE) -> Self:
+        """Make the folder of a run, or find it again for the same configuration, whose `may_change` it then takes over.
 
         Raises ValueError when the folder holds another run or something else, TypeError when `config` is not JSON.
         """
-        run, wanted = cls(Path(path)), _normal(config)
+        run = cls.check(path, config, may_change)
+        wanted = _normal(config)
         run.path.mkdir(parents=True, exist_ok=True)
-        if not run.config_file.exists():
-            _refuse_foreign(run.path)
-            create_file(run.config_file, to_json(wanted))
-        _refuse_other(run, wanted)
+        if not create_file(run.config_file, to_json(wanted)):
+            _refuse_other(run, wanted, may_change)
+            if run.config() != wanted:
+                replace_file(run.config_file, to_json(wanted))
         run._record(environment())
+        return run
+
+    @classmethod
+    def check(cls, path: str | os.PathLike, config: dict[str, Any], may_change: Collection[str] = MAY_CHANGE) -> Self:
+        """What `create` gives and raises, with nothing written."""
+        run, wanted = cls(Path(path)), _normal(config)
+        if run.config_file.exists():
+            _refuse_other(run, wanted, may_change)
+            run.versions()
+        elif run.path.exists():
+            _refuse_foreign(run.path)
         return run
 
     def __fspath__(self) -> str:
@@ -84,37 +111,22 @@ class RunFolder(os.PathLike):
         return _read(self.config_file)
 
     def versions(self) -> list[dict[str, Any]]:
-        """The environments that the run has seen, the first one first."""
+        """The environments that the run was made in, the first one first."""
         return _read(self.versions_file) if self.versions_file.exists() else []
 
     def _record(self, now: dict[str, Any]) -> None:
-        seen = self.versions()
-        if not seen or seen[-1] != now:
-            replace_file(self.versions_file, to_json([*seen, now]))
+        known = self.versions()
+        if not known or known[-1] != now:
+            replace_file(self.versions_file, to_json([*known, now]))
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the packages, the platform, and the git state of the working directory if it has one."""
+    """Versions of Python and the packages, the platform, and the git commit of the working directory if it has one."""
     found = {name: _version(name) for name in _PACKAGES}
     packages = {name: version for name, version in found.items() if version is not None}
-    git = git_state(Path.cwd())
+    commit = git_commit(Path.cwd())
     made_with = {"packages": packages, "platform": platform.platform(), "python": platform.python_version()}
-    return made_with | ({} if git is None else {"git": git})
-
-
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """{"commit": hash, "dirty": whether anything differs from it}; None without git, a repository or a commit."""
-    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
-    return None if commit is None or changes is None else {"commit": commit.strip(), "dirty": bool(changes.strip())}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says, without the helper programs that a repository may ask for; None when it fails."""
-    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return made_with | ({} if commit is None else {"git": {"commit": commit}})
 
 
 def _version(package: str) -> str | None:
@@ -125,20 +137,25 @@ def _version(package: str) -> str | None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    strangers = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-    if strangers:
-        raise ValueError(f"{path} holds {strangers[0]!r} and no config.json, so it is no run; take an empty folder")
+    others = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".") and entry.name != "lock")
+    if others:
+        raise ValueError(f"{path} holds {others[0]!r} and no config.json, so it is no run; take an empty folder")
 
 
-def _refuse_other(run: RunFolder, wanted: dict[str, Any]) -> None:
+def _refuse_other(run: RunFolder, wanted: dict[str, Any], may_change: Collection[str]) -> None:
     there, here = _flat(run.config()), _flat(wanted)
     differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    differing = [key for key in differing if not _among(key, may_change)]
     if differing:
         key = differing[0]
         raise ValueError(
             f"{run.path} holds another run: {key} is {there.get(key, 'absent')} there and "
             f"{here.get(key, 'absent')} here; take another folder, or ask for the same"
         )
+
+
+def _among(key: str, names: Collection[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:

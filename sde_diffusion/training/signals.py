@@ -1,33 +1,33 @@
-"""SIGINT and SIGTERM: deferred to the end of a step by the loop, obeyed once by the command line.
-
-Interrupts that wait for the end of a step, so that they never find a state half updated.
-
-SIGTERM, by which a scheduler asks a process to end: obeyed once, in good order.
-"""
+"""SIGINT and SIGTERM: the loop defers them to the end of a step, and the command line obeys the first one alone."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-_HELD = (signal.SIGINT, signal.SIGTERM)
+from sde_diffusion.training.checkpoints.manifest import places
+from sde_diffusion.training.run_folder import RunFolder
+
+_BOTH = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[list[tuple[int, FrameType | None]]]:
-    """Collects SIGINT and SIGTERM in the list that it lends, and hands them on at the end of the block.
+    """Collects SIGINT and SIGTERM in the list that it yields, and hands them to their handlers at the end of the block.
 
-    Only signals with a Python handler are held (Ctrl-C has one unless it was taken away); a body that sees the list
+    Only signals with a Python handler are deferred (Ctrl-C has one unless it was taken away). A body that sees the list
     filled should come to its end. Outside the main thread, where no signal arrives, nothing is done.
     """
     arrived: list[tuple[int, FrameType | None]] = []
     if threading.current_thread() is not threading.main_thread():
         yield arrived
         return
-    before = {number: handler for number in _HELD if callable(handler := signal.getsignal(number))}
+    before = {number: handler for number in _BOTH if callable(handler := signal.getsignal(number))}
     try:
         for number in before:
             signal.signal(number, lambda *arrival: arrived.append(arrival))
@@ -44,22 +44,37 @@ class Terminated(BaseException):
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """For the length of the block the first SIGTERM raises Terminated and later ones are ignored: the end has begun.
+def obey_first_signal(to_the_end: bool = False) -> Iterator[None]:
+    """For the length of the block the first SIGINT or SIGTERM raises KeyboardInterrupt or Terminated, later ones are ignored.
 
-    Where the caller ignores SIGTERM or handles it in its own way, and outside the main thread, nothing changes.
+    With `to_the_end` they are ignored until the process ends: for the program itself, whose interpreter takes a while to
+    end after the block. Else the handlers of before return. A signal that the caller ignores or handles in its own way stays
+    as it is; outside the main thread nothing changes.
     """
-    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if not usual:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _obey)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: handler for number, handler in usual.items() if signal.getsignal(number) == handler}
+    for number in before:
+        signal.signal(number, _obey)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)
 
 
 def _obey(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
+    for other in _BOTH:
+        if signal.getsignal(other) is _obey:
+            signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def what_was_saved(folder: str | os.PathLike | None) -> str:
+    """A clause for a run that was stopped: up to which step it is saved, and how it goes on."""
+    steps = [] if folder is None else list(places(RunFolder(Path(folder)).checkpoints))
+    if not steps:
+        return "nothing was saved"
+    return f"saved at step {steps[-1]}; the same command goes on from there"

@@ -1,108 +1,158 @@
 """One training step, read from top to bottom: a batch in its parts, their gradients, the update.
 
-Nothing in it waits for the device.
-
-One step of a run: a batch in its parts, their gradients, the update.
-
-One update of the parameters, without a wait for the device.
+With one process nothing in it waits for the device, so that a GPU never waits for the host: whether a step must be skipped
+is decided where its loss and its gradient are. (An optimizer that is not fused is the exception: see `optimizer`.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from sde_diffusion.data.base import Batch
+from sde_diffusion.objectives.base import RunContext
 from sde_diffusion.training.batches import Batches
-from sde_diffusion.training.distributed.parallel import ParallelStrategy, full_tensor
-from sde_diffusion.training.lr_schedule import rate
-from sde_diffusion.training.precision import autocast
-from sde_diffusion.training.randomness import step_seed
-from sde_diffusion.training.settings import ComputeSettings, TrainSettings
-from sde_diffusion.training.state import TrainState
+from sde_diffusion.training.distributed.parallel import full_tensor
+from sde_diffusion.training.distributed.process_group import ProcessGroup
+from sde_diffusion.training.optimizer import Schedule, rate_factor
+from sde_diffusion.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from sde_diffusion.training.state import TrainState
+
+Generators = Callable[[int], torch.Generator]
+"""A number -> a generator seeded with it; see `batches.seeded_generators`."""
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What a step takes: the state that it changes, the batches, and the loss under the engine."""
+    """What a step takes.
+
+    Attributes:
+        state: what a step changes.
+        loss: a `Loss`, as the parallel strategy wraps it.
+        parts: which of the batch's equal parts this process computes.
+        no_sync: the context of all parts but the last, whose gradients are exchanged with those before.
+        autocast: the context of the loss, which sets the number format.
+        average: the averaged model, as objectives find it.
+        teacher: the frozen model, as objectives find it.
+    """
 
     state: TrainState
     settings: TrainSettings
     batches: Batches
     loss: nn.Module
-    engine: ParallelStrategy
-    compute: ComputeSettings
+    parts: range
+    world: ProcessGroup
+    no_sync: Callable[[], AbstractContextManager]
+    autocast: Callable[[], AbstractContextManager]
+    average: nn.Module
+    schedule: Schedule | None = None
+    teacher: nn.Module | None = None
 
-    def step(self, seeded: Callable[[int], torch.Generator]) -> None:
-        """Change the state by one step, without a wait for the device; `seeded` makes a generator from a word."""
-        state, parts = self.state, self.engine.parts(self.settings.microbatches)
+    def __call__(self, generators: Generators) -> None:
+        """Change the state by one step."""
+        state = self.state
         state.settled = False
-        losses = [self._part(seeded, part, len(parts), part == parts[-1]) for part in parts]
-        mean = self.engine.world.mean(torch.stack(losses).sum())
-        update(state, mean, rate(self.settings, state.step), self.settings.clip)
+        run = RunContext(state.step, self.settings.steps, self.average, self.teacher)
+        loss = torch.stack([self._backward(part, run, generators) for part in self.parts]).sum()
+        norm = torch.nn.utils.get_total_norm(state.optimizer.gradients())
+        if self.world.size > 1:
+            loss, norm = self.world.mean(loss), full_tensor(norm)
+        skip = state.metrics.add(loss, norm)
+        factor = rate_factor(self.settings, state.step, self.schedule)
+        state.optimizer.step(factor, (norm / self.settings.max_grad_norm).clamp(min=1).float(), skip)
+        for average in state.averages:
+            average.update()
         state.step += 1
         state.settled = True
 
-    def _part(self, seeded: Callable[[int], torch.Generator], part: int, parts: int, last: bool) -> Tensor:
+    def _backward(self, part: int, run: RunContext, generators: Generators) -> Tensor:
         """Add a part's share to the gradient; the share itself, () without a graph."""
-        step, count = self.state.step, self.settings.microbatches
-        generator = seeded(step_seed(self.settings.seed, step * count + part))
-        x0, condition = self.batches.at(step, generator, part)
-        with self.engine.synchronised(self.loss, last):
-            with autocast(self.compute.precision, self.batches.device):
-                share = self.loss(x0, generator, condition).mean() / parts
-            (share * self.state.scale.factor).backward()
+        generator = generators(self.batches.noise_seed(run.step, part))
+        batch = self.batches.at(run.step, generator, part)
+        with nullcontext() if part == self.parts[-1] else self.no_sync():
+            with self.autocast():
+                share = self.loss(batch, generator, run).mean() / len(self.parts)
+            share.backward()
         return share.detach()
 
 
-def adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """The optimizer of the trainable parameters: fused, the kind that can skip a step on the device.
+class Loss(nn.Module):
+    """The objective of a model as a module: (batch, generator, run) -> losses (B,)."""
 
-    References:
-        Kingma & Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
+    def __init__(self, model: nn.Module, objective: Callable[..., Tensor], sde: Any) -> None:
+        super().__init__()
+        self.model, self.objective, self.sde = model, objective, sde
+
+    def forward(self, batch: Batch, generator: torch.Generator, run: RunContext) -> Tensor:
+        """The losses."""
+        return self.objective(self.model, self.sde, batch, generator, run)
+
+
+class MetricsReading(NamedTuple):
+    """The running metrics on the host. Means are over the finite steps since the last report; NaN when there were none.
+
+    Attributes:
+        skipped: steps skipped since the start of the run.
+        skipped_in_a_row: steps skipped up to this moment without a finite one between.
+        longest_row: the most steps skipped in a row since the last reading.
     """
-    return torch.optim.Adam(trainable(model), lr=learning_rate, fused=True)
+
+    loss: float
+    gradient_norm: float
+    skipped: int
+    skipped_in_a_row: int
+    longest_row: int
 
 
-def trainable(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that ask for a gradient. Raises ValueError for a model without any."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not parameters:
-        raise ValueError(f"{type(model).__name__} has no parameters that ask for a gradient; there is nothing to train")
-    return parameters
+class RunningMetrics:
+    """Six numbers on the device: the sums of losses and gradient norms, and the counts of finite and skipped steps.
 
-
-def update(state: TrainState, loss: Tensor, rate: float, clip: float) -> None:
-    """Follow the gradients, which are those of `loss` () times the loss scale, by one step at learning rate `rate`.
-
-    The gradient's norm is held to `clip`. A loss or a gradient that is not finite leaves the parameters and the
-    optimizer as they are, decided on the device; the averages take in the unchanged parameters once more.
+    The first three run since the last report, the longest row of skipped steps since the last reading. All of them are
+    state: a resumed run reports the same means.
     """
-    factor = state.scale.factor
-    norm = _norm(state.optimizer) / factor
-    skip = state.tally.add(loss, norm, factor > 1 if state.scale.moves else None)
-    _step(state.optimizer, rate, (factor * (norm / clip).clamp(min=1)).float(), skip)
-    state.scale.update(skip)
-    state.optimizer.zero_grad(set_to_none=True)
-    state.ema.update()
-    state.power.update()
 
+    def __init__(self, device: torch.device) -> None:
+        self.numbers = torch.zeros(6, device=device, dtype=torch.float32)
 
-def _norm(optimizer: torch.optim.Optimizer) -> Tensor:
-    """The Euclidean norm of the whole gradient, () on the device."""
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    return full_tensor(torch.nn.utils.get_total_norm(gradients))
+    @torch.no_grad()
+    def add(self, loss: Tensor, norm: Tensor) -> Tensor:
+        """Count a step by its loss () and gradient norm (); 0. or 1. on the device: whether it must be skipped."""
+        finite = torch.isfinite(loss + norm)
+        pair = torch.stack([loss, norm]).to(self.numbers)
+        new = torch.cat([torch.where(finite, pair, 0.0), torch.stack([finite, ~finite]).to(self.numbers)])
+        self.numbers[:4] += new
+        row = (self.numbers[4] + 1) * new[3]
+        self.numbers[5] = torch.maximum(self.numbers[5], row)
+        self.numbers[4] = row
+        return new[3]
 
+    def read(self) -> MetricsReading:
+        """Wait for the device. The longest row starts again; a row in progress goes on."""
+        loss, norm, counted, skipped, row, longest = self.numbers.tolist()
+        self.numbers[5] = 0
+        means = (loss / counted, norm / counted) if counted else (math.nan, math.nan)
+        return MetricsReading(*means, int(skipped), int(row), int(longest))
 
-def _step(optimizer: torch.optim.Optimizer, rate: float, divisor: Tensor, skip: Tensor) -> None:
-    """Step along the gradients over `divisor`, unless `skip` is 1.
+    def report(self) -> MetricsReading:
+        """The same, and the means start again."""
+        reading = self.read()
+        self.numbers[:3] = 0
+        return reading
 
-    Both go by the door that torch's fused optimizers keep open for torch.amp.GradScaler, so that unscaling and clipping
-    read and write no gradient once more.
-    """
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.grad_scale, optimizer.found_inf = divisor, skip  # pyright: ignore[reportAttributeAccessIssue]
-    optimizer.step()
+    def state(self) -> list[float]:
+        """The numbers, for a checkpoint."""
+        return self.numbers.tolist()
+
+    def load(self, numbers: list[float]) -> None:
+        """Go on from `state()`; ValueError for anything else."""
+        if len(numbers) != len(self.numbers) or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"running metrics are {len(self.numbers)} finite numbers, got {numbers}")
+        self.numbers.copy_(torch.tensor(numbers))

@@ -1,17 +1,17 @@
-"""Where a run keeps itself while it trains: in a folder, or nowhere."""
+"""Where a run keeps its checkpoints while it trains: in a folder, or nowhere."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.io.atomic import sweep
-from sde_diffusion.io.lock import locked
+from sde_diffusion.io.lock import locked, refuse_link
 from sde_diffusion.training.checkpoints import checkpoint, snapshots
 from sde_diffusion.training.checkpoints.checkpoint import Checkpoint
 from sde_diffusion.training.checkpoints.snapshots import Snapshot
@@ -25,13 +25,13 @@ class CheckpointStore(ABC):
     """What the loop asks of the place it saves to."""
 
     @contextmanager
-    def opened(self, state: TrainState) -> Iterator[None]:
-        """For the length of the block the place belongs to this run alone; `state` takes up what it holds."""
+    def lock_and_resume(self, state: TrainState) -> Iterator[None]:
+        """For the length of the block the place belongs to this run alone; `state` goes on from what it holds."""
         yield
 
     @abstractmethod
     def save(self, state: TrainState) -> None:
-        """Keep a settled state; one that is kept already costs nothing."""
+        """Save a settled state; one that is saved already costs nothing."""
 
     @abstractmethod
     def snapshot(self, state: TrainState) -> None:
@@ -39,7 +39,7 @@ class CheckpointStore(ABC):
 
     @abstractmethod
     def roll_back(self, state: TrainState) -> str:
-        """Return `state` to what was kept last, where anything was; a clause that says what became of it."""
+        """Return `state` to what was saved last, where anything was; a clause that says what became of it."""
 
     @abstractmethod
     def report(self, record: dict[str, Any]) -> None:
@@ -48,6 +48,15 @@ class CheckpointStore(ABC):
 
 class NullStore(CheckpointStore):
     """Keeps nothing."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    @contextmanager
+    def lock_and_resume(self, state: TrainState) -> Iterator[None]:
+        """Nothing to go on from."""
+        state.ask(self.steps)
+        yield
 
     def save(self, state: TrainState) -> None:
         """Nothing."""
@@ -64,46 +73,57 @@ class NullStore(CheckpointStore):
 
 
 class FolderStore(CheckpointStore):
-    """Keeps the last `keep` checkpoints and all reports in a run's folder (see `run_folder`).
+    """Keeps the newest checkpoints and all reports in a run's folder (see `run_folder`).
 
-    `identity` is what tells this run from others: a checkpoint of another one is refused. With `resume` False, a folder
-    that holds checkpoints is refused.
+    `fingerprint` is what tells this run from others: a checkpoint of another one is refused. With `resume` False, a folder
+    that holds checkpoints is refused. `on_start` is called once nothing is left to refuse, before anything is written.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], keep: int, resume: bool) -> None:
-        self.run, self.identity, self.keep, self.resume = RunFolder(folder), identity, keep, resume
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: dict[str, Any],
+        settings: TrainSettings,
+        resume: bool,
+        on_start: Callable[[], object] | None = None,
+    ) -> None:
+        self.run, self.fingerprint, self.settings = RunFolder(folder), fingerprint, settings
+        self.resume, self.on_start = resume, on_start
         self.saved: int | None = None
         self.snapped: int | None = None
 
     @contextmanager
-    def opened(self, state: TrainState) -> Iterator[None]:
-        """Lock the folder, sweep what a killed run left half written, and resume.
+    def lock_and_resume(self, state: TrainState) -> Iterator[None]:
+        """Lock the folder, go on from its newest whole checkpoint, and remove what a killed run left half written.
 
-        Raises FolderInUse for a second run; CheckpointError when no checkpoint is whole, or for another run's.
+        Raises FolderInUse for a second run; CheckpointError when no checkpoint is whole, or for another run's; ValueError
+        for a link in the place of a file of the run. What is refused has changed no file.
         """
         with locked(self.run.path):
-            self.run.checkpoints.mkdir(exist_ok=True)
-            sweep(self.run.path)
-            sweep(self.run.checkpoints)
-            sweep(self.run.snapshots)
-            self._take_up(state)
+            refuse_link(self.run.metrics_file)
+            change = self._load(state)
+            if self.on_start is not None:
+                self.on_start()
+            self._tidy(state)
+            if change is not None:
+                self.report({"step": state.step, "note": change})
             yield
 
     def save(self, state: TrainState) -> None:
-        """Write a checkpoint, then remove the oldest beyond `keep`. Raises OSError when it cannot be written."""
+        """Write a checkpoint, then remove the oldest beyond `max_checkpoints`. Raises OSError when it cannot be written."""
         if state.step != self.saved:
-            self.write(state.checkpoint(self.identity))
+            self.write(state.checkpoint(self.fingerprint))
 
     def write(self, whole: Checkpoint) -> None:
         """The same for a state that has been put together."""
         checkpoint.save(self.run.checkpoints, whole)
         self.saved = whole.step
-        checkpoint.prune(self.run.checkpoints, self.keep, whole.step)
+        checkpoint.prune(self.run.checkpoints, self.settings.max_checkpoints, whole.step)
 
     def snapshot(self, state: TrainState) -> None:
         """Write a snapshot. Raises OSError when it cannot be written."""
         if state.step != self.snapped:
-            self.write_snapshot(state.snapshot(self.identity))
+            self.write_snapshot(state.snapshot(self.fingerprint))
 
     def write_snapshot(self, whole: Snapshot) -> None:
         """The same for averages that have been put together."""
@@ -111,66 +131,78 @@ class FolderStore(CheckpointStore):
         self.snapped = whole.step
 
     def roll_back(self, state: TrainState) -> str:
-        """Take up the newest whole checkpoint; before the first one, leave the parameters, which no skip changes."""
+        """Load the newest whole checkpoint; before the first one, leave the parameters, which no skip changes."""
         return self.return_to(checkpoint.latest(self.run.checkpoints), state)
 
     def return_to(self, path: Path | None, state: TrainState) -> str:
         """The same for a checkpoint that has been found."""
         if path is None:
             return "there is no checkpoint yet"
-        state.load_state(checkpoint.load(path), self.identity, path)
+        state.load_state(checkpoint.load(path), self.fingerprint, path)
         return f"rolled back to {path.name}"
 
     def report(self, record: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
         metrics_file.append(self.run.metrics_file, record)
 
-    def _take_up(self, state: TrainState) -> None:
+    def resume_from(self, path: Path, state: TrainState) -> str | None:
+        """Load a checkpoint; a sentence where the run is now to have another number of steps."""
+        state.load_state(checkpoint.load(path), self.fingerprint, path)
+        change = state.ask(self.settings.steps)
+        self.saved = self.snapped = state.step
+        return change
+
+    def _load(self, state: TrainState) -> str | None:
         path = checkpoint.latest(self.run.checkpoints)
         if path is not None and not self.resume:
             raise FileExistsError(f"{self.run.path} holds checkpoints up to {path.name}; resume or take another folder")
         if path is not None:
-            state.load_state(checkpoint.load(path), self.identity, path)
-            self.saved = self.snapped = state.step
+            return self.resume_from(path, state)
+        return state.ask(self.settings.steps)
+
+    def _tidy(self, state: TrainState) -> None:
+        """Remove orphans, and what comes after the state."""
+        self.run.checkpoints.mkdir(exist_ok=True)
+        for folder in (self.run.path, self.run.checkpoints, self.run.snapshots):
+            sweep(folder)
+        if state.step:
             checkpoint.quarantine(self.run.checkpoints, state.step)
         snapshots.remove_after(self.run.snapshots, state.step)
         metrics_file.truncate_after(self.run.metrics_file, state.step)
 
 
 class DistributedStore(CheckpointStore):
-    """A folder that several processes read and the leading one writes; all see it, as on one machine or a shared disk."""
+    """A folder that several processes read and the main one writes, as on one machine or a shared disk."""
 
     def __init__(self, folder: FolderStore, world: ProcessGroup) -> None:
         self.folder, self.world = folder, world
 
     @contextmanager
-    def opened(self, state: TrainState) -> Iterator[None]:
-        """The leading process opens the folder; the others take up the checkpoint that it took up."""
+    def lock_and_resume(self, state: TrainState) -> Iterator[None]:
+        """The main process opens the folder; the others load the checkpoint that it loaded."""
         with ExitStack() as stack:
-            step = self.world.lead(lambda: self._open(stack, state))
-            if step and not self.world.is_main:
-                path = self.folder.run.checkpoints / f"step-{step:06d}"
-                state.load_state(checkpoint.load(path), self.folder.identity, path)
-                self.folder.saved = self.folder.snapped = step
+            step = self.world.run_on_main(lambda: self._open(stack, state))
+            if not self.world.is_main:
+                self._follow(step, state)
             yield
 
     def save(self, state: TrainState) -> None:
-        """All put the state together, one writes it, and its error becomes everybody's."""
+        """All put the state together, one writes it, and its error is raised on all."""
         if state.step != self.folder.saved:
-            whole = state.checkpoint(self.folder.identity)
-            self.world.lead(lambda: self.folder.write(whole))
+            whole = state.checkpoint(self.folder.fingerprint)
+            self.world.run_on_main(lambda: self.folder.write(whole))
             self.folder.saved = whole.step
 
     def snapshot(self, state: TrainState) -> None:
         """Likewise."""
         if state.step != self.folder.snapped:
-            whole = state.snapshot(self.folder.identity)
-            self.world.lead(lambda: self.folder.write_snapshot(whole))
+            whole = state.snapshot(self.folder.fingerprint)
+            self.world.run_on_main(lambda: self.folder.write_snapshot(whole))
             self.folder.snapped = whole.step
 
     def roll_back(self, state: TrainState) -> str:
-        """All return to the checkpoint that the leading process finds."""
-        path = self.world.lead(lambda: checkpoint.latest(self.folder.run.checkpoints))
+        """All return to the checkpoint that the main process finds."""
+        path = self.world.run_on_main(lambda: checkpoint.latest(self.folder.run.checkpoints))
         return self.folder.return_to(path, state)
 
     def report(self, record: dict[str, Any]) -> None:
@@ -179,12 +211,23 @@ class DistributedStore(CheckpointStore):
             self.folder.report(record)
 
     def _open(self, stack: ExitStack, state: TrainState) -> int:
-        stack.enter_context(self.folder.opened(state))
+        stack.enter_context(self.folder.lock_and_resume(state))
         return state.step
+
+    def _follow(self, step: int, state: TrainState) -> None:
+        if step:
+            self.folder.resume_from(self.folder.run.checkpoints / f"step-{step:06d}", state)
+        else:
+            state.ask(self.folder.settings.steps)
 
 
 def store_for(
-    folder: str | os.PathLike | None, known: dict, settings: TrainSettings, resume: bool, world: ProcessGroup
+    folder: str | os.PathLike | None,
+    fingerprint: dict,
+    settings: TrainSettings,
+    resume: bool,
+    world: ProcessGroup,
+    on_start: Callable[[], object] | None = None,
 ) -> CheckpointStore:
     """The place of a run: `folder`, shared by all processes of the world, or none.
 
@@ -195,6 +238,6 @@ def store_for(
             f"snapshot_every is {settings.snapshot_every} and there is no folder for snapshots; name one, or set it to 0"
         )
     if folder is None:
-        return NullStore()
-    alone = FolderStore(Path(folder), known, settings.keep, resume)
+        return NullStore(settings.steps)
+    alone = FolderStore(Path(folder), fingerprint, settings, resume, on_start)
     return alone if world.size == 1 else DistributedStore(alone, world)

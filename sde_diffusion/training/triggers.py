@@ -1,10 +1,6 @@
 """When something is due: reports, checkpoints and snapshots of the loop, and callbacks.
 
 Each is a pure function of the step, so that a resumed run acts at the steps at which an undisturbed one would.
-
-When an observer looks: a pure function of the step, so that a resumed run looks where an undisturbed one would.
-
-What falls due after which step: reports, checkpoints, snapshots, and looks at the device.
 """
 
 from __future__ import annotations
@@ -20,10 +16,10 @@ class Trigger(ABC):
 
     @abstractmethod
     def last(self, step: int) -> int:
-        """The last moment up to `step`; 0 before the first one."""
+        """The last of them up to `step`; 0 before the first one."""
 
     def within(self, before: int, step: int) -> bool:
-        """Whether a moment lies in (before, step]."""
+        """Whether one of them lies in (before, step]."""
         return self.last(step) > before
 
 
@@ -34,6 +30,7 @@ class Every(Trigger):
     steps: int
 
     def __post_init__(self) -> None:
+        """Raises ValueError unless `steps` is a whole number from 1."""
         _check(self.steps)
 
     def last(self, step: int) -> int:
@@ -43,11 +40,12 @@ class Every(Trigger):
 
 @dataclass(frozen=True)
 class Doubling(Trigger):
-    """`first`, then twice as late each time: what forms early is seen, and a long run costs a few looks."""
+    """`first`, then twice as late each time: frequent early, rare later."""
 
     first: int = 100
 
     def __post_init__(self) -> None:
+        """Raises ValueError unless `first` is a whole number from 1."""
         _check(self.first)
 
     def last(self, step: int) -> int:
@@ -57,12 +55,12 @@ class Doubling(Trigger):
 
 def _check(steps: int) -> None:
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"moments are a whole number of steps apart, at least 1, got {steps!r}; give 500")
+        raise ValueError(f"a trigger counts a whole number of steps, at least 1, got {steps!r}; give 500")
 
 
 @dataclass(frozen=True)
 class RunTriggers:
-    """That of a run; every one of its methods is asked with the number of steps that are done."""
+    """Those of a run; each method is asked with the number of steps that are done."""
 
     settings: TrainSettings
 
@@ -70,15 +68,16 @@ class RunTriggers:
         """The step of the next report."""
         return self._next(step, self.settings.log_every)
 
-    def next_look(self, step: int) -> int:
-        """The step of the next look at the device, where one may also save."""
-        often = (self.settings.checkpoint_every, self.settings.patience, self.settings.snapshot_every)
+    def next_sync(self, step: int) -> int:
+        """The step of the next host synchronisation with the device, where one may also save."""
+        settings = self.settings
+        often = (settings.checkpoint_every, settings.max_consecutive_skips, settings.snapshot_every)
         return min(self._next(step, every) for every in often if every)
 
-    def checkpoint(self, step: int, kept: int, settled: bool) -> bool:
-        """Whether a multiple of `checkpoint_every` was passed since step `kept`, by a step that was finite (`settled`)."""
+    def checkpoint(self, step: int, last_saved: int, finite: bool) -> bool:
+        """Whether a multiple of `checkpoint_every` was passed since `last_saved`, by a step that was `finite`."""
         every = self.settings.checkpoint_every
-        return step == self.settings.steps or (settled and step // every > kept // every)
+        return step == self.settings.steps or (finite and step // every > last_saved // every)
 
     def snapshot(self, step: int) -> bool:
         """Whether this step's averages are kept: each multiple of `snapshot_every`, and the last step."""

@@ -39,7 +39,7 @@ def held_out(events, sde=None, objective=None, **more) -> HeldOut:
 @pytest.mark.parametrize("sde", [VP(), VE()], ids=["vp", "ve"])
 def test_the_loss_of_the_best_denoiser_is_the_exact_one(sde):
     events = law().sample(6000, torch.Generator().manual_seed(1)).float()
-    mean, error = held_out(events, sde, chunk=1000).measured(ExactDenoiser(law()))
+    mean, error = held_out(events, sde, chunk=1000).measure(ExactDenoiser(law()))
     assert abs(mean - exact_loss(sde)) < 4 * error
     assert error < 0.02 * mean
 
@@ -49,7 +49,7 @@ def test_the_standard_error_is_on_the_safe_side():
     model, means, errors = ExactDenoiser(law()), [], []
     for seed in range(60):
         events = law().sample(150, torch.Generator().manual_seed(seed)).float()
-        mean, error = held_out(events, seed=seed).measured(model)
+        mean, error = held_out(events, seed=seed).measure(model)
         means.append(mean)
         errors.append(error)
     spread = float(torch.tensor(means).std())
@@ -71,7 +71,7 @@ class Watching(DenoisingScoreMatching):
 
 def questions(observer, model):
     observer.objective.seen.clear()
-    found = observer.measured(model)
+    found = observer.measure(model)
     return found, [torch.cat(column) for column in zip(*observer.objective.seen, strict=True) if column[0] is not None]
 
 
@@ -121,7 +121,7 @@ def test_the_error_is_that_of_independent_events():
     def own(denoiser, sde, x0, generator, **condition):
         return x0[:, 0]
 
-    mean, error = held_out(events, objective=own, chunk=10).measured(ExactDenoiser(law()))
+    mean, error = held_out(events, objective=own, chunk=10).measure(ExactDenoiser(law()))
     assert mean == pytest.approx(events[:, 0].double().mean().item(), rel=1e-6)
     assert error == pytest.approx(events[:, 0].double().std().item() / math.sqrt(50), rel=1e-6)
 
@@ -143,7 +143,7 @@ def test_a_loss_that_differentiates_is_measured_too(look, run):
     model = Preconditioned(TimeMLP(2, width=8, depth=1), EDMPreconditioning()).eval().requires_grad_(False)
     observer = held_out(whole.data, objective=ImplicitScoreMatching())
     shown = look(model)
-    observer.see(shown)
+    observer.on_report(shown)
     assert math.isfinite(shown.numbers["held_out_loss"])
     assert shown.numbers["held_out_error"] > 0
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -60,7 +60,7 @@ def test_the_best_denoiser_of_a_mixture_has_the_best_curve(tmp_path, sde):
     """At every level, within 5 standard errors of both; it lies below the linear bound, and far below in the middle."""
     law = problems.ring8()
     observer = levels(tmp_path, sde, draws(law, 8000, 1), draws(law, 8000, 2))
-    error, deviation = observer.measured(ExactDenoiser(law))
+    error, deviation = observer.measure(ExactDenoiser(law))
     least, spread = best(law, sde)
     assert ((error - least).abs() < 5 * (deviation + spread)).all()
     wiener = torch.tensor(observer.head["bounds"]["wiener"])
@@ -80,7 +80,7 @@ def test_of_gaussian_data_the_wiener_filter_is_the_best():
     torch.testing.assert_close(found["mean"], covariance.trace().expand(POINTS) / 2, rtol=0.06, atol=0)
     torch.testing.assert_close(found["noisy"], 1 / snr)
     observer = Levels(Every(1), "nowhere", sde, PLAIN, draws(law, 100, 4), draws(law, 8000, 5))
-    error, deviation = observer.measured(ExactDenoiser(law))
+    error, deviation = observer.measure(ExactDenoiser(law))
     assert ((error - exact).abs() < 4.5 * deviation).all()
     assert (deviation < 0.05 * error).all()
 
@@ -101,7 +101,7 @@ def test_the_bounds_of_simple_denoisers_are_their_errors():
 
     known = {name: torch.tensor(values, dtype=torch.float64) for name, values in observer.head["bounds"].items()}
     for model, name in ((Mean(), "mean"), (Noisy(), "noisy")):
-        error, _ = observer.measured(model)
+        error, _ = observer.measure(model)
         torch.testing.assert_close(error, known[name], rtol=0.06, atol=0)
 
 
@@ -139,10 +139,10 @@ def test_the_weighted_error_over_the_levels_is_the_held_out_loss():
     x = draws(law, 6000, 8)
     observer = Levels(Every(1), "nowhere", sde, objective, x, x, chunk=1000)
     model = ExactDenoiser(law)
-    error, _ = observer.measured(model)
+    error, _ = observer.measure(model)
     weighted = error * torch.tensor(observer.head["weight"], dtype=torch.float64)
     integral = torch.trapezoid(weighted, grid(sde)) / (grid(sde)[-1] - grid(sde)[0])
-    mean, stated = HeldOut(Every(1), sde, objective, x, chunk=1000).measured(model)
+    mean, stated = HeldOut(Every(1), sde, objective, x, chunk=1000).measure(model)
     assert abs(float(integral) - mean) < 4 * stated + 0.01 * mean
 
 
@@ -163,7 +163,7 @@ def test_labels_go_with_their_events():
             return label[:, None].to(x_t).expand_as(x_t)
 
     observer = Levels(Every(1), "nowhere", VP(), PLAIN, x, x, labels=torch.arange(10), chunk=4)
-    error, _ = observer.measured(Told())
+    error, _ = observer.measure(Told())
     assert (error == 0).all()
 
 
@@ -183,7 +183,7 @@ def test_the_file_keeps_all_looks_and_a_resumed_run_goes_on(tmp_path, look):
         observer = levels(tmp_path, VP(), x, x, **more)
         for step in steps:
             shown = look(Bare(), step)
-            observer.see(shown)
+            observer.on_report(shown)
             assert shown.pictures["loss_by_level"] == tmp_path / "loss_by_level.png"
         return json.loads((tmp_path / "loss_by_level.json").read_text())
 

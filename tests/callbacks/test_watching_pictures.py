@@ -64,7 +64,7 @@ def test_the_picture_shows_the_samples_and_the_film_all_pictures(tmp_path, look)
     greys = {step: ExactDenoiser(Gaussian.isotropic(step / 400 - 0.5, 0.1, (1, 8, 8))) for step in (100, 200, 300, 400)}
     for step in (100, 200, 400, 300):
         shown = look(greys[step], step, last=step == 300)
-        observer.see(shown)
+        observer.on_report(shown)
         path = tmp_path / "pictures" / f"step-{step:06d}.png"
         assert shown.pictures == {"samples": path}
         wanted = tiled(observer.samples(shown.model), 3, zoom_for(8))
@@ -81,8 +81,8 @@ def test_other_events_are_drawn_too(tmp_path, look, shape):
     real = torch.randn(40, *shape, generator=torch.Generator().manual_seed(0))
     observer = Pictures(Every(1), tmp_path, VP(), real, count=12)
     law = Gaussian.isotropic(0.0, 1.0, shape)
-    observer.see(look(ExactDenoiser(law), 1))
-    observer.see(look(ExactDenoiser(law), 2, last=True))
+    observer.on_report(look(ExactDenoiser(law), 1))
+    observer.on_report(look(ExactDenoiser(law), 2, last=True))
     with Image.open(tmp_path / "pictures" / "film.gif") as film:
         assert film.n_frames == 2
 
@@ -96,7 +96,7 @@ def test_a_picture_is_there_in_full_or_not_at_all(tmp_path, look, monkeypatch):
         Pictures(Every(1), tmp_path, VP(), x, count=4),
         ExactDenoiser(Gaussian.isotropic(0.0, 1.0, (1, 8, 8))),
     )
-    observer.see(look(model, 5))
+    observer.on_report(look(model, 5))
     before = (tmp_path / "pictures/step-000005.png").read_bytes()
 
     def struck(samples, path, title):
@@ -105,7 +105,7 @@ def test_a_picture_is_there_in_full_or_not_at_all(tmp_path, look, monkeypatch):
 
     monkeypatch.setattr(module, "shown", struck)
     with pytest.raises(KeyboardInterrupt):
-        observer.see(look(model, 5))
+        observer.on_report(look(model, 5))
     assert (tmp_path / "pictures/step-000005.png").read_bytes() == before
     assert [path.name for path in tmp_path.rglob("*")] == ["pictures", "step-000005.png"]
 
@@ -127,5 +127,5 @@ def test_stages_stand_in_even_rows(tmp_path):
 
 def test_a_network_that_is_told_labels_draws_in_a_run(tmp_path, look):
     observer = Pictures(Every(1), tmp_path, VP(), torch.eye(2), classes=3, count=6)
-    observer.see(look(network(0), 1))
+    observer.on_report(look(network(0), 1))
     assert (tmp_path / "pictures/step-000001.png").stat().st_size > 1000

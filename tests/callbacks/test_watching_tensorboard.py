@@ -35,17 +35,17 @@ class Stop(Callback):
     """Ends the run at a step, as Ctrl-C does."""
 
     def __init__(self, step: int) -> None:
-        self.moments, self.step = Every(1), step
+        self.trigger, self.step = Every(1), step
 
-    def see(self, look):
-        look.numbers["held_out_loss"] = 10.0 * look.step
-        if look.step == self.step:
+    def on_report(self, context):
+        context.numbers["held_out_loss"] = 10.0 * context.step
+        if context.step == self.step:
             raise KeyboardInterrupt
 
 
 def fitted(whole, *observers):
     return fit(
-        whole.denoiser, VP(), whole.data, whole.settings, labels=whole.labels, folder=whole.folder, observers=observers
+        whole.denoiser, VP(), whole.data, whole.settings, labels=whole.labels, folder=whole.folder, callbacks=observers
     )
 
 

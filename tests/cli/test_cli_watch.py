@@ -158,10 +158,10 @@ def test_numbers_out_of_range_are_refused(refused, wrong):
 
 
 def test_the_moments_are_those_that_are_asked_for(tmp_path):
-    usual = {type(one): one.moments for one in callbacks_of(CallbackSettings(), scene(tmp_path))}
+    usual = {type(one): one.trigger for one in callbacks_of(CallbackSettings(), scene(tmp_path))}
     assert usual == {HeldOut: Every(500), Levels: Doubling(400), Pictures: Doubling(100)}
     asked = CallbackSettings(held_out_every=7, levels_every=8, pictures_every=9)
-    assert [one.moments for one in callbacks_of(asked, scene(tmp_path))] == [Every(7), Every(8), Every(9)]
+    assert [one.trigger for one in callbacks_of(asked, scene(tmp_path))] == [Every(7), Every(8), Every(9)]
     assert callbacks_of(CallbackSettings(held_out_every=0, levels_every=0, pictures_every=0), scene(tmp_path)) == []
 
 

@@ -20,7 +20,7 @@ from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.checkpoints import manifest
 from tests.training.conftest import Run
 
-LONG = {"steps": 400, "checkpoint_every": 1, "log_every": 1, "keep": 2}
+LONG = {"steps": 400, "checkpoint_every": 1, "log_every": 1, "max_checkpoints": 2}
 """A run that is killed long before its end, its every step saved and announced."""
 
 

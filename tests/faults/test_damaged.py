@@ -32,7 +32,7 @@ def snapshot(folder):
 @pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(ALL, marks=pytest.mark.slow)])
 def test_one_flipped_bit_of_the_newest_checkpoint(run, attempted, tmp_path, attempts, is_sentence):
     """In files drawn in proportion to their sizes, with a fixed seed; the one before is found, nothing is deleted."""
-    run(tmp_path, checkpoint_every=1, keep=2).go(reports=3)
+    run(tmp_path, checkpoint_every=1, max_checkpoints=2).go(reports=3)
     older, newest = checkpoints(tmp_path / "checkpoints").values()
     files = sorted(newest.iterdir())
     drawn = random.Random(2)

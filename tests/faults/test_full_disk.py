@@ -25,7 +25,7 @@ from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.conftest import one_in
 
-OFTEN = {"checkpoint_every": 2, "keep": 100}
+OFTEN = {"checkpoint_every": 2, "max_checkpoints": 100}
 
 
 ROOMS = [600, ("ema.safetensors", 0.5), ("ema.safetensors", 0.999), ("optimizer.pt", 0.5), ("optimizer.pt", 0.999)]
@@ -91,7 +91,7 @@ def test_the_disk_is_full_at_any_file_of_a_checkpoint(run, attempted, monkeypatc
 
 def test_reports_for_which_there_is_no_room(run, child, tmp_path):
     """The sentence names the file; half a line is left, which the next start removes."""
-    folder, many = tmp_path / "run", {"steps": 400, "keep": 2}
+    folder, many = tmp_path / "run", {"steps": 400, "max_checkpoints": 2}
     run(folder, **many).go(reports=200)
     written = (folder / "metrics.jsonl").stat().st_size
     assert written > max(path.stat().st_size for path in folder.rglob("step-*/*"))

@@ -30,6 +30,10 @@ class Spoilt:
     def __init__(self, kind: str, steps, start: int = 0, interrupt: int = 0) -> None:
         self.kind, self.steps, self.step, self.interrupt = kind, set(steps), start, interrupt
 
+    def fingerprint(self):
+        """That of the usual objective, so that a run goes on without the fault."""
+        return DenoisingScoreMatching()
+
     def __call__(self, denoiser, sde, x0, generator, **condition):
         self.step += 1
         if self.step == self.interrupt:
@@ -64,7 +68,7 @@ def test_a_row_rolls_the_run_back_and_stops_it(run, same, attempted, straight, t
     def attempt(case):
         kind, first, distance = case
         folder = tmp_path / "-".join(map(str, case))
-        whole = run(folder, Spoilt(kind, range(first, first + 3)), patience=3, checkpoint_every=distance)
+        whole = run(folder, Spoilt(kind, range(first, first + 3)), max_consecutive_skips=3, checkpoint_every=distance)
         with pytest.raises(FloatingPointError, match="3 steps in a row") as caught:
             whole.go()
         assert is_sentence(caught.value)
@@ -76,7 +80,7 @@ def test_a_row_rolls_the_run_back_and_stops_it(run, same, attempted, straight, t
             assert f"rolled back to step-{last.step:06d}" in str(caught.value)
             assert same(dict(whole.denoiser.state_dict()), last.model)
             assert same(dict(whole.ema.model.state_dict()), last.ema)
-        again = run(folder, patience=3, checkpoint_every=distance)
+        again = run(folder, max_consecutive_skips=3, checkpoint_every=distance)
         report = again.go()[-1]
         assert (report.step, report.skipped) == (9, 0)
         assert same(again.weights(), straight)
@@ -87,17 +91,24 @@ def test_a_row_rolls_the_run_back_and_stops_it(run, same, attempted, straight, t
 def test_a_long_row_does_not_push_good_checkpoints_out(run, tmp_path):
     """With a checkpoint at every step and only two kept, ten bad steps leave both."""
     with pytest.raises(FloatingPointError, match="rolled back to step-000005"):
-        run(tmp_path, Spoilt("nan", range(6, 100)), steps=30, patience=10, checkpoint_every=1, keep=2).go()
+        run(
+            tmp_path,
+            Spoilt("nan", range(6, 100)),
+            steps=30,
+            max_consecutive_skips=10,
+            checkpoint_every=1,
+            max_checkpoints=2,
+        ).go()
     assert list(checkpoints(tmp_path / "checkpoints")) == [4, 5]
 
 
 def test_a_checkpoint_that_falls_due_in_a_row_is_saved_after_it(run, tmp_path):
-    run(tmp_path, Spoilt("nan", [3, 4]), patience=3, checkpoint_every=4).go()
+    run(tmp_path, Spoilt("nan", [3, 4]), max_consecutive_skips=3, checkpoint_every=4).go()
     assert list(checkpoints(tmp_path / "checkpoints")) == [5, 8, 9]
 
 
 def test_a_run_without_a_folder_keeps_its_parameters(run, same):
-    whole = run(objective=Spoilt("nan", [4, 5, 6]), patience=3)
+    whole = run(objective=Spoilt("nan", [4, 5, 6]), max_consecutive_skips=3)
     source = whole.reports()
     for _ in range(3):
         next(source)
@@ -111,16 +122,16 @@ def test_a_run_without_a_folder_keeps_its_parameters(run, same):
 def test_a_row_goes_on_through_an_interruption(run, monkeypatch, tmp_path, forgotten):
     """Two bad steps, Ctrl-C, one more: three in a row. Without the counter of the row it would not be noticed."""
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Spoilt("nan", [4, 5], interrupt=5), patience=3).go()
+        run(tmp_path, Spoilt("nan", [4, 5], interrupt=5), max_consecutive_skips=3).go()
     (step,) = checkpoints(tmp_path / "checkpoints")
     assert step == 5
-    assert load(tmp_path / "checkpoints/step-000005").state["tally"][4] == 2
-    again = run(tmp_path, Spoilt("nan", [6], start=5), patience=3)
+    assert load(tmp_path / "checkpoints/step-000005").state["metrics"][4] == 2
+    again = run(tmp_path, Spoilt("nan", [6], start=5), max_consecutive_skips=3)
     if forgotten:
-        from sde_diffusion.training.metrics import RunningMetrics
+        from sde_diffusion.training.step import RunningMetrics
 
         taken = RunningMetrics.load
-        monkeypatch.setattr(RunningMetrics, "load", lambda tally, numbers: taken(tally, [*numbers[:4], 0.0, 0.0]))
+        monkeypatch.setattr(RunningMetrics, "load", lambda metrics, numbers: taken(metrics, [*numbers[:4], 0.0, 0.0]))
         assert math.isfinite(again.go()[-1].loss)
         return
     with pytest.raises(FloatingPointError, match="3 steps in a row by step 6"):
@@ -130,7 +141,7 @@ def test_a_row_goes_on_through_an_interruption(run, monkeypatch, tmp_path, forgo
 def test_the_command_ends_with_code_3(tmp_path, monkeypatch, capsys):
     """One sentence that says where it went back to; asked again without the fault, it goes on and ends with 0."""
     monkeypatch.chdir(tmp_path)
-    wanted = ["train", *TINY, "--training.patience", "2", "--output", "run"]
+    wanted = ["train", *TINY, "--training.max_consecutive_skips", "2", "--output", "run"]
     with monkeypatch.context() as patch:
         patch.setattr(build, "objective", lambda *_: Spoilt("nan", [6, 7]))
         assert main(wanted) == 3

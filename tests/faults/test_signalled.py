@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from sde_diffusion.cli.main import main
 from sde_diffusion.io.atomic import ASIDE
 from sde_diffusion.training.checkpoints.checkpoint import latest
-from sde_diffusion.training.signals import Terminated, terminable
+from sde_diffusion.training.signals import Terminated, obey_first_signal
 from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.conftest import ROOT
@@ -130,7 +130,7 @@ def test_the_real_command_in_its_group(tmp_path, number):
 
 def test_outside_the_block_sigterm_is_what_it_was():
     assert signal.getsignal(TERM) == signal.SIG_DFL
-    with pytest.raises(Terminated), terminable():
+    with pytest.raises(Terminated), obey_first_signal():
         signal.raise_signal(TERM)
     assert signal.getsignal(TERM) == signal.SIG_DFL
 
@@ -139,7 +139,7 @@ def test_a_host_that_handles_sigterm_keeps_its_handler():
     seen = []
     before = signal.signal(TERM, lambda *arrival: seen.append(arrival))
     try:
-        with terminable():
+        with obey_first_signal():
             signal.raise_signal(TERM)
         assert len(seen) == 1
     finally:

@@ -35,18 +35,18 @@ NAME = "held_out_loss"
 class Recorder(Callback):
     """Remembers when it looked and at what; does what it is told on the way."""
 
-    def __init__(self, moments=None, act=None, number: float | None = None) -> None:
-        self.moments, self.act, self.number = moments or Every(1), act, number
+    def __init__(self, trigger=None, act=None, number: float | None = None) -> None:
+        self.trigger, self.act, self.number = trigger or Every(1), act, number
         self.steps, self.weights, self.closed, self.lasts = [], [], 0, []
 
-    def see(self, look):
-        self.steps.append(look.step)
-        self.lasts.append(look.last)
-        self.weights.append({name: value.clone() for name, value in look.model.state_dict().items()})
+    def on_report(self, context):
+        self.steps.append(context.step)
+        self.lasts.append(context.last)
+        self.weights.append({name: value.clone() for name, value in context.model.state_dict().items()})
         if self.number is not None:
-            look.numbers[NAME] = self.number + look.step
+            context.numbers[NAME] = self.number + context.step
         if self.act is not None:
-            self.act(look)
+            self.act(context)
 
     def close(self):
         self.closed += 1
@@ -55,7 +55,7 @@ class Recorder(Callback):
 def fitted(whole, *observers, **changes):
     """The run of the tests, to its end, under observers."""
     more = {"labels": whole.labels, "folder": whole.folder, "ema": whole.ema, **changes}
-    return fit(whole.denoiser, VP(), whole.data, whole.settings, observers=observers, **more)
+    return fit(whole.denoiser, VP(), whole.data, whole.settings, callbacks=observers, **more)
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 500))
@@ -77,12 +77,12 @@ def test_moments_refuse_what_is_no_distance(wrong, is_sentence):
         assert is_sentence(caught.value)
 
 
-def spoil(look):
+def spoil(context):
     """What an observer had better not do: draw from everywhere, leave gradients on, compute a gradient."""
     torch.rand(3)  # from the global generator
     torch.manual_seed(99)
     x = torch.zeros(2, 2, requires_grad=True)
-    look.model(x, VP().kernel(0.5)).sum().backward()
+    context.model(x, VP().kernel(0.5)).sum().backward()
 
 
 @pytest.mark.global_rng
@@ -111,9 +111,9 @@ def test_the_run_is_the_same_to_the_last_bit(run, same, tmp_path, log_every):
 def test_what_is_shown_is_the_average_of_the_step_in_eval_mode(run, same):
     whole, modes = run(), []
 
-    def look_closely(look):
+    def look_closely(context):
         modes.append(
-            (look.model.training, whole.denoiser.training, any(p.requires_grad for p in look.model.parameters()))
+            (context.model.training, whole.denoiser.training, any(p.requires_grad for p in context.model.parameters()))
         )
 
     seen = Recorder(act=look_closely)
@@ -143,8 +143,8 @@ def test_a_resumed_run_looks_where_a_whole_one_does(run, tmp_path):
         Recorder(Every(2), number=0.0),
     )
 
-    def stop(look):
-        if look.step == 6:
+    def stop(context):
+        if context.step == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -177,7 +177,7 @@ def test_an_interrupt_of_a_look_leaves_the_step_saved(run, same, tmp_path, numbe
     straight.go()
 
     def strike(look):
-        if look.step == 5:
+        if context.step == 5:
             os.kill(os.getpid(), number)
 
     def end(*_):
@@ -202,7 +202,7 @@ def test_an_error_is_one_warning_and_costs_nothing(run, same, tmp_path):
     straight.go()
 
     def full(look):
-        if look.step in (3, 4, 9):
+        if context.step in (3, 4, 9):
             raise OSError(28, "No space left on device")
 
     failing = Recorder(act=full, number=0.0)

@@ -7,6 +7,7 @@ import threading
 import pytest
 import torch
 
+from sde_diffusion.data.tables import table_of
 from sde_diffusion.training.batches import Batches, Prefetch
 
 
@@ -43,23 +44,23 @@ def test_an_error_reaches_who_asks_for_that_number_alone():
 def test_batches_ahead_are_the_batches(parts, stride, monkeypatch):
     """Of the order in which one of `stride` processes asks, across the ends of steps; nothing is fetched twice."""
     data, labels = torch.arange(40.0)[:, None], torch.arange(40)
-    plain = Batches(data, labels, 0.5, 3, 8, torch.device("cpu"), torch.float32, parts, stride)
-    ahead = Batches(data, labels, 0.5, 3, 8, torch.device("cpu"), torch.float32, parts, stride)
+    plain = Batches(table_of(data, labels), 0.5, 3, 8, torch.device("cpu"), torch.float32, parts, stride)
+    ahead = Batches(table_of(data, labels), 0.5, 3, 8, torch.device("cpu"), torch.float32, parts, stride)
     fetched: list[int] = []
-    monkeypatch.setitem(vars(ahead), "_source", Prefetch(lambda n: fetched.append(n) or plain._rows_of(n), stride))
+    monkeypatch.setitem(vars(ahead), "_read", Prefetch(lambda n: fetched.append(n) or plain._rows(n), stride))
     for step in range(5):
         for part in range(stride - 1, parts, stride):
             one, other = (b.at(step, torch.Generator().manual_seed(step), part) for b in (plain, ahead))
-            assert torch.equal(one[0], other[0])
-            assert torch.equal(one[1]["label"], other[1]["label"])
-    vars(ahead)["_source"].pool.shutdown()
+            assert torch.equal(one.x, other.x)
+            assert torch.equal(one.condition["label"], other.condition["label"])
+    vars(ahead)["_read"].pool.shutdown()
     assert len(fetched) == len(set(fetched)) == 5 * parts // stride + 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: tables in the host's memory travel to it")
 def test_tables_of_the_host_train_as_tables_of_the_gpu():
     data, gpu = torch.randn(64, 3), torch.device("cuda")
-    here, there = (Batches(table, None, 0.0, 0, 16, gpu, torch.float32) for table in (data, data.to(gpu)))
-    assert isinstance(here._source, Prefetch)
+    here, there = (Batches(table_of(table), 0.0, 0, 16, gpu, torch.float32) for table in (data, data.to(gpu)))
+    assert isinstance(here._read, Prefetch)
     for step in range(6):
-        assert torch.equal(here.at(step, torch.Generator(gpu))[0], there.at(step, torch.Generator(gpu))[0])
+        assert torch.equal(here.at(step, torch.Generator(gpu)).x, there.at(step, torch.Generator(gpu)).x)

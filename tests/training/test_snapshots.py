@@ -121,7 +121,7 @@ def test_pruning_and_skipped_steps_leave_them(run, tmp_path):
         factor = float("nan") if len(calls) in (3, 4) else 1.0
         return DenoisingScoreMatching()(*args, **condition) * factor
 
-    run(tmp_path, spoilt, snapshot_every=1, checkpoint_every=1, keep=1).go()
+    run(tmp_path, spoilt, snapshot_every=1, checkpoint_every=1, max_checkpoints=1).go()
     assert list(checkpoints(tmp_path / "checkpoints")) == [STEPS]
     found = kept(tmp_path)
     assert list(found) == list(range(1, STEPS + 1))
@@ -197,7 +197,7 @@ def test_snapshots_without_a_folder_are_refused(is_sentence):
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 7, 20, 100])
 def test_the_timetable_passes_by_no_step_that_is_due(every):
     """Walking from look to look, each multiple and the last step is met, once; step 0 is none."""
-    settings = TrainSettings(steps=20, checkpoint_every=6, patience=4, log_every=3, snapshot_every=every)
+    settings = TrainSettings(steps=20, checkpoint_every=6, max_consecutive_skips=4, log_every=3, snapshot_every=every)
     due, step, met = RunTriggers(settings), 0, []
     assert not due.snapshot(0)
     while step < 20:

@@ -14,12 +14,9 @@ from sde_diffusion.data.order import indices
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
 from sde_diffusion.training import EMA, TrainSettings, fit, train
-from sde_diffusion.training.lr_schedule import rate
-from sde_diffusion.training.metrics import RunningMetrics
-from sde_diffusion.training.precision import LossScale
-from sde_diffusion.training.randomness import seeded_generators, step_seed
-from sde_diffusion.training.state import TrainState
-from sde_diffusion.training.step import adam, update
+from sde_diffusion.training.optimizer import make_optimizer, rate
+from sde_diffusion.training.batches import seeded_generators, step_seed
+from sde_diffusion.training.step import RunningMetrics
 
 CPU = torch.device("cpu")
 
@@ -46,6 +43,7 @@ def test_each_step_sees_its_rows_and_new_noise(run):
     assert len({tuple(draw.tolist()) for draw in recorder.draws}) == whole.settings.steps
 
 
+@pytest.mark.filterwarnings("ignore:the data have mean")
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_labels_stay_with_their_events_and_the_share_is_dropped(run, share):
     """9 steps of 4000: the share of dropped labels lies within 5 standard deviations."""
@@ -79,7 +77,7 @@ def test_the_gradient_is_shortened_to_the_bound(monkeypatch, run, clip):
         seen.append(torch.cat(gradients).clone())
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    whole = run(objective=slope, clip=clip)
+    whole = run(objective=slope, max_grad_norm=clip)
     reports = whole.go()
     own = 3.0 * math.sqrt(sum(p.numel() for p in whole.denoiser.parameters()))
     assert own > 1
@@ -137,29 +135,31 @@ def parameters(whole):
     return {name: p.detach().clone() for name, p in whole.denoiser.named_parameters()}
 
 
-def test_a_skipped_step_leaves_the_optimizer_alone(same):
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_a_skipped_step_leaves_the_optimizer_alone(same, name):
     """Parameters, moments and the count of steps are those of a run without it; the gradients do not depend on them."""
 
     def after(*slopes):
         model = nn.Linear(2, 2)
         nn.init.constant_(model.weight, 0.5)
         nn.init.constant_(model.bias, -0.5)
-        state = TrainState(model, EMA(model), adam(model, 0.1), RunningMetrics(CPU), LossScale("float32", CPU))
+        optimizer, metrics = make_optimizer(model, TrainSettings(optimizer=name)), RunningMetrics(CPU)
         for slope in slopes:
             loss = slope * (model.weight.sum() + model.bias.sum())
             loss.backward()
-            update(state, loss.detach(), 0.1, 1.0)
-        return [*model.parameters(), *map(dict, state.optimizer.state.values())]
+            norm = torch.nn.utils.get_total_norm(optimizer.gradients())
+            optimizer.step(0.5, norm.clamp(min=1), metrics.add(loss.detach(), norm))
+        return [*model.parameters(), *optimizer.state()]
 
     nan = float("nan")
     assert same(after(1.0, -2.0), after(nan, 1.0, nan, nan, -2.0))
     assert not same(after(1.0, -2.0), after(1.0, -2.0, -2.0))
 
 
-@pytest.mark.parametrize(("patience", "calls", "stops"), [(3, [2, 3, 5, 6, 8, 9], False), (3, [3, 4, 5], True)])
-def test_a_few_in_a_row_stop_the_run(run, is_sentence, patience, calls, stops):
-    """The row of three straddles the looks, which come each three steps."""
-    whole = run(objective=Spoilt("nan", calls), patience=patience, log_every=9)
+@pytest.mark.parametrize(("skips", "calls", "stops"), [(3, [2, 3, 5, 6, 8, 9], False), (3, [3, 4, 5], True)])
+def test_a_few_in_a_row_stop_the_run(run, is_sentence, skips, calls, stops):
+    """The row of three straddles the synchronisations, which come each three steps."""
+    whole = run(objective=Spoilt("nan", calls), max_consecutive_skips=skips, log_every=9)
     if not stops:
         (report,) = whole.go()
         assert report.skipped == 6
@@ -171,7 +171,7 @@ def test_a_few_in_a_row_stop_the_run(run, is_sentence, patience, calls, stops):
 
 
 def test_a_run_that_never_was_finite_keeps_its_parameters(run, same, tmp_path):
-    whole = run(tmp_path, Spoilt("inf", range(100)), patience=4)
+    whole = run(tmp_path, Spoilt("inf", range(100)), max_consecutive_skips=4)
     before = parameters(whole)
     with pytest.raises(FloatingPointError, match="4 steps in a row"):
         whole.go()
@@ -259,7 +259,13 @@ REFUSED = {
     "integers": (lambda d: (d, VP(), X.long()), {}, "floating point"),
     "no events": (lambda d: (d, VP(), X[:0]), {}, "at least one event"),
     "a list": (lambda d: (d, VP(), [[0.0, 1.0]]), {}, "torch.Tensor"),
-    "swapped": (lambda d: (VP(), d, X), {}, "nn.Module"),
+    "a loader": (lambda d: (d, VP(), torch.utils.data.DataLoader(X)), {}, "give its data set"),
+    "a bare network": (lambda d: (d.backbone, VP(), X), {}, "wrap it: Preconditioned"),
+    "no process": (lambda d: (d, None, X), {}, "second argument is the process"),
+    "no such device": (lambda d: (d, VP(), X), {"device": "cuda:99"}, "torch sees"),
+    "condition too short": (lambda d: (d, VP(), X), {"condition": {"y": torch.zeros(5, 3)}}, "one row for each of 6"),
+    "an iterable": (lambda d: (d, VP(), iter([X])), {}, "map-style Dataset"),
+    "swapped": (lambda d: (VP(), d, X), {}, "swap them"),
     "labels too few": (lambda d: (d, VP(), X), {"labels": torch.zeros(5).long()}, "shape \\(6,\\)"),
     "labels real": (lambda d: (d, VP(), X), {"labels": torch.zeros(6)}, "integers"),
     "dropout": (lambda d: (d, VP(), X), {"labels": torch.zeros(6).long(), "label_dropout": 1.5}, "share"),
@@ -292,14 +298,14 @@ def test_a_foreign_average_is_refused(run):
         {"learning_rate": 0.0},
         {"learning_rate": math.inf},
         {"learning_rate": math.nan},
-        {"clip": 0.0},
-        {"clip": math.nan},
+        {"max_grad_norm": 0.0},
+        {"max_grad_norm": math.nan},
         {"ema_decay": 1.0},
         {"seed": -1},
         {"seed": 2**64},
-        {"keep": 0},
+        {"max_checkpoints": 0},
         {"log_every": 0},
-        {"patience": 0},
+        {"max_consecutive_skips": 0},
         {"warmup": -1},
     ],
     ids=str,

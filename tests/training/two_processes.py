@@ -31,7 +31,7 @@ from sde_diffusion.training import (
 from sde_diffusion.training.ema.exponential import EMA
 
 SETTINGS = TrainSettings(
-    steps=12, batch_size=8, microbatches=4, learning_rate=1e-2, warmup=3, checkpoint_every=4, log_every=1, patience=3,
+    steps=12, batch_size=8, gradient_accumulation=4, learning_rate=1e-2, warmup=3, checkpoint_every=4, log_every=1, max_consecutive_skips=3,
     snapshot_every=5,
 )  # fmt: skip
 
@@ -72,16 +72,16 @@ class Norm(Callback):
     """Finds the sum of the absolute weights of what it is shown; it draws, and fails once; perhaps it is interrupted."""
 
     def __init__(self, strike: bool) -> None:
-        self.moments, self.strike = Every(4), strike
+        self.trigger, self.strike = Every(4), strike
 
-    def see(self, look):
-        look.numbers["held_out_loss"] = float(
-            sum(value.double().abs().sum() for value in look.model.state_dict().values())
+    def on_report(self, context):
+        context.numbers["held_out_loss"] = float(
+            sum(value.double().abs().sum() for value in context.model.state_dict().values())
         )
         torch.rand(3)
-        if look.step == 4 and self.strike:
+        if context.step == 4 and self.strike:
             os.kill(os.getpid(), signal.SIGINT)
-        if look.step == 8:
+        if context.step == 8:
             raise OSError(28, "No space left on device")
 
 
@@ -90,7 +90,7 @@ def watched(folder: Path, world, engine: str, strike: bool = False) -> list[floa
     denoiser, data, labels = parts()
     more = {"labels": labels, "folder": folder, "compute": ComputeSettings(engine=engine), "world": world}
     with warnings.catch_warnings(record=True):
-        fit(denoiser, VP(), data, SETTINGS, observers=[Norm(strike)], **more)
+        fit(denoiser, VP(), data, SETTINGS, callbacks=[Norm(strike)], **more)
     return [line["loss"] for line in metrics_file.read(folder / "metrics.jsonl") if "loss" in line]
 
 
@@ -114,9 +114,13 @@ class Fault:
     def __init__(self, kind: str, world) -> None:
         self.kind, self.calls, self.world, self.inner = kind, 0, world, DenoisingScoreMatching()
 
+    def fingerprint(self):
+        """That of the usual objective, so that the run goes on without the fault."""
+        return self.inner
+
     def __call__(self, *args, **condition):
         self.calls += 1
-        own = SETTINGS.microbatches // self.world.size
+        own = SETTINGS.gradient_accumulation // self.world.size
         here = self.world.rank == self.world.size - 1 and self.calls == 4 * own + 1
         if here and self.kind in ACTS and os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
             ACTS[self.kind]()

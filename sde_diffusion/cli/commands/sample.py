@@ -88,7 +88,7 @@ def _draw(settings: Settings, source: Path, recipe: Recipe, device: torch.device
     model = load_model(source, device)
     check_label(model, settings.label)
     folder = source / "samples" / _slug(recipe, settings) if settings.output is None else folder_of(settings.output)
-    world.lead(
+    world.run_on_main(
         lambda: str(
             claim_output_folder(folder, "sample", {**_told(settings), "run": str(source), "recipe": str(recipe)})
         )

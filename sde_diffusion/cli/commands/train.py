@@ -32,7 +32,7 @@ class Settings(RunConfig):
 def run(settings: Settings) -> None:
     """Train, or finish, and say where the run is; under torchrun together with the other processes.
 
-    `torchrun --nproc-per-node 8 --no-python sde-diffusion train --training.microbatches 8 ...`
+    `torchrun --nproc-per-node 8 --no-python sde-diffusion train --training.gradient_accumulation 8 ...`
     """
     folder = new_folder(settings.name, settings.output)
     from sde_diffusion.cli.device import device_of

@@ -1,13 +1,13 @@
 """Checkpoints: `step-000500/` with the weights, their average, the optimizer and the counters.
 
-    model.safetensors, ema.safetensors    tensors alone; nothing in them can run
+    model.safetensors, ema.safetensors    the weights and their average
     power.safetensors                     the power-function averages, where there are any
-    optimizer.pt                          torch.save, read with weights_only=True
-    state.json                            the step and the counters
+    optimizer.safetensors                 the optimizer's tensors, as `name.of.parameter/exp_avg`
+    state.json                            the counters, the optimizer's other numbers, the run's fingerprint
     manifest.json                         the SHA-256 of each, written last
 
 A checkpoint is written in a temporary folder beside its place, synchronised with the disk and renamed: it is there in
-full or not at all. What is read is verified first, and whatever is wrong with it becomes one CheckpointError.
+full or not at all. Nothing in these formats can run code. What is read is verified first, and whatever is wrong with it becomes one CheckpointError.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
@@ -26,28 +25,27 @@ from torch import nn
 from sde_diffusion.io.atomic import new_folder, remove_folder, to_json
 from sde_diffusion.training.checkpoints import manifest
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
-from sde_diffusion.training.checkpoints.tensor_archive import refuse_more_than_tensors
 from sde_diffusion.training.checkpoints.tensors import (
     Tensors,
     fill,
-    first_line,
     plain,
     read_object,
     read_tensors,
 )
+from sde_diffusion.training.errors import first_line
 
-_MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.pt", "state.json"
+_MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
 _FILES, _POWER = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: state dicts of the model, its averages and the optimizer, and what fits JSON."""
+    """All that a run needs to go on: the tensors of the model, its averages and the optimizer by name, and what fits JSON."""
 
     step: int
     model: Tensors
     ema: Tensors
-    optimizer: dict[str, Any]
+    optimizer: Tensors
     state: dict[str, Any]
     power: Tensors = field(default_factory=dict)
 
@@ -66,7 +64,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             save_file(plain(checkpoint.ema), draft / _EMA)
             if checkpoint.power:
                 save_file(plain(checkpoint.power), draft / _POWER)
-            torch.save(checkpoint.optimizer, draft / _OPTIMIZER)
+            save_file(plain(checkpoint.optimizer), draft / _OPTIMIZER)
             (draft / _STATE).write_bytes(to_json(checkpoint.state))
             manifest.write(draft, checkpoint.step)
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -117,7 +115,7 @@ def load(path: Path) -> Checkpoint:
         step=int(path.name.removeprefix("step-")),
         model=read_tensors(path / _MODEL),
         ema=read_tensors(path / _EMA),
-        optimizer=_pickled(path / _OPTIMIZER),
+        optimizer=read_tensors(path / _OPTIMIZER),
         state=read_object(path / _STATE),
         power=read_tensors(path / _POWER) if _POWER in names else {},
     )
@@ -143,15 +141,3 @@ def quarantine(folder: Path, step: int) -> None:
         if number > step:
             others = len(list(path.parent.glob(f"damaged-{path.name}*")))
             path.rename(path.with_name(f"damaged-{path.name}" + (f"-{others}" if others else "")))
-
-
-def _pickled(path: Path) -> dict[str, Any]:
-    """The optimizer's state, of a file that cannot become a larger memory."""
-    try:
-        refuse_more_than_tensors(path)
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a hostile file provokes
-        raise CheckpointError(f"{path} is foreign: it holds other things than tensors and is not opened") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is foreign: it is not the state of an optimizer")
-    return value

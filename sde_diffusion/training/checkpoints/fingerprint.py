@@ -1,45 +1,137 @@
-"""What tells one run from another, so that a checkpoint is resumed only where going on is exact."""
+"""What tells one run from another, so that a checkpoint is resumed only where going on is exact.
+
+A fingerprint is a JSON object of all that decides the weights: the settings, the process, the denoiser, the objective, the
+optimizer and the schedule, and the SHA-256 of every row of the data. What it says of an object is found by `describe`. An
+object may say it itself, by a method `fingerprint()` that gives plain data.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import functools
 import hashlib
+import inspect
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.io.atomic import to_json
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
-from sde_diffusion.training.settings import TrainSettings
 
-_ROWS = 256
-
-
-def fingerprint(settings: TrainSettings, data: Tensor, labels: Tensor | None, label_dropout: float) -> dict[str, Any]:
-    """The numbers that decide the weights and the digests of the data: what JSON holds, and reads back the same."""
-    known = {"data": digest(data), "labels": "none"}
-    if labels is not None:
-        known |= {"labels": digest(labels), "label_dropout": label_dropout}
-    return settings.weight_determining() | known
+_DEPTH = 8
 
 
 def check_fingerprint(there: object, here: dict[str, Any], source: Path) -> None:
-    """Raises CheckpointError unless `source`, which says that it is of the run `there`, is of this one."""
+    """Raises CheckpointError unless `source`, which has the fingerprint `there`, is of the run of fingerprint `here`."""
     if not isinstance(there, dict):
         raise CheckpointError(f"{source} is foreign: it does not say which run it is of")
-    differing = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    old, new = _flat(there), _flat(here)
+    differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     if differing:
         name = differing[0]
         raise CheckpointError(
-            f"{source} is of another run: {name} is {there.get(name)} there and {here.get(name)} here; "
+            f"{source} is of another run: {name} is {_said(old, name)} there and {_said(new, name)} here; "
             "ask for the same, or train in another folder"
         )
 
 
-def digest(table: Tensor) -> str:
-    """SHA-256 of the shape, the dtype and up to 256 rows, evenly spaced, of a table (N, *E): quick, on any device."""
-    spaced = torch.linspace(0, len(table) - 1, min(_ROWS, len(table)), dtype=torch.float64).round().long()
-    rows = table.detach()[spaced.to(table.device)].cpu().contiguous()
-    head = to_json([list(table.shape), str(table.dtype)])
-    return hashlib.sha256(head + rows.view(torch.uint8).numpy().tobytes()).hexdigest()
+def fingerprint(**parts: Any) -> dict[str, Any]:
+    """The description of each part, as JSON reads it back."""
+    return json.loads(to_json({name: describe(part) for name, part in parts.items()}))
+
+
+def describe(value: Any, depth: int = _DEPTH) -> Any:
+    """Plain data that tell `value` from another one that computes something else.
+
+    A dataclass by its fields, a module by the arguments it keeps and the names and kinds of its parts, a tensor by its
+    digest, a function by its name, any other object by its class and its public numbers and words. Weights are left out.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else repr(value)
+    if depth == 0:
+        return type(value).__qualname__
+    if callable(own := getattr(value, "fingerprint", None)) and not isinstance(value, type):
+        return describe(own(), depth - 1)
+    if isinstance(value, dict):
+        return {str(name): describe(part, depth - 1) for name, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [describe(part, depth - 1) for part in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    return _described_object(value, depth)
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of named tensors: their names, shapes, dtypes and every number."""
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(to_json([name, list(value.shape), str(value.dtype)]))
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _described_object(value: Any, depth: int) -> Any:
+    if isinstance(value, Tensor):
+        return digest({"": value})
+    if isinstance(value, np.ndarray):
+        return digest({"": torch.as_tensor(value)})
+    if isinstance(value, nn.Module):
+        return _described_module(value, depth)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: describe(getattr(value, field.name), depth - 1) for field in dataclasses.fields(value)}
+        return {"class": type(value).__qualname__, **fields} if fields else type(value).__qualname__
+    if isinstance(value, functools.partial):
+        return {"partial": describe(value.func, depth - 1), "args": describe([*value.args, value.keywords], depth - 1)}
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, (type, torch.dtype)) or inspect.isroutine(value):
+        return getattr(value, "__qualname__", str(value))
+    known = _arguments(value, depth)
+    return {"class": type(value).__qualname__, **known} if known else type(value).__qualname__
+
+
+def _described_module(module: nn.Module, depth: int) -> dict[str, Any]:
+    """The class, what it was made with, the parts of a denoiser, and one digest of the tree of modules."""
+    children = module.named_children() if isinstance(module, Denoiser) else ()
+    parts = {name: describe(child, depth - 1) for name, child in children}
+    tree = [
+        [name, type(part).__qualname__, part.extra_repr(), _arguments(part, 2)] for name, part in module.named_modules()
+    ]
+    own = {"class": type(module).__qualname__, **_arguments(module, depth), **parts}
+    return own | {"modules": hashlib.sha256(to_json(tree)).hexdigest()}
+
+
+def _arguments(value: Any, depth: int) -> dict[str, Any]:
+    """The public attributes of an object that are plain, are dataclasses or functions."""
+    return {
+        name: describe(part, depth - 1)
+        for name, part in sorted(getattr(value, "__dict__", {}).items())
+        if not name.startswith("_") and name != "training" and _is_argument(part)
+    }
+
+
+def _is_argument(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_argument, value))
+    if isinstance(value, (nn.Module, Tensor)):
+        return False
+    plain = value is None or isinstance(value, (bool, int, float, str, functools.partial, enum.Enum))
+    return plain or (dataclasses.is_dataclass(value) and not isinstance(value, type)) or inspect.isfunction(value)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted names and values; the class of a thing comes before its arguments when names are sorted."""
+    if isinstance(value, dict) and value:
+        parts = [_flat(part, f"{prefix}.{name}" if prefix else str(name)) for name, part in value.items()]
+        return {name: one for part in parts for name, one in part.items()}
+    return {prefix: value}
+
+
+def _said(flat: dict[str, Any], name: str) -> str:
+    return str(flat[name])[:100] if name in flat else "absent"

@@ -2,13 +2,14 @@
 interpreted.
 
 No file format of ours notices a flipped bit; a digest does. The list vouches for itself too: it has one spelling, and
-carries the digest of the rest of it. It tells damage from health, not friend from foe: anybody can write a list.
+carries the digest of the rest of it. It detects corruption; it does not authenticate: anybody can write a list.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,13 @@ def place(folder: Path, step: int) -> Path:
 
 
 def places(folder: Path) -> dict[int, Path]:
-    """Those in a folder by step, in rising order, verified or not."""
-    named = [(path, _STEP.fullmatch(path.name)) for path in Path(folder).glob("step-*")]
+    """Those in a folder by step, in rising order, verified or not; none where there is no folder.
+
+    Raises OSError for a folder that cannot be read: it is not one without any.
+    """
+    if not os.path.lexists(folder):
+        return {}
+    named = [(path, _STEP.fullmatch(path.name)) for path in Path(folder).iterdir()]
     return dict(sorted((int(match[1]), path) for path, match in named if match))
 
 

@@ -2,7 +2,7 @@
 
     sigma-0.05.safetensors    the whole state of a model whose parameters are the average of that length
     sigma-0.1.safetensors     the same of another length
-    snapshot.json             the lengths, which tensors are buffers, and what tells the run from others
+    snapshot.json             the lengths, which tensors are buffers, and the fingerprint of the run
     manifest.json             the SHA-256 of each, written last
 
 Like a checkpoint a snapshot is there in full or not at all, and is verified before it is read. It comes before a checkpoint
@@ -23,11 +23,11 @@ from sde_diffusion.training.checkpoints import manifest
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.checkpoints.tensors import (
     Tensors,
-    first_line,
     plain,
     read_object,
     read_tensors,
 )
+from sde_diffusion.training.errors import first_line
 
 _FACTS = "snapshot.json"
 
@@ -39,7 +39,7 @@ class Snapshot:
     step: int
     averages: dict[float, Tensors]
     buffers: list[str]
-    identity: dict[str, Any]
+    fingerprint: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Stored:
     step: int
     lengths: tuple[float, ...]
     buffers: frozenset[str]
-    identity: dict[str, Any]
+    fingerprint: dict[str, Any]
 
     def average(self, length: float) -> Tensors:
         """The state with the average of one of `lengths`; CheckpointError for a file that holds no tensors."""
@@ -63,7 +63,7 @@ def save(folder: Path, snapshot: Snapshot) -> Path:
     Raises OSError of one sentence, and leaves nothing behind, when it cannot be written; earlier ones stay.
     """
     path = manifest.place(folder, snapshot.step)
-    facts = {"lengths": list(snapshot.averages), "buffers": snapshot.buffers, "identity": snapshot.identity}
+    facts = {"lengths": list(snapshot.averages), "buffers": snapshot.buffers, "fingerprint": snapshot.fingerprint}
     try:
         with new_folder(path) as draft:
             for length, state in snapshot.averages.items():
@@ -89,12 +89,12 @@ def open_snapshot(path: Path) -> Stored:
     facts = read_object(path / _FACTS)
     try:
         lengths, buffers = tuple(map(float, facts["lengths"])), frozenset(map(str, facts["buffers"]))
-        identity = dict(facts["identity"])
+        fingerprint = dict(facts["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path / _FACTS} is foreign: it is not that of a snapshot") from error
     if {_FACTS, *map(_name, lengths)} != names:
         raise CheckpointError(f"{path} is foreign: its averages are not of the lengths that it names")
-    return Stored(path, int(path.name.removeprefix("step-")), lengths, buffers, identity)
+    return Stored(path, int(path.name.removeprefix("step-")), lengths, buffers, fingerprint)
 
 
 def remove_after(folder: Path, step: int) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.distributed.parallel import copy_into_shards
+from sde_diffusion.training.errors import first_line
 
 Tensors = dict[str, Tensor]
 
@@ -63,11 +64,6 @@ def check_alike(theirs: Tensors, mine: Tensors, source: Path) -> None:
             f"{source} is of another model: {name} is {_said(there.get(name))} there and {_said(here.get(name))} "
             "here; build the model it was made with"
         )
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _kinds(tensors: Tensors) -> dict[str, tuple]:

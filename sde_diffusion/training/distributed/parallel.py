@@ -1,6 +1,6 @@
 r"""How several processes share one model: each holds it whole (DDP) or a share of it (FSDP2).
 
-A batch is cut into `microbatches` equal parts, each with noise and dropout of its own, keyed by (seed, step, part). A
+A batch is cut into `gradient_accumulation` equal parts, each with noise and dropout of its own, keyed by (seed, step, part). A
 process of W takes every W-th part, and the gradients of all parts are averaged. So the sum that a step follows is the
 same for every W that divides the parts; only the order of its additions differs.
 
@@ -16,27 +16,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sde_diffusion.training.distributed.process_group import ProcessGroup
-
-
-class Loss(nn.Module):
-    """The objective of a model as a module: (x0 (B, *E), generator, condition) -> losses (B,)."""
-
-    def __init__(self, model: nn.Module, objective: Callable[..., Tensor], sde: Any) -> None:
-        super().__init__()
-        self.model, self.objective, self.sde = model, objective, sde
-
-    def forward(self, x0: Tensor, generator: torch.Generator, condition: dict[str, Tensor]) -> Tensor:
-        """The losses."""
-        return self.objective(self.model, self.sde, x0, generator, **condition)
 
 
 class ParallelStrategy(ABC):
@@ -46,53 +33,53 @@ class ParallelStrategy(ABC):
         self.world = world
 
     @abstractmethod
-    def placed(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """The model that is trained on `device`: the argument itself, moved, or a copy in shares."""
 
     @abstractmethod
-    def wrapped(self, loss: Loss) -> nn.Module:
-        """The loss whose gradients arrive averaged over the processes."""
+    def wrap_loss(self, loss: nn.Module) -> nn.Module:
+        """The loss, with a `model` in it, whose gradients arrive averaged over the processes."""
 
     @abstractmethod
-    def synchronised(self, loss: nn.Module, last: bool) -> AbstractContextManager:
-        """The context of one part's loss and gradient; only that of the last part ends with an exchange."""
+    def no_sync(self, loss: nn.Module) -> Callable[[], AbstractContextManager]:
+        """Makes the context of a part of a batch whose gradients are not yet exchanged, for a loss of `wrap_loss`."""
 
-    def parts(self, microbatches: int) -> range:
+    def parts(self, count: int) -> range:
         """The parts of a batch that this process takes, in order. Raises ValueError when they cannot be shared."""
-        if microbatches % self.world.size:
+        if count % self.world.size:
             raise ValueError(
-                f"{microbatches} microbatches cannot be shared evenly by {self.world.size} processes; set "
-                f"training.microbatches to a multiple of {self.world.size}"
+                f"{count} parts of a batch cannot be shared evenly by {self.world.size} processes; set "
+                f"training.gradient_accumulation to a multiple of {self.world.size}"
             )
-        return range(self.world.rank, microbatches, self.world.size)
+        return range(self.world.rank, count, self.world.size)
 
 
 class SingleProcess(ParallelStrategy):
     """One process with all of the model."""
 
-    def placed(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """The model, moved."""
         return model.to(device)
 
-    def wrapped(self, loss: Loss) -> nn.Module:
+    def wrap_loss(self, loss: nn.Module) -> nn.Module:
         """The loss itself."""
         return loss
 
-    def synchronised(self, loss: nn.Module, last: bool) -> AbstractContextManager:
+    def no_sync(self, loss: nn.Module) -> Callable[[], AbstractContextManager]:
         """Nothing to exchange."""
-        return nullcontext()
+        return nullcontext
 
 
 class Replicated(SingleProcess):
     """Every process holds the whole model; gradients are averaged while they are computed (DDP)."""
 
-    def wrapped(self, loss: Loss) -> nn.Module:
-        """The loss under DDP, which begins by handing out the leading process's weights."""
+    def wrap_loss(self, loss: nn.Module) -> nn.Module:
+        """The loss under DDP, which begins by handing out the main process's weights."""
         return DistributedDataParallel(loss, gradient_as_bucket_view=True)
 
-    def synchronised(self, loss: nn.Module, last: bool) -> AbstractContextManager:
+    def no_sync(self, loss: nn.Module) -> Callable[[], AbstractContextManager]:
         """DDP's own context."""
-        return nullcontext() if last else loss.no_sync()  # pyright: ignore
+        return loss.no_sync  # pyright: ignore
 
 
 class Sharded(ParallelStrategy):
@@ -102,33 +89,49 @@ class Sharded(ParallelStrategy):
     gathered together are the members of the model's `nn.ModuleList`s, as networks keep their blocks in, and the rest.
     """
 
-    def placed(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """A copy in shares."""
         from torch.distributed.device_mesh import init_device_mesh
 
         self.mesh = init_device_mesh(device.type, (self.world.size,))
         return copy.deepcopy(model).to(device)
 
-    def wrapped(self, loss: Loss) -> nn.Module:
+    def wrap_loss(self, loss: nn.Module) -> nn.Module:
         """The loss, its blocks and itself under `fully_shard`."""
         from torch.distributed.fsdp import fully_shard
 
-        for block in blocks(loss.model):
+        for block in blocks(loss.model):  # pyright: ignore[reportArgumentType]
             fully_shard(block, mesh=self.mesh)
         fully_shard(loss, mesh=self.mesh)
         return loss
 
-    def synchronised(self, loss: nn.Module, last: bool) -> AbstractContextManager:
-        """FSDP2 is told by a switch rather than a context."""
-        loss.set_requires_gradient_sync(last)  # pyright: ignore
-        return nullcontext()
+    def no_sync(self, loss: nn.Module) -> Callable[[], AbstractContextManager]:
+        """FSDP2 has a switch instead of a context."""
+
+        @contextmanager
+        def off() -> Iterator[None]:
+            loss.set_requires_gradient_sync(False)  # pyright: ignore
+            try:
+                yield
+            finally:
+                loss.set_requires_gradient_sync(True)  # pyright: ignore
+
+        return off
+
+
+class InShares(nn.Module):
+    """Stands for an averaged model of which each process holds a share, so that no process can call it."""
+
+    def forward(self, *args, **kwargs):
+        """Raises ValueError."""
+        raise ValueError("the averaged model lies in shares, and this objective calls it; take engine='replicated'")
 
 
 STRATEGIES: dict[str, type[ParallelStrategy]] = {"replicated": Replicated, "sharded": Sharded}
 
 
 def strategy_of(name: str, world: ProcessGroup) -> ParallelStrategy:
-    """The engine called `replicated` or `sharded`; one process alone needs none."""
+    """The strategy of `ComputeSettings.engine`; one process alone needs none."""
     return SingleProcess(world) if world.size == 1 else STRATEGIES[name](world)
 
 
@@ -144,7 +147,7 @@ def blocks(model: nn.Module) -> list[nn.Module]:
 
 
 def full_tensor(value: Tensor) -> Tensor:
-    """A tensor of which every process may hold a share, put together; all processes must ask."""
+    """A tensor of which every process may hold a share, put together; all processes must call."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value  # pyright: ignore
 
 
@@ -155,7 +158,7 @@ def full_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def copy_into_shards(target: Tensor, value: Tensor) -> None:
-    """Copy a whole tensor into one of which this process may hold a share; nobody waits for another process."""
+    """Copy a whole tensor into one of which this process may hold a share; no process waits for another."""
     if hasattr(target, "device_mesh"):
         from torch.distributed.tensor import distribute_tensor
 

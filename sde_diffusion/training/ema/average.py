@@ -3,7 +3,7 @@ r"""An average of weights over the updates of a training run, by a rule for what
     average <- d_n average + (1 - d_n) weights,   n = 0, 1, ... the number of updates before                      (1)
 
 After updates 0 .. n the weights of update i count for (1 - d_i) d_{i+1} ... d_n, and those of the start for d_0 ... d_n.
-The rules are `ema.warmed_up` and `power_profile.kept`.
+The rules are `warmed_up` and `profile.decay`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ Decay = Callable[[int], float]
 """n -> d_n in [0, 1), a number of the host: no update waits for the device."""
 
 
+def warmed_up(decay: float, before: int) -> float:
+    """min(decay, (1 + n)/(10 + n)) for n = `before`: the first averages are short; see `exponential`."""
+    return min(decay, (1 + before) / (10 + before))
+
+
 class Average:
     """The parameters of `source` averaged by a rule, in float32 at least: 16 bits are too coarse to be averaged.
 
@@ -24,18 +29,23 @@ class Average:
     listed once; they may be shares (DTensor), which makes shares of the averages.
     """
 
-    def __init__(self, kept: Decay, source: nn.Module, into: Iterable[Tensor] | None = None) -> None:
-        """`into`: tensors that become the averages, one for each parameter; copies of the weights when left out."""
-        self.kept, self.count = kept, 0
-        self.follow(source, into)
+    def __init__(self, decay: Decay, source: nn.Module, into: nn.Module | None = None) -> None:
+        """`into`: a copy of the source whose parameters become the averages, and whose buffers follow the source's.
 
-    def follow(self, source: nn.Module, into: Iterable[Tensor] | None = None) -> None:
+        Copies of the parameters alone when left out.
+        """
+        self.decay, self.count = decay, 0
+        self._copy = into
+        self.track(source, None if into is None else into.parameters())
+
+    def track(self, source: nn.Module, into: Iterable[Tensor] | None = None) -> None:
         """Average `source` from here on, a copy in shares of the first one; `count` stays."""
         self._weights = list(source.parameters())
         self._averages = [as_float32(weight) for weight in self._weights] if into is None else list(into)
         place = {id(weight): average for weight, average in zip(self._weights, self._averages, strict=True)}
         named = source.named_parameters(remove_duplicate=False)
         self._named = {name: place[id(weight)] for name, weight in named}
+        self._source, self._has_buffers = source, self._copy is not None and any(True for _ in source.buffers())
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages themselves, by all the names of the parameters, in shares where the source is."""
@@ -43,10 +53,13 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Equation (1), one fused operation for all the weights."""
+        """Equation (1), one fused operation for all the weights, and a copy of the buffers."""
         weights = [w.to(a.dtype) for w, a in zip(self._weights, self._averages, strict=True)]
-        torch._foreach_lerp_(self._averages, weights, 1 - self.kept(self.count))  # pyright: ignore
+        torch._foreach_lerp_(self._averages, weights, 1 - self.decay(self.count))  # pyright: ignore
         self.count += 1
+        if self._has_buffers and self._copy is not None:
+            for buffer, source in zip(self._copy.buffers(), self._source.buffers(), strict=True):
+                buffer.copy_(source)
 
 
 def as_float32(weight: Tensor) -> Tensor:

@@ -14,15 +14,9 @@ from __future__ import annotations
 import copy
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
-from sde_diffusion.training.ema.average import Average, as_float32
-
-
-def warmed_up(decay: float, before: int) -> float:
-    """d_n of equation (1) for n = `before`."""
-    return min(decay, (1 + before) / (10 + before))
+from sde_diffusion.training.ema.average import Average, as_float32, warmed_up
 
 
 class EMA:
@@ -39,27 +33,22 @@ class EMA:
         self.model = copy.deepcopy(source).eval()
         for parameter in self.model.parameters():
             parameter.data = as_float32(parameter)
-        self.average = Average(partial(warmed_up, decay), source, self.model.parameters())
-        self._has_buffers = any(True for _ in source.buffers())
+        self.average = Average(partial(warmed_up, decay), source, self.model)
 
     @property
     def count(self) -> int:
         """The number of updates so far."""
         return self.average.count
 
-    def follow(self, source: nn.Module) -> None:
-        """Average `source` instead, a copy in shares of the first one; `model` then changes by `load_state_dict` only."""
+    def track(self, source: nn.Module) -> None:
+        """Average `source` instead, a copy in shares of the first one; `model`'s parameters then stay as they are."""
         self.source = source
-        self.average.follow(source)
+        self.average.track(source)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages by the names of `model.state_dict()`, in shares where the source is."""
         return self.model.state_dict() | self.average.state_dict()
 
-    @torch.no_grad()
     def update(self) -> None:
         """Equation (1), and a copy of the buffers."""
         self.average.update()
-        if self._has_buffers:
-            for buffer, source in zip(self.model.buffers(), self.source.buffers(), strict=True):
-                buffer.copy_(source)

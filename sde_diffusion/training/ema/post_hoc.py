@@ -81,7 +81,7 @@ def fit(folder: str | os.PathLike, sigma_rel: float, step: int | None = None) ->
         raise ValueError(f"{folder} holds no snapshot of step {wanted}; the nearest is {near}")
     stored = [open_snapshot(path) for number, path in found.items() if number <= wanted]
     for one in stored:
-        check_fingerprint(one.identity, stored[0].identity, one.path)
+        check_fingerprint(one.fingerprint, stored[0].fingerprint, one.path)
     sources = [(one, length) for one in stored for length in one.lengths]
     times, gammas = [float(one.step) for one, _ in sources], [gamma_of(length) for _, length in sources]
     return Fit(sigma_rel, wanted, times, gammas, sources, coefficients(times, gammas, wanted, gamma))

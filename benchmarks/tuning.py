@@ -32,8 +32,8 @@ from benchmarks.work_precision import Run, measure, merge, settings
 from benchmarks.work_precision_problems import PROBLEMS, RANGES, Cell, drawn
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
+from sde_diffusion.sampling.tuned import Tuned
 from sde_diffusion.tuning.tune import TuneSettings, tune
-from sde_diffusion.tuning.tuned import Tuned
 
 NFE = (5, 6, 8, 10, 15, 20)
 NAMED = ("two", "ring8", "mixture64", "digits")

@@ -12,9 +12,9 @@ from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.exact.problems import ring8, two
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sampling.sample import sample
+from sde_diffusion.sampling.tuned import Tuned
 from sde_diffusion.sde import EDM, VP
 from sde_diffusion.tuning.tune import HELD_OUT, TuneSettings, tune
-from sde_diffusion.tuning.tuned import Tuned
 from solvers import ODE, AdamsBashforth, FixedGrid, through
 from solvers.methods.tabulated import Tabulated
 from solvers.multistep import adams_table

@@ -58,7 +58,7 @@ def generate_chunk(
     from solvers import FixedGrid
 
     counted = CallCounter(Conditioned(model.denoiser, **_told(label, begin, chunk, model.device)))
-    reversal, solver = recipe.assembled(model.sde, counted)
+    reversal, solver = recipe.build(model.sde, counted)
     if not isinstance(label, int | None) and not isinstance(solver, FixedGrid):
         raise ValueError(
             f"{recipe.label} takes steps of each sample's own and one class at a time; name one with steps"

@@ -70,7 +70,7 @@ class ExactLawBenchmark:
     def trial(self, recipe: Recipe) -> SamplerResult:
         """The sampler's cost and scores."""
         denoiser = CallCounter(ExactDenoiser(self.law))
-        reversal, solver = recipe.assembled(self.sde, denoiser)
+        reversal, solver = recipe.build(self.sde, denoiser)
         start = time.perf_counter()
         x = sample(
             reversal.without_final_denoise().with_prior(self.prior), solver, (self.count, *self.law.event_shape), self.seed,

@@ -24,7 +24,7 @@ class Recipe(Protocol):
         """How many steps its solver takes; 0 for one that chooses them itself."""
         ...
 
-    def assembled(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, Solver]:
+    def build(self, sde: LinearSDE, denoiser: Denoiser) -> tuple[Reversal, Solver]:
         """The reversal and the solver; ValueError when they do not fit."""
         ...
 

@@ -1,20 +1,28 @@
-r"""One solver of the probability flow for every budget: a rule from the denoiser calls to a method and a grid.
+r"""The default sampler: a rule from the number of denoiser calls to a solver of the probability-flow ODE.
 
-The rule knows the process's range of noise levels and the budget, and nothing of the law behind the denoiser:
+| part | value | where |
+|---|---|---|
+| equation | y = x/(alpha + c sigma) against u = sigma/(alpha + c sigma) | `scaled_velocity_form` |
+| time grid | a density of points over log(sigma/alpha), log-linear between `LEVELS` | `solvers.grids.by_density` |
+| method | Adams predictor-corrector, one call a step | `PredictEvaluateCorrect` |
+| end | x at t_min itself, without a last denoising step | |
 
-    chart     y = x/(alpha + c sigma), clock u = sigma/(alpha + c sigma)                  (weighted_velocity_form)
-    grid      a density of points over log(sigma/alpha), log-linear between LEVELS        (solvers.grids.by_density)
-    method    a predictor-corrector of one call a step, of 2 to 5 fields                  (PredictEvaluateCorrect)
+| calls | fields of the predictor | fitted at |
+|---|---|---|
+| 1 to 11 | 2 | 5 and 12 calls |
+| 12 to 17 | 3 | 12 and 20 calls |
+| 18 to 34 | 4 | 20 and 35 calls |
+| 35 and more | 5 | 35 and 100 calls |
 
-More fields pay where the steps are short enough for them. The last step is of full order: the end is x at t_min itself,
-not a denoised mean.
+More fields need shorter steps. The rule knows the number of calls, the process and the standard deviation of the data. It
+knows nothing else of the data and never calls the denoiser before it samples.
 
-The weight c and the density were fitted in each of the four ranges of budgets by gradient through the solver, to 22 laws
-in 1 to 64 dimensions, each of about unit variance: Gaussian mixtures with few and many, narrow and wide, isotropic and
-full modes, and empirical laws of images and tables. What was minimised is the mean logarithm of the error over that of
-the best of 13 good published settings, with a penalty on ratios above one: to be near the best everywhere counts for more
-than to be far ahead somewhere. `deviation` carries them to data of another scale, exactly. benchmarks/work_precision.py
-measures the rule on points, and on problems, that no fit has seen.
+How the numbers were found. The weight c and the density were fitted in each of the four ranges by gradient descent through
+the solver. The data were 22 distributions of unit variance in 1 to 64 dimensions: Gaussian mixtures with few and many, narrow
+and wide, isotropic and full modes, and empirical distributions of pictures and tables. The loss is the mean logarithm of the
+error relative to the best of 13 published settings, with a penalty on ratios above one. Data of another scale are the same
+problem in other units: `data_std` carries the rule to them exactly. benchmarks/default_rule.py is the fit,
+benchmarks/work_precision.py measures the rule on distributions that no fit has used.
 """
 
 from __future__ import annotations
@@ -26,9 +34,11 @@ from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.scaled_velocity_form import scaled_velocity_form
 from sde_diffusion.sde.base import LinearSDE
+from solvers.adaptive import Adaptive
 from solvers.grids import Spacing, by_density, through
 from solvers.integrate import FixedGrid
 from solvers.method import Method
+from solvers.methods.dopri5 import Dopri5
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 
 LEVELS = tuple(0.001 * 200_000 ** (k / 10) for k in range(11))
@@ -37,7 +47,7 @@ LEVELS = tuple(0.001 * 200_000 ** (k / 10) for k in range(11))
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a budget puts its points: logarithms of their density at `LEVELS`, and the chart's weight c."""
+    """Where the grid's points lie: logarithms of their density at `LEVELS`, and the weight c of the equation."""
 
     density: tuple[float, ...]
     weight: float
@@ -45,9 +55,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Range:
-    """Budgets up to `last`: the fields that the predictor combines, and the shapes at two budgets, `few` and `many`.
+    """Numbers of calls up to `last`: the fields of the predictor, and the shapes at two numbers of calls, `few` and `many`.
 
-    Between the two the numbers are linear in the budget's logarithm, c in its own; outside they are those of the nearer.
+    Between these two the densities and log c are linear in the logarithm of the number of calls. Outside they are constant.
     """
 
     last: float
@@ -56,7 +66,7 @@ class Range:
     many: tuple[int, Shape]
 
     def shape(self, nfe: int) -> Shape:
-        """The numbers of a budget."""
+        """Grid and weight for a number of calls."""
         (few, one), (many, other) = self.few, self.many
         share = math.log(min(max(nfe, few), many) / few) / math.log(many / few)
         density = tuple((1 - share) * a + share * b for a, b in zip(one.density, other.density, strict=True))
@@ -91,45 +101,49 @@ RANGES = (
 )
 
 
-def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: float = 1.0) -> tuple[Reversal, FixedGrid]:
-    """(reversal, solver) of the probability flow that costs exactly `nfe` denoiser calls; hand both to `sample`.
+def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, data_std: float = 1.0) -> tuple[Reversal, FixedGrid]:
+    """(reversal, solver) of the probability flow that makes exactly `nfe` denoiser calls; hand both to `sample`.
 
     Args:
-        nfe: the budget, at least 1.
-        deviation: standard deviation of the data, root mean square over the coordinates.
+        nfe: the number of denoiser calls for each sample, at least 1.
+        data_std: standard deviation of the data, root mean square over the coordinates.
 
     Raises:
-        ValueError: a budget or a deviation that is not positive.
+        ValueError: `nfe` or `data_std` is not positive.
     """
-    checked(nfe, deviation)
+    check_rule(nfe, data_std)
     chosen = shape(nfe)
-    c = chosen.weight / deviation
-    levels = by_density([level * deviation for level in LEVELS], chosen.density)
-    return scaled_velocity_form(sde, denoiser, c).without_final_denoise(), FixedGrid(
-        method(nfe), nfe, in_chart(levels, c)
-    )
+    c = chosen.weight / data_std
+    levels = by_density([level * data_std for level in LEVELS], chosen.density)
+    form = scaled_velocity_form(sde, denoiser, c).without_final_denoise()
+    return form, FixedGrid(method(nfe), nfe, in_chart(levels, c))
+
+
+def tolerant_solver(sde: LinearSDE, denoiser: Denoiser, tol: float, data_std: float = 1.0) -> tuple[Reversal, Adaptive]:
+    """The same equation at c = 2/data_std, solved to a tolerance by Dormand and Prince's pair."""
+    return scaled_velocity_form(sde, denoiser, 2 / data_std).without_final_denoise(), Adaptive.tol(Dopri5(), tol)
 
 
 def in_chart(levels: Spacing, c: float) -> Spacing:
-    """A grid laid out in sigma/alpha, as a grid of the clock of weight c."""
+    """A grid of noise levels sigma/alpha, as a grid of u = sigma/(alpha + c sigma)."""
     return through(lambda u: u / (1 - c * u), lambda level: level / (1 + c * level), levels)
 
 
-def checked(nfe: int, deviation: float) -> None:
-    """Raises ValueError for a budget or a deviation that is not positive."""
+def check_rule(nfe: int, data_std: float) -> None:
+    """Raises ValueError for a number of calls or a standard deviation that is not positive."""
     if not isinstance(nfe, int) or nfe < 1:
-        raise ValueError(f"a budget is a number of denoiser calls, at least 1, got {nfe!r}; give 20")
-    if not deviation > 0:
-        raise ValueError(f"the data's deviation must be above 0, got {deviation}; give 1 for normalised data")
+        raise ValueError(f"nfe is a number of denoiser calls, at least 1, got {nfe!r}; give 20")
+    if not data_std > 0:
+        raise ValueError(f"data_std must be above 0, got {data_std}; give 1 for normalised data")
 
 
 def method(nfe: int) -> Method:
-    """The predictor-corrector of a budget."""
+    """The method for a number of calls."""
     return PredictEvaluateCorrect(_range(nfe).fields)
 
 
 def shape(nfe: int) -> Shape:
-    """The numbers of a budget. Below 5 calls they are those of 5, above 100 those of 100."""
+    """Grid and weight for a number of calls. Below 5 they are those of 5, above 100 those of 100."""
     return _range(nfe).shape(nfe)
 
 

@@ -41,6 +41,7 @@ from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.sampling.default_ode import default_solver, shape
 from sde_diffusion.sampling.sample import initial_state
+from sde_diffusion.sampling.tuned import Tuned
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.sde.prior import GaussianPrior
 from sde_diffusion.tuning.initial_tables import initial_tables
@@ -50,7 +51,6 @@ from sde_diffusion.tuning.least_squares import (
     TrajectoryBatch,
     parts,
 )
-from sde_diffusion.tuning.tuned import Tuned
 from solvers.levenberg_marquardt import levenberg_marquardt
 from solvers.table import Table
 from solvers.wiener import PathSpec

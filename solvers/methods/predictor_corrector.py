@@ -31,6 +31,7 @@ class PredictorCorrector(Method):
             raise ValueError(f"snr > 0 and corrections >= 1 are needed, got {snr} and {corrections}")
         self.predictor, self.snr, self.corrections = predictor, snr, corrections
         self.needs = predictor.needs
+        self.evaluations = predictor.evaluations + corrections
 
     def init(self, equation, x, grid):
         """The predictor's state; refuses a transport that the predictor does not integrate."""

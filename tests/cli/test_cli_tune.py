@@ -14,7 +14,7 @@ from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.cli.sampler_specs import samplers
 from sde_diffusion.sampling.sample import sample
-from sde_diffusion.tuning.tuned import Tuned
+from sde_diffusion.sampling.tuned import Tuned
 
 QUICK = ["--nfe", "3", "--iterations", "4", "--trajectories", "24", "--reference", "40", "--device", "cpu"]
 

@@ -142,7 +142,7 @@ GRIDS = [
         "u / (1 - c * u)",
         "u / (1 + c * u)",
         "The noise level of a reading of the default chart's clock: the inverse of another chart.",
-        "tests/test_default_solver.py",
+        "tests/sampling/test_default_ode.py",
         "gaussian_lands",
     ),
     Fault(
@@ -151,7 +151,7 @@ GRIDS = [
         "one.weight ** (1 - share) * other.weight**share",
         "one.weight ** (1 - share) + other.weight**share",
         "The chart's weight between two budgets is no mean of theirs.",
-        "tests/test_default_solver.py",
+        "tests/sampling/test_default_ode.py",
         "numbers_lie_between",
     ),
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.sampler_specs import NAMED, Recipe, samplers
+from sde_diffusion.cli.sampler_specs import COMPARED, Recipe, samplers
 from sde_diffusion.cli.specs import (
     NAMES,
     Spec,
@@ -63,7 +63,7 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Compare, print the table, and write comparison.json, comparison.md and comparison.png."""
-    recipes = samplers(list(NAMED) if settings.samplers is None else settings.samplers)
+    recipes = samplers(COMPARED if settings.samplers is None else settings.samplers)
     folder, found = _on_law(settings, recipes) if settings.law is not None else _on_run(settings, recipes)
     found.table().print()
     for path in found.write(folder):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.folders import new_folder
-from sde_diffusion.cli.sampler_specs import NAMED, Recipe, samplers
+from sde_diffusion.cli.sampler_specs import COMPARED, Recipe, samplers
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
@@ -35,7 +35,7 @@ class Settings(RunConfig):
 
     name: str = "demo"
     output: str | None = None
-    samplers: list[str] = field(default_factory=lambda: list(NAMED))
+    samplers: list[str] = field(default_factory=lambda: list(COMPARED))
     budgets: list[int] = field(default_factory=lambda: [8, 16, 32, 64])
     frames: int = 20
     seed: int = 0

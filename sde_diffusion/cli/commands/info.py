@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sde_diffusion.cli import registry as catalogue
-from sde_diffusion.cli.sampler_specs import NAMED
 
 PICTURE = (3, 32, 32)
 
@@ -31,7 +30,7 @@ def run(settings: Settings) -> None:
     if settings.kind in (None, "network"):
         Table(("network", "preset", "parameters", "operations"), presets(), "presets, for events (3, 32, 32)").print()
     if settings.kind is None:
-        Table(("name", "recipe"), list(NAMED.items()), "named sampler").print()
+        Table(("name", "what it is"), named_samplers(), "sampler").print()
         Table(("what", "which"), [*versions(), *devices()], "this machine").print()
 
 
@@ -41,6 +40,13 @@ def _kinds(kind: str | None) -> list[str]:
     if kind not in catalogue.KINDS:
         raise ValueError(f"there is no kind {kind!r}; {catalogue.nearest(kind, catalogue.KINDS)}")
     return [kind]
+
+
+def named_samplers() -> list[tuple[str, str]]:
+    """The samplers by name; any of them is an argument of `--sampler`."""
+    from sde_diffusion.sampling.named import SAMPLERS
+
+    return [(name, catalogue.summary(make)) for name, make in SAMPLERS.items()]
 
 
 def presets() -> list[tuple[str, str, str, str]]:

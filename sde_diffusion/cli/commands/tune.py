@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.tuned_sampler import SUFFIX
+from sde_diffusion.cli.sampler_specs import SUFFIX
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
-    from sde_diffusion.tuning.tuned import Tuned
+    from sde_diffusion.sampling.tuned import Tuned
 
 
 @dataclass(frozen=True)

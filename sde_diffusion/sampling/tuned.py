@@ -1,37 +1,41 @@
-"""A tuned solver as a small file: its numbers, and what they were tuned on."""
+"""A tuned solver as a small file and as a sampler: its numbers, and what they were tuned on."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.scaled_velocity_form import scaled_velocity_form
+from sde_diffusion.sampling.budget import Budget, Steps, Tol
+from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde.base import LinearSDE
 from solvers.grids import fixed
-from solvers.integrate import FixedGrid
+from solvers.integrate import FixedGrid, Solver
 from solvers.methods.tabulated import Tabulated
 
 FORMAT = "sde_diffusion tuned solver 2"
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """A solver of n calls in one chart and between two readings of its clock.
+class Tuned(Sampler):
+    """A sampler of n calls with numbers of its own, for one process and one model; `tune` makes it.
 
     Attributes:
-        weight: c of the chart.
-        start, stop: the clock's readings at both ends.
-        times: what the denoiser is told at each call (n,).
+        weight: c of the equation, `scaled_velocity_form`.
+        start, stop: the equation's time variable at both ends.
+        times: the time at which each call asks the denoiser (n,).
         factors, table: of the state and of the fields, as in `Tabulated`.
-        record: what it was tuned on, and how far it was off on trajectories that it was not tuned on.
+        record: what it was tuned on, and its error on trajectories that it was not tuned on.
+        label: its name, that of its file without the folder and the ending.
     """
 
     weight: float
@@ -41,14 +45,45 @@ class Tuned:
     factors: tuple[float, ...]
     table: tuple[tuple[float, ...], ...]
     record: dict[str, Any]
+    label: str = field(default="tuned", compare=False)
+
+    @property
+    def budget(self) -> Budget:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Its number of calls."""
+        return Steps(self.nfe)
 
     @property
     def nfe(self) -> int:
         """Denoiser calls of one solve."""
         return len(self.table)
 
+    def with_budget(self, chosen: Budget) -> Self:
+        """Itself; ValueError for any other budget than its own number of calls."""
+        if isinstance(chosen, Tol) or chosen.count != self.nfe:
+            raise ValueError(
+                f"{self.label} is tuned to {self.nfe} evaluations, got {chosen}; tune another or leave it out"
+            )
+        return self
+
+    def steps_for(self, nfe: int) -> int:
+        """Its own number of calls, where so many are paid for; 0 otherwise."""
+        return self.nfe if nfe >= self.nfe else 0
+
+    def at_budgets(self, budgets: Sequence[int]) -> Iterator[Sampler]:
+        """Itself once, whatever the budgets: it has one of its own."""
+        yield self
+
+    def _in_calls(self, sde: Any, denoiser: Any, chosen: Any, data_std: float) -> tuple[Reversal, Solver]:
+        self.with_budget(chosen)
+        tuned_on = self.record.get("process")
+        if repr(sde) != tuned_on:
+            raise ValueError(f"{self.label} is tuned on {tuned_on}, the process is {sde!r}; tune another")
+        return self.reversal(sde, denoiser), self.solver()
+
+    _in_steps = _to_tolerance = _in_calls
+
     def reversal(self, sde: LinearSDE, denoiser: Denoiser) -> Reversal:
-        """The equation, in the chart and clock that the numbers belong to; it ends on x at t_min itself."""
+        """The equation that the numbers belong to; it ends on x at t_min itself."""
         return scaled_velocity_form(sde, denoiser, self.weight).without_final_denoise()
 
     def solver(self) -> FixedGrid:
@@ -63,7 +98,8 @@ class Tuned:
         """Write JSON beside the path, then rename."""
         target = Path(path)
         beside = target.with_name(target.name + ".partial")
-        beside.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1), encoding="utf-8")
+        content = {name: value for name, value in asdict(self).items() if name != "label"}
+        beside.write_text(json.dumps({"format": FORMAT, **content}, indent=1), encoding="utf-8")
         os.replace(beside, target)
 
     @classmethod
@@ -81,6 +117,7 @@ class Tuned:
                 tuple(map(float, content["factors"])),
                 tuple(tuple(map(float, row)) for row in content["table"]),
                 dict(content["record"]),
+                Path(path).stem,
             )
             tuned.solver()
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -16,7 +16,7 @@ from sde_diffusion.sde import EDM, VP
 from sde_diffusion.testing.laws import FromLaw
 from solvers import FixedGrid, FreshIncrements, KeyedIncrements
 from solvers.methods.stochastic_exponential_adams import StochasticExponentialAdams
-from tests.test_default_solver import Counted
+from tests.sampling.test_default_ode import Counted
 
 RANGES = [VP(), EDM()]
 
@@ -103,5 +103,5 @@ def test_data_of_another_scale_are_solved_by_a_scaled_rule(scale):
 def test_a_budget_is_a_positive_number_of_calls(nfe):
     with pytest.raises(ValueError, match="number of denoiser calls"):
         default_stochastic_solver(VP(), ExactDenoiser(two()), nfe)
-    with pytest.raises(ValueError, match="deviation"):
-        default_stochastic_solver(VP(), ExactDenoiser(two()), 10, deviation=0.0)
+    with pytest.raises(ValueError, match="data_std"):
+        default_stochastic_solver(VP(), ExactDenoiser(two()), 10, data_std=0.0)

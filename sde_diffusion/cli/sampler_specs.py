@@ -19,14 +19,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sde_diffusion.cli import factories as build
-from sde_diffusion.cli import registry as catalogue
-from sde_diffusion.cli.specs import (
-    Spec,
-    parse,
-    spec,
-    to_text,
-)
 from sde_diffusion.cli.tuned_sampler import SUFFIX, TunedSampler
+from sde_diffusion.plugins import choices, choose, is_plain
+from sde_diffusion.specs import Spec, nearest, parse, spec, to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.denoisers.base import Denoiser
@@ -52,7 +47,7 @@ EXPONENTS = {"power": 2.0, "level": 7.0}
 
 def spacings() -> list[str]:
     """The names of all spacings: those of every clock, and those that `reversal` publishes for a process."""
-    return ["uniform", "time", *EXPONENTS, *catalogue.spacings()]
+    return ["uniform", "time", *EXPONENTS, *choices("spacing")]
 
 
 @dataclass(frozen=True)
@@ -124,9 +119,9 @@ def sampler(text: str) -> Recipe:
         return TunedSampler.read(text)
     first, *rest = [word.strip() for word in NAMED.get(text.replace("-", "_"), text).split("/")]
     reversal = parse(first)
-    if reversal["name"] not in catalogue.reversals():
-        known = [*NAMED, *catalogue.reversals()]
-        raise ValueError(f"no sampler is called {text!r}; {catalogue.nearest(reversal['name'], known)}")
+    if reversal["name"] not in choices("reversal"):
+        known = [*NAMED, *choices("reversal")]
+        raise ValueError(f"no sampler is called {text!r}; {nearest(reversal['name'], known)}")
     method, steps, spacing, tol = None, STEPS, None, None
     for word in rest:
         if word.isdigit():
@@ -136,7 +131,7 @@ def sampler(text: str) -> Recipe:
         elif (named := parse(word))["name"] in spacings():
             spacing = named
         else:
-            catalogue.choose("method", named["name"])
+            choose("method", named["name"])
             method = named
     parts = [to_text(spec) for spec in (reversal, method, spacing) if spec is not None]
     parts += [] if tol is None else [f"tol={tol:g}"]
@@ -200,7 +195,7 @@ def _fitting(reversal: Reversal) -> Spec:
 
 def _all_fitting(reversal: Reversal) -> list[str]:
     """The names of the methods that integrate a reversal's equation and need no arguments."""
-    ready = {name: cls for name, cls in catalogue.methods().items() if catalogue.is_plain(cls, set())}
+    ready = {name: cls for name, cls in choices("method").items() if is_plain(cls)}
     return [name for name, cls in ready.items() if type(reversal.equation) in cls().orders]
 
 
@@ -211,7 +206,7 @@ def _spacing(named: Spec | None, sde: LinearSDE, reversal: Reversal) -> Spacing:
 
     named, clock, level = named or spec("uniform"), reversal.clock, sigma_clock(sde)
     rho = _exponent(named)
-    if named["name"] in (published := catalogue.spacings()):
+    if named["name"] in (published := choices("spacing")):
         return published[named["name"]](sde, clock)
     own = {
         "uniform": uniform,

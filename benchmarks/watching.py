@@ -20,7 +20,7 @@ import torch
 from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.model import Facts, untrained
+from sde_diffusion.cli.model import Facts
 from sde_diffusion.report.table import Table
 from sde_diffusion.training import Callback, CallbackContext, fit
 
@@ -47,15 +47,15 @@ def run(steps: int, watch: CallbackSettings) -> tuple[list[Timed], float, float]
     config = RunConfig()
     source = build.data(config.part("data"))
     x, _ = source.tensors("train")
-    facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
-    objective = build.objective(config.part("objective"), facts.std)
+    made = build.components(config, Facts.of(x, source.classes))
+    sde, objective = made.sde, made.objective
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
         scene = WatchedRun(Path(folder), sde, objective, source, x, None, 0)
         timed = [Timed(one) for one in callbacks_of(watch, scene)]
         setup = time.process_time() - begun
         settings = dataclasses.replace(config.training, steps=steps)
-        fit(untrained(config, facts), sde, x, settings, objective=objective, folder=folder, callbacks=timed)
+        fit(made.denoiser, sde, x, settings, objective=objective, folder=folder, callbacks=timed)
         return timed, setup, time.process_time() - begun
 
 

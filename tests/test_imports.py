@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = {
     "solvers": 0,
+    "sde_diffusion.specs": 1,
     "sde_diffusion.plugins": 1,
+    "sde_diffusion.resolver": 1,
     "sde_diffusion.kernel": 1,
     "sde_diffusion.networks": 1,
     "sde_diffusion.data": 1,
@@ -52,7 +54,9 @@ FLOORS = {
     "sde_diffusion.cli": 9,
     "sde_diffusion": 10,  # the facade imports all, nothing imports the facade
 }
-HELPERS = {"sde_diffusion.plugins", "sde_diffusion.io", "sde_diffusion.kernel"}  # open to their own floor
+HELPERS = {
+    f"sde_diffusion.{name}" for name in ("specs", "plugins", "resolver", "io", "kernel")
+}  # open to their own floor
 SIDEWAYS: set[tuple[str, str]] = set()  # doors between neighbours on one floor
 
 HEAVY = ("torchvision", "sklearn", "matplotlib", "scipy.stats")  # seconds to import: only where they are needed

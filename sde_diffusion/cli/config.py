@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-from sde_diffusion.cli.specs import (
-    NAMES,
-    Spec,
-    check_spec,
-    spec,
-)
+from sde_diffusion.cli.specs import NAMES, check_spec
+from sde_diffusion.specs import Spec, spec
 from sde_diffusion.training.settings import TrainSettings
+
+KINDS = {"sde": "process", "data": "data set"}
+"""The kind of a component, where it is not called as the option."""
 
 
 def _objective() -> Spec:
@@ -47,12 +46,15 @@ class RunConfig:
             object.__setattr__(self, name, check_spec(getattr(self, name), name))
 
     def part(self, name: str) -> Spec:
-        """The part called `name`, one of `parts.NAMES`."""
+        """The part called `name`, one of `specs.NAMES`."""
         return check_spec(getattr(self, name), name)
 
     def as_dict(self) -> dict[str, Any]:
-        """The configuration as plain data."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(RunConfig)}
+        """The configuration as plain data, each argument of the type that its component asks for."""
+        from sde_diffusion.resolver import canonical
+
+        parts = {name: canonical(KINDS.get(name, name), self.part(name)) for name in NAMES}
+        return {**parts, "training": dataclasses.asdict(self.training)}
 
     @classmethod
     def of(cls, stored: dict[str, Any], source: str) -> Self:
@@ -64,7 +66,3 @@ class RunConfig:
             return cls(**{**stored, "training": TrainSettings(**stored["training"])})
         except (TypeError, ValueError) as error:
             raise ValueError(f"{source} is no run of this program ({error}); name a folder of `train`") from error
-
-
-def _plain(value: Any) -> Any:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.registry import nearest
+from sde_diffusion.cli.hints import DEVICES
+from sde_diffusion.specs import nearest
 
 if TYPE_CHECKING:
     import torch
 
-NAMES = ("auto", "cpu", "cuda")
+NAMES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 
 def device_of(name: str) -> torch.device:
-    """The device called `auto`, `cpu` or `cuda`; ValueError for another name, or for a GPU that is not there."""
+    """The device called `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`; `auto` is the accelerator where there is one.
+
+    Raises ValueError for another name, or for a device that torch does not see on this machine.
+    """
     import torch
 
-    if name not in NAMES:
-        raise ValueError(f"no device is called {name!r}; {nearest(name, NAMES)}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("torch sees no GPU on this machine; take --device cpu, or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in NAMES or (":" in name and not re.fullmatch(r"\d{1,3}", number)):
+        raise ValueError(f"no device is called {name!r}; {nearest(kind, NAMES, DEVICES)}")
+    if kind == "auto":
+        return torch.device(next((there for there in ("cuda", "mps", "xpu") if _count(there)), "cpu"))
+    if kind != "cpu" and int(number or 0) >= (count := _count(kind)):
+        seen = f"{count} of that kind" if count else ("no GPU" if kind == "cuda" else "no such device")
+        raise ValueError(f"{name}: torch sees {seen} on this machine; take --device cpu, or auto")
+    return torch.device(name)
+
+
+def _count(kind: str) -> int:
+    """How many devices of a kind torch sees."""
+    import torch
+
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    backend = getattr(torch, kind, None)
+    return backend.device_count() if backend is not None and backend.is_available() else 0

@@ -9,13 +9,13 @@ Folders of results: each says how it was made, and is not written over by what w
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.io.atomic import replace_file, to_json
+from sde_diffusion.specs import nearest
 from sde_diffusion.training.run_folder import environment
 
 RUNS = Path("runs")
@@ -58,9 +58,7 @@ def run_folder(run: str) -> Path:
         if any((path / name).is_file() for name in ("config.json", "model_index.json")):
             return path
     known = sorted(path.parent.name for path in RUNS.glob("*/config.json"))
-    near = difflib.get_close_matches(run, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}; `train` makes one"
-    raise ValueError(f"there is no run {run!r}; {hint}")
+    raise ValueError(f"there is no run {run!r}; {nearest(run, known)}; `train` makes one")
 
 
 MADE = "made.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 import re
@@ -14,13 +13,10 @@ from types import ModuleType
 from jsonargparse import ArgumentError, ArgumentParser
 
 from sde_diffusion.cli import commands, options
-from sde_diffusion.cli import specs as parts
-from sde_diffusion.cli.exit_codes import (
-    INTERRUPTED,
-    TERMINATED,
-    exit_code,
-    message,
-)
+from sde_diffusion.cli.exit_codes import INTERRUPTED, TERMINATED, exit_code, message
+from sde_diffusion.cli.hints import option_hint
+from sde_diffusion.cli.specs import normalise_argv
+from sde_diffusion.specs import nearest
 from sde_diffusion.training.signals import Terminated, obey_first_signal
 
 PROGRAM = "sde-diffusion"
@@ -34,9 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     143: terminated (SIGTERM). See docs/training-faults.md.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(f"{PROGRAM} {version()}")
+        return 0
     known = found()
     try:
-        name, settings = read(known, parts.normalise_argv(given))
+        name, settings = read(known, normalise_argv(given))
         with warnings.catch_warnings(), obey_first_signal(to_the_end=arguments is None):
             warnings.showwarning = _warn
             done = known[name].run(settings)
@@ -58,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stopped(how: str, stop: BaseException) -> str:
     """How a command was stopped, and what of it was saved where the command says so."""
     return f"{how}; {stop}" if str(stop) else how
+def version() -> str:
+    """The version of the package."""
+    from sde_diffusion import __version__
+
+    return __version__
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
@@ -72,17 +76,20 @@ def found() -> dict[str, ModuleType]:
 
 
 def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, object]:
-    """The command's name and its settings. Raises ValueError with the nearest spelling for what nobody knows."""
+    """The command's name and its settings. Raises ValueError with the name that is meant for one that is unknown."""
     whole = options.parser(prog=PROGRAM, description="Diffusion models on stochastic differential equations.")
+    whole.add_argument("--version", action="store_true", help="print the version")
     whole.add_argument(DEBUG, action="store_true", help="show where in the code an input was refused")
     choice = whole.add_subcommands(dest="command", required=False, metavar="COMMAND")
     parsers = {name: _parser(module) for name, module in known.items()}
     for name, parser in parsers.items():
         choice.add_subcommand(name, parser, help=_summary(known[name]))
+    command = next((word for word in arguments if word in parsers), None)
     try:
-        values = whole.parse_args(list(arguments))
+        values = whole.parse_args(options.lists_joined(arguments, known[command].Settings if command else None))
     except ArgumentError as error:
-        raise ValueError(_with_nearest(str(error), known, parsers, arguments)) from error
+        names = options.names(known[command].Settings) if command else list(known)
+        raise ValueError(_explained(str(error), names, command)) from error
     if values.command is None:
         whole.print_help()
         raise SystemExit(2)
@@ -97,19 +104,38 @@ def _parser(module: ModuleType) -> ArgumentParser:
 
 
 def _summary(module: ModuleType) -> str:
-    return (module.__doc__ or "").strip().splitlines()[0]
+    """The first line of a command's docstring; nothing under `python -OO`, which removes docstrings."""
+    return (module.__doc__ or "").strip().partition("\n")[0]
 
 
-def _with_nearest(
-    words: str, known: dict[str, ModuleType], parsers: dict[str, ArgumentParser], arguments: Sequence[str]
-) -> str:
-    """An error of the parser in one line, with the known name that is nearest to one it does not know."""
-    chosen = next((name for name in arguments if name in parsers), None)
-    names = list(map(str, parsers[chosen].get_defaults().keys())) if chosen else list(known)
+_UNKNOWN = re.compile(r"--([\w.-]+)|(?:[Kk]ey|command) ['\"]([\w.-]+)['\"]|invalid choice: ['\"]([\w.-]+)['\"]")
+_WRONG = re.compile(r"Expected a <class '(\w+)'>|Subtypes: \[(?:<class '(\w+)'>|(list))")
+_VALUE = re.compile(r"(?:Given|Got) value: (.*?)(?: - Expected| Given value| Value|$)")
+_KINDS = {
+    "int": "a whole number such as 3", "float": "a number such as 0.001", "bool": "true or false",
+    "list": "a list such as 8 16 32, or '[8,16,32]'", "str": "a text",
+}  # fmt: skip
+
+
+def _explained(words: str, names: list[str], command: str | None) -> str:
+    """An error of the parser in one sentence that says what to write instead."""
     line = " ".join(words.split()).removeprefix("argument COMMAND: ")
-    for word in re.findall(r"(?:--|['\"])([\w.-]+)", line):
-        spelt = {(name if "." in word else name.split(".")[-1]): name for name in reversed(names)}
-        near = difflib.get_close_matches(word, spelt, n=1, cutoff=0.6)
-        if near and word not in names:
-            return f"{line}; did you mean {spelt[near[0]]!r}?"
+    option = next((name for name in re.findall(r"[\"-]([\w.]+)[\":]", line) if name in names), None)
+    if (wrong := _WRONG.search(line)) and (value := _VALUE.search(line)) and option:
+        kind = next(filter(None, wrong.groups()))
+        return f"--{option} takes {_KINDS.get(kind, 'another type')}, got {value[1][:80]!r}; correct it"
+    for word in (next(filter(None, groups)) for groups in _UNKNOWN.findall(line)):
+        hint = None if word in names else option_hint(word, names) or _spelling(word, names)
+        if hint:
+            return f"{line}; {hint}"
+    if ("nrecognized arguments" in line or "are required" in line) and command:
+        return f"{line.replace(command + '.', '')}; `sde-diffusion {command} --help` lists the options"
     return line
+
+
+def _spelling(word: str, names: list[str]) -> str:
+    """`did you mean ...?` for the option that is spelt like the word, if there is one."""
+    spelt = {(name if "." in word else name.split(".")[-1]): name for name in reversed(names)}
+    hint = nearest(word.replace("-", "_"), spelt)
+    near = re.fullmatch(r"did you mean '(.*)'\?", hint)
+    return f"did you mean {spelt[near[1]]!r}?" if near else ""

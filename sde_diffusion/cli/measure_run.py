@@ -9,11 +9,11 @@ from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.compare_run import drawn_for
 from sde_diffusion.cli.model import Model, data_of
 from sde_diffusion.cli.sampler_specs import Recipe
-from sde_diffusion.cli.specs import Spec, spec, to_text
 from sde_diffusion.evaluation.evaluator import Evaluator
 from sde_diffusion.evaluation.metrics import EvaluationMetric, all_metrics
 from sde_diffusion.evaluation.metrics_report import REAL, SAMPLES, MetricsReport
 from sde_diffusion.metrics.extractors import extracted
+from sde_diffusion.specs import Spec, spec, to_text
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.specs import spec
 from sde_diffusion.io.atomic import replace_file, to_json
+from sde_diffusion.specs import spec
 from sde_diffusion.training.run_folder import RunFolder
 from sde_diffusion.training.settings import ComputeSettings
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sde_diffusion.data import DataSource
-    from sde_diffusion.denoisers.base import Denoiser, Preconditioned
+    from sde_diffusion.denoisers.base import Denoiser
     from sde_diffusion.sde import GaussianPrior, LinearSDE
     from sde_diffusion.sharing import Pretrained
     from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -96,8 +96,9 @@ def train_model(
     world = world or ProcessGroup()
     source = build.data(config.part("data"))
     x, labels = source.tensors("train")
-    facts, sde = Facts.of(x, source.classes), build.process(config.part("sde"))
-    denoiser, objective = untrained(config, facts), build.objective(config.part("objective"), facts.std)
+    facts = Facts.of(x, source.classes)
+    made = build.components(config, facts)
+    denoiser, sde, objective = made.denoiser, made.sde, made.objective
     world.run_on_main(lambda: _begin(folder, config, facts))
     told: dict[str, Any] = {} if _classes(config) is None else {"labels": labels}
     if watch is not None:
@@ -129,14 +130,12 @@ def load_model(folder: Path, device: torch.device) -> Model:
     run = RunFolder(folder)
     config = RunConfig.of(run.config(), str(run.config_file))
     facts = Facts.read(folder / "data.json")
-    denoiser = untrained(config, facts)
+    made = build.components(config, facts)
     newest = latest(run.checkpoints)
     if newest is None:
         raise ValueError(f"{folder} has no checkpoint yet; run its `sde-diffusion train` until the first one")
-    load_average(newest, denoiser)
-    return Model(
-        config, facts, build.process(config.part("sde")), denoiser.to(device).eval().requires_grad_(False), device
-    )
+    load_average(newest, made.denoiser)
+    return Model(config, facts, made.sde, made.denoiser.to(device).eval().requires_grad_(False), device)
 
 
 def _shared(found: Pretrained, folder: Path, device: torch.device) -> Model:
@@ -152,18 +151,6 @@ def data_of(model: Model) -> DataSource:
     if model.config.part("data")["name"] == UNTOLD:
         raise ValueError("this folder does not tell what data its model was trained on; name a run, or one of `export`")
     return build.data(model.config.part("data"))
-
-
-def untrained(config: RunConfig, facts: Facts) -> Preconditioned:
-    """The denoiser before its first step, its weights a function of the configuration's seed."""
-    from sde_diffusion.denoisers.base import Preconditioned
-
-    wanted = _classes(config)
-    if wanted is not None and wanted != facts.classes:
-        raise ValueError(f"the data have {facts.classes or 'no'} classes, the network {wanted}; make them equal")
-    sde = build.process(config.part("sde"))
-    backbone = build.network(config.part("network"), facts.event_shape, config.training.seed, sde)
-    return Preconditioned(backbone, build.parameterization(config.part("parameterization"), facts.std))
 
 
 def check_label(model: Model, label: int | None) -> None:

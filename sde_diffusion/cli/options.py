@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Sequence
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from jsonargparse import (
     ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
@@ -44,7 +45,8 @@ def add_options(target: ArgumentParser, cls: type, prefix: str = "", values: Any
             optional = {} if usual is dataclasses.MISSING else {"nargs": "?", "default": usual}
             group.add_argument(name, type=hint, help=words.get(field.name), **optional)
         else:
-            group.add_argument(f"--{name}", type=hint, default=usual, help=words.get(field.name))
+            spelt = [f"--{prefix}{other}" for other in (field.name, *field.metadata.get("aliases", ()))]
+            group.add_argument(*spelt, type=hint, default=usual, help=words.get(field.name))
 
 
 def add_config_option(target: ArgumentParser) -> None:
@@ -55,6 +57,47 @@ def add_config_option(target: ArgumentParser) -> None:
 def positional(**options: Any) -> Any:
     """A field given by its place on the command line."""
     return dataclasses.field(metadata={"positional": True}, **options)
+
+
+def also_called(*names: str, default: Any) -> Any:
+    """A field whose option has other names as well."""
+    return dataclasses.field(metadata={"aliases": names}, default=default)
+
+
+def names(cls: type, prefix: str = "") -> list[str]:
+    """The options of a dataclass, with dots before the fields of a dataclass within it."""
+    found, hints = [], get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        hint, name = hints[field.name], prefix + field.name
+        found += [name, *(names(hint, name + ".") if dataclasses.is_dataclass(hint) else [])]  # pyright: ignore
+    return found
+
+
+def lists_joined(arguments: Sequence[str], cls: type | None) -> list[str]:
+    """The arguments with `--budgets 8 16`, the values of an option that takes a list, written as `--budgets=[8,16]`."""
+    hints = get_type_hints(cls) if cls else {}
+    lists = {f"--{name}" for name, hint in hints.items() if list in map(get_origin, (hint, *get_args(hint)))}
+    words: list[str] = []
+    for word in arguments:
+        last = words[-1] if words else ""
+        option, equals, value = last.partition("=")
+        if option in lists and not word.startswith("--") and (not equals or _is_open(value)):
+            words[-1] = (
+                f"{option}={word}" if not equals and word.lstrip().startswith("[") else _longer(option, value, word)
+            )
+        else:
+            words.append(word)
+    return words
+
+
+def _is_open(value: str) -> bool:
+    """Whether a list was begun here, from words, and may go on."""
+    return value.startswith("[ ") and value.endswith(" ]")
+
+
+def _longer(option: str, value: str, word: str) -> str:
+    inside = value.removeprefix("[ ").removesuffix(" ]")
+    return f"{option}=[ {inside}{', ' if inside else ''}{word} ]"
 
 
 def filled(cls: type[T], values: Namespace) -> T:

@@ -1,87 +1,87 @@
-"""A part of a run, such as its process or its network: the name of an implementation and the arguments to build it.
+"""The options that are components: `--sde vp --sde.beta_max 25`, `--sde 'vp(beta_max=25)'`, `{name: vp, beta_max: 25}`.
 
-Written `{name: vp, beta_max: 25}` in YAML, `--sde vp --sde.beta_max 25` on the command line, `vp(beta_max=25)` inside
-another word. A bare name is a part without arguments: giving one forgets the arguments of the default.
+A bare name is a component without arguments: giving one forgets the arguments of the default.
 """
 
 from __future__ import annotations
 
-import ast
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
-Spec = dict[str, Any]
+from sde_diffusion import specs
+from sde_diffusion.cli.hints import data_hint
+from sde_diffusion.specs import Spec, number
+
 NAMES = ("sde", "parameterization", "network", "data", "objective")
-"""The options that are parts."""
+"""The options that are components."""
 
-_KEBAB = re.compile(r"[A-Za-z][\w-]*")
-
-
-def spec(name: str, **arguments: Any) -> Spec:
-    """{name: name, **arguments}."""
-    return {"name": name, **arguments}
+TEXT = "text of a number"
 
 
 def normalise_argv(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command with `--sde vp` written as `--sde={"name": "vp"}`, for each option that is a part."""
-    words: list[str] = []
-    for word in _joined(arguments):
-        option, equals, value = word.partition("=")
-        bare = option.removeprefix("--") in NAMES and equals and not value.lstrip().startswith("{")
-        words.append(f"{option}={json.dumps(parse(value))}" if bare else word)
-    return words
+    """The arguments of a command with `--sde vp` written as `--sde={"name": "vp"}`, for each option that is a component.
+
+    A number keeps its text: `--data.root 2024` names a folder.
+    """
+    return [_normalised(word) for word in _joined(arguments)]
+
+
+def _normalised(word: str) -> str:
+    option, equals, value = word.partition("=")
+    name, dot, _ = option.removeprefix("--").partition(".")
+    if not equals or name not in NAMES or value.lstrip().startswith("{"):
+        return word
+    if not dot:
+        return f"{option}={json.dumps(_with_texts(parse(value, name)))}"
+    try:
+        return f"{option}={json.dumps(_with_texts(number(value)))}"
+    except ValueError:
+        return word
+
+
+def _with_texts(value: Any) -> Any:
+    """The value with each number as a mapping that holds its text, which is how it passes through the parser."""
+    if isinstance(value, specs.Integer | specs.Real):
+        return {TEXT: value.text}
+    if isinstance(value, list | tuple):
+        return [_with_texts(item) for item in value]
+    return {key: _with_texts(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _with_numbers(value: Any) -> Any:
+    """The inverse of `_with_texts`."""
+    if isinstance(value, dict):
+        return number(value[TEXT]) if set(value) == {TEXT} else {key: _with_numbers(v) for key, v in value.items()}
+    return [_with_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """The same with `--sde VALUE` as one word `--sde=VALUE`."""
+    """The same with `--sde VALUE` and `--sde.beta_max VALUE` as one word."""
     words: list[str] = []
     for word in arguments:
-        if words and words[-1].removeprefix("--") in NAMES and words[-1].startswith("--") and not word.startswith("--"):
+        if words and _is_open(words[-1]) and not word.startswith("--"):
             words[-1] = f"{words[-1]}={word}"
         else:
             words.append(word)
     return words
 
 
+def _is_open(word: str) -> bool:
+    """Whether a word is such an option without its value."""
+    return word.startswith("--") and "=" not in word and word.removeprefix("--").partition(".")[0] in NAMES
+
+
 def check_spec(value: Any, option: str) -> Spec:
-    """A part from what a configuration says: a name, or a mapping with a name. Raises ValueError for anything else."""
-    if isinstance(value, str):
-        return parse(value)
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        raise ValueError(f"{option} is a name or a mapping with a name, such as {{name: vp}}, got {value!r}; name one")
-    return dict(value)
+    """A spec from what a configuration holds: a name, or a mapping with a name. Raises ValueError for anything else."""
+    return parse(value, option) if isinstance(value, str) else specs.check_spec(_with_numbers(value), option)
 
 
-def parse(text: str) -> Spec:
-    """The part that `name` or `name(argument=value, ...)` spells; values are constants, lists or parts themselves."""
-    spelt = text.strip()
-    if _KEBAB.fullmatch(spelt):
-        return spec(spelt.replace("-", "_"))
+def parse(text: str, option: str = "") -> Spec:
+    """`specs.parse`, where files of one's own data are answered with what takes them."""
     try:
-        return _part(ast.parse(spelt, mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{text!r} is no name with arguments; write it as name or name(argument=value)") from error
-
-
-def _part(node: ast.expr) -> Spec:
-    if isinstance(node, ast.Name):
-        return spec(node.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        return spec(node.func.id, **{str(word.arg): _value(word.value) for word in node.keywords})
-    raise ValueError(ast.dump(node)[:80])
-
-
-def _value(node: ast.expr) -> Any:
-    return _part(node) if isinstance(node, ast.Name | ast.Call) else ast.literal_eval(node)
-
-
-def to_text(value: Spec) -> str:
-    """The part as `parsed` reads it."""
-    arguments = ", ".join(f"{key}={_written(item)}" for key, item in value.items() if key != "name")
-    return f"{value['name']}({arguments})" if arguments else value["name"]
-
-
-def _written(value: Any) -> str:
-    return to_text(value) if isinstance(value, dict) and "name" in value else repr(value)
+        return specs.parse(text)
+    except ValueError:
+        if option == "data" and (hint := data_hint(text)):
+            raise ValueError(hint) from None
+        raise

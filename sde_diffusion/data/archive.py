@@ -15,8 +15,19 @@ def reading(name: str, root: str, download: bool = False) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, AssertionError, OSError, EOFError, ValueError) as error:
-        remedy = "check the connection and the disk" if download else "check the folder or download the files"
-        raise ValueError(f"{name} cannot be read from {str(root)!r} ({_first_line(error)}); {remedy}") from error
+        words = _first_line(error)
+        raise ValueError(f"{name} cannot be read from {str(root)!r} ({words}); {_remedy(words, download)}") from error
+
+
+def _remedy(words: str, download: bool) -> str:
+    """What to do, by the first line of torchvision's error."""
+    if download:
+        return "check the connection and the disk"
+    if "class folder" in words:
+        return "put the pictures into one sub-folder for each class; one sub-folder alone will do"
+    if "download=True" in words:
+        return "check the folder, or fetch the files with download=True, on the command line --data.download true"
+    return "check the folder"
 
 
 def _first_line(error: BaseException) -> str:

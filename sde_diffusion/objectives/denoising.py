@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, Weighting, simple, uniform_time
 from sde_diffusion.sde.base import LinearSDE
@@ -34,7 +35,7 @@ class DenoisingScoreMatching:
 
     def __call__(
         self, denoiser: Denoiser, sde: LinearSDE, x0: Tensor, generator: torch.Generator | None = None, **condition
-    ) -> Tensor:
+    ) -> Losses:
         """The weighted mean square error of each sample, shape (B,), from data x0 (B, *E)."""
         t = self.times(sde, self.draw(x0, generator))
         noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)

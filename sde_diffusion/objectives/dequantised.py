@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
+from sde_diffusion.objectives.kinds import Losses
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Dequantised:
 
     def __call__(
         self, denoiser: Any, sde: Any, x0: Tensor, generator: torch.Generator | None = None, **condition
-    ) -> Tensor:
+    ) -> Losses:
         """The loss of each sample, (B,)."""
         u = torch.rand(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
         return self.objective(denoiser, sde, x0 + self.width * (u - 0.5), generator, **condition)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
+from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import stratified
 from sde_diffusion.objectives.variational import pick_steps, times_at
 from sde_diffusion.sde.base import LinearSDE
@@ -39,7 +40,7 @@ class Hybrid:
         x0: Tensor,
         generator: torch.Generator | None = None,
         **condition,
-    ) -> Tensor:
+    ) -> Losses:
         """The loss of each sample, (B,), from data x0 (B, *E). Raises TypeError for a denoiser of fixed variance."""
         if not hasattr(denoiser, "log_excess"):
             raise TypeError(f"this loss trains a LearnedVariance, got {type(denoiser).__name__}; wrap it in one")

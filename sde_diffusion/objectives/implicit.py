@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.objectives.forward_states import States, through_kernel
+from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, uniform_time
 from sde_diffusion.sde.base import SDE
@@ -38,7 +39,7 @@ class ImplicitScoreMatching:
 
     def __call__(
         self, denoiser: nn.Module, sde: SDE, x0: Tensor, generator: torch.Generator | None = None, **condition
-    ) -> Tensor:
+    ) -> Losses:
         """The loss of each sample, (B,), from data x0 (B, *E)."""
         t = self.times(sde, self.draw(x0, generator))  # pyright: ignore[reportArgumentType]
         return self.at(denoiser, sde, self.states(sde, x0, t, generator).detach(), t, **condition)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from sde_diffusion.objectives.forward_states import Simulated, States, euler_maruyama
 from sde_diffusion.objectives.implicit import score_field
+from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, uniform_time
 from sde_diffusion.sde.base import SDE
@@ -46,7 +47,7 @@ class LocalDenoising:
 
     def __call__(
         self, denoiser: nn.Module, sde: SDE, x0: Tensor, generator: torch.Generator | None = None, **condition
-    ) -> Tensor:
+    ) -> Losses:
         """The loss of each sample, (B,), from data x0 (B, *E)."""
         t = self.times(sde, self.draw(x0, generator))  # pyright: ignore[reportArgumentType]
         h = self.share * t

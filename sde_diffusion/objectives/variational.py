@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
+from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.level_schedule import Schedule, ends, linear_schedule
 from sde_diffusion.objectives.uniforms import Uniforms, comb, stratified
 from sde_diffusion.sde.base import LinearSDE
@@ -34,7 +35,7 @@ class ContinuousBound:
 
     def __call__(
         self, denoiser: Denoiser, sde: LinearSDE, x0: Tensor, generator: torch.Generator | None = None, **condition
-    ) -> Tensor:
+    ) -> Losses:
         """Nats per dimension for data x0 (B, *E), shape (B,)."""
         log_snr, slope = self.schedule(sde, self.draw(x0, generator))
         noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
@@ -50,7 +51,7 @@ class DiscreteBound:
 
     def __call__(
         self, denoiser: Denoiser, sde: LinearSDE, x0: Tensor, generator: torch.Generator | None = None, **condition
-    ) -> Tensor:
+    ) -> Losses:
         """Nats per dimension for data x0 (B, *E), shape (B,)."""
         upper, lower = pick_steps(sde, self.steps, stratified(x0, generator))
         noise = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)

@@ -25,21 +25,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sde_diffusion.objectives.kinds import Times, Weights
 from sde_diffusion.sde.base import LinearSDE
 
-Weighting = Callable[[LinearSDE, Tensor], Tensor]
+Weighting = Callable[[LinearSDE, Tensor], Weights]
 """(sde, times (B,)) -> weights (B,), both float64."""
 
-TimeDistribution = Callable[[LinearSDE, Tensor], Tensor]
+TimeDistribution = Callable[[LinearSDE, Tensor], Times]
 """(sde, uniform numbers in [0, 1), shape (B,)) -> times (B,) in [t_min, horizon]."""
 
 
-def simple(sde: LinearSDE, t: Tensor) -> Tensor:
+def simple(sde: LinearSDE, t: Tensor) -> Weights:
     """The SNR."""
     return torch.exp(torch.as_tensor(sde.log_snr(t)))
 
 
-def likelihood(sde: LinearSDE, t: Tensor) -> Tensor:
+def likelihood(sde: LinearSDE, t: Tensor) -> Weights:
     """g^2 snr/sigma^2."""
     return torch.as_tensor(sde.g(t) ** 2 / sde.sigma(t) ** 2) * simple(sde, t)
 
@@ -50,7 +51,7 @@ class EDMWeighting:
 
     data_std: float = 0.5
 
-    def __call__(self, sde: LinearSDE, t: Tensor) -> Tensor:
+    def __call__(self, sde: LinearSDE, t: Tensor) -> Weights:
         """Weights (B,)."""
         return simple(sde, t) + 1 / self.data_std**2
 
@@ -61,17 +62,17 @@ class MinSNR:
 
     gamma: float = 5.0
 
-    def __call__(self, sde: LinearSDE, t: Tensor) -> Tensor:
+    def __call__(self, sde: LinearSDE, t: Tensor) -> Weights:
         """Weights (B,)."""
         return simple(sde, t).clamp(max=self.gamma)
 
 
-def uniform_time(sde: LinearSDE, u: Tensor) -> Tensor:
+def uniform_time(sde: LinearSDE, u: Tensor) -> Times:
     """t uniform on [t_min, horizon]."""
     return sde.t_min + (sde.horizon - sde.t_min) * u
 
 
-def uniform_log_snr(sde: LinearSDE, u: Tensor) -> Tensor:
+def uniform_log_snr(sde: LinearSDE, u: Tensor) -> Times:
     """log-SNR uniform between its values at t_min and at the horizon."""
     low, high = float(sde.log_snr(sde.horizon)), float(sde.log_snr(sde.t_min))
     return _within(sde, sde.time(high + (low - high) * u))
@@ -84,7 +85,7 @@ class LogNormalLevel:
     mean: float = -1.2
     std: float = 1.2
 
-    def __call__(self, sde: LinearSDE, u: Tensor) -> Tensor:
+    def __call__(self, sde: LinearSDE, u: Tensor) -> Times:
         """Times (B,), by the inverse distribution function between the ends of the range."""
         normal = torch.distributions.Normal(self.mean, self.std)
         low, high = (_cdf(normal, -0.5 * float(sde.log_snr(t))) for t in (sde.t_min, sde.horizon))

@@ -19,10 +19,10 @@ import torch
 from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync
 from sde_diffusion.networks.foreign import DiffusersBackbone
+from sde_diffusion.resolver import arguments
 from sde_diffusion.sde import LinearSDE
-from sde_diffusion.sharing import safe_load as door
+from sde_diffusion.sharing import safe_load
 from sde_diffusion.sharing.chain import MEANINGS, SCHEDULERS, as_chain, chain_of, levels, timestep_of
-from sde_diffusion.sharing.description import check_arguments
 from sde_diffusion.sharing.hub import fetched
 from sde_diffusion.sharing.pretrained import Pretrained
 
@@ -68,8 +68,8 @@ def from_diffusers(folder: str | Path, revision: str | None = None, no_label: in
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind of pipeline.
     """
     path = fetched(folder, revision)
-    door.check_folder(path, "unet", "scheduler")
-    index = door.read_plain(path / INDEX)
+    safe_load.check_folder(path, "unet", "scheduler")
+    index = safe_load.read_plain(path / INDEX)
     if index.get("unet") != ["diffusers", "UNet2DModel"]:
         raise ValueError(
             f"{path / INDEX} names no UNet2DModel but {str(index.get('unet'))[:60]}; only that is taken in"
@@ -78,8 +78,8 @@ def from_diffusers(folder: str | Path, revision: str | None = None, no_label: in
         raise ValueError(
             f"{path / INDEX} also has {others[0][:40]!r}, so its samples are no pictures yet; not taken in"
         )
-    scheduler = door.read_plain(path / SCHEDULER)
-    chain = door.plainly(lambda: _chain(scheduler), path / SCHEDULER)
+    scheduler = safe_load.read_plain(path / SCHEDULER)
+    chain = safe_load.plainly(lambda: _chain(scheduler), path / SCHEDULER)
     meaning = MEANINGS[scheduler.get("prediction_type", "epsilon")]
     unet, shape = _network(path)
     backbone = DiffusersBackbone(unet, timestep_of(chain), no_label)
@@ -92,21 +92,21 @@ def _chain(config: dict[str, Any]) -> Any:
         raise ValueError(f"it is of {str(config.get('_class_name'))[:40]}; known: {', '.join(sorted(SCHEDULERS))}")
     if config.get("prediction_type", "epsilon") not in MEANINGS:
         raise ValueError(f"it predicts {str(config['prediction_type'])[:40]!r}; known: {', '.join(MEANINGS)}")
-    door.check_numbers(config)
+    safe_load.check_numbers(config)
     return chain_of(config)
 
 
 def _network(path: Path) -> tuple[Any, tuple[int, ...]]:
     """The network with its weights, and the shape of an event."""
     source, cls = path / NETWORK, _package().UNet2DModel
-    config = {name: value for name, value in door.read_plain(source).items() if not name.startswith("_")}
+    config = {name: value for name, value in safe_load.read_plain(source).items() if not name.startswith("_")}
 
     def make() -> Any:
-        door.check_numbers(config)
-        check_arguments(cls, config, "UNet2DModel")
+        safe_load.check_numbers(config)
+        arguments("network", {"name": "UNet2DModel", **config}, cls)
         return cls(**config)
 
-    unet = door.built(make, path / WEIGHTS, source)
+    unet = safe_load.built(make, path / WEIGHTS, source)
     size: Any = config.get("sample_size")
     sides = size if isinstance(size, list) else [size, size]
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):

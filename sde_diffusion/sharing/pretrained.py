@@ -21,22 +21,19 @@ from safetensors.torch import save_file
 
 from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync, to_json
-from sde_diffusion.networks import Backbone
-from sde_diffusion.parameterization import Parameterization
+from sde_diffusion.resolver import build, is_custom, spec_of
 from sde_diffusion.sde import GaussianPrior, LinearSDE
-from sde_diffusion.sharing import safe_load as door
+from sde_diffusion.sharing import safe_load
 from sde_diffusion.sharing.card import Card, readme
-from sde_diffusion.sharing.description import build, spec_of
 from sde_diffusion.sharing.hub import fetched
+from sde_diffusion.specs import Spec, check_spec
 
 FORMAT, VERSION = "sde_diffusion model", 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-_ROOMS = {
-    "network": ("sde_diffusion.networks", Backbone),
-    "parameterization": ("sde_diffusion.parameterization", Parameterization),
-    "process": ("sde_diffusion.sde", LinearSDE),
-}
-_FIELDS = {"format", "version", *_ROOMS, "event_shape", "mean", "std", "run"}
+KINDS = ("network", "parameterization", "process")
+"""The parts of config.json that are names with arguments; `resolver` knows the kinds by these words."""
+
+_FIELDS = {"format", "version", *KINDS, "event_shape", "mean", "std", "run"}
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,8 @@ def from_pretrained(folder: str | Path, revision: str | None = None) -> Pretrain
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind.
     """
     path = fetched(folder, revision)
-    door.check_folder(path)
-    config = door.read_plain(path / CONFIG)
+    safe_load.check_folder(path)
+    config = safe_load.read_plain(path / CONFIG)
     if config.get("format") != FORMAT or config.get("version") != VERSION:
         raise ValueError(
             f"{path} is no folder of save_pretrained of version {VERSION} (format {str(config.get('format'))[:40]!r}); "
@@ -114,7 +111,7 @@ def from_pretrained(folder: str | Path, revision: str | None = None) -> Pretrain
 def is_pretrained(folder: Path) -> bool:
     """Whether a folder says that it is one of `save_pretrained`."""
     try:
-        return door.read_plain(folder / CONFIG).get("format") == FORMAT
+        return safe_load.read_plain(folder / CONFIG).get("format") == FORMAT
     except ValueError:
         return False
 
@@ -127,16 +124,26 @@ def _description(
             f"what is shared is a Preconditioned network, got {type(denoiser).__name__}; give the denoiser within"
         )
     things = {"network": denoiser.backbone, "parameterization": denoiser.parameterization, "process": sde}
-    parts = {name: spec_of(thing, *_ROOMS[name]) for name, thing in things.items()}
+    parts = {name: _spec_of(name, thing) for name, thing in things.items()}
     known = {"format": FORMAT, "version": VERSION, "event_shape": list(event_shape), "mean": mean, "std": std}
     return {**known, **parts, "run": run}
 
 
+def _spec_of(kind: str, thing: Any) -> Spec:
+    found = spec_of(kind, thing)
+    if is_custom(found):
+        raise TypeError(
+            f"{type(thing).__name__} is none of the implementations of a {kind} and cannot be found again by a name; offer "
+            "it as a plug-in, or share the run itself"
+        )
+    return found
+
+
 def _as_json(described: dict[str, Any]) -> bytes:
     try:
-        door.check_size(described)
-        for name in _ROOMS:
-            door.check_numbers(described[name])
+        safe_load.check_size(described)
+        for name in KINDS:
+            safe_load.check_numbers(described[name])
         return to_json(described)
     except (TypeError, ValueError) as error:
         raise TypeError(
@@ -150,22 +157,22 @@ def _read(config: dict[str, Any], path: Path) -> Pretrained:
         wrong = sorted(config.keys() ^ _FIELDS)[0][:40]
         raise ValueError(f"{source} lacks or does not know {wrong!r}; take an undamaged copy")
     shape, run = config["event_shape"], config["run"]
-    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= door.LARGEST for n in shape)
+    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= safe_load.LARGEST for n in shape)
     told = all(isinstance(config[n], int | float) and math.isfinite(config[n]) for n in ("mean", "std"))
     if not (sized and told and isinstance(run, dict) and config["std"] > 0):
         raise ValueError(f"{source} does not say what the events are; take an undamaged copy")
 
     def part(name: str) -> Any:
         try:
-            door.check_numbers(config[name])
-            return build(config[name], *_ROOMS[name])
+            safe_load.check_numbers(config[name])
+            return build(name, check_spec(config[name], name))
         except Exception as error:
             raise ValueError(f"its {name}: {error}") from error
 
     def make() -> Preconditioned:
         return Preconditioned(part("network"), part("parameterization"))
 
-    denoiser = door.built(make, path / WEIGHTS, source).eval().requires_grad_(False)
-    sde = door.plainly(lambda: part("process"), source)
-    classes = config["network"].get("classes")
+    denoiser = safe_load.built(make, path / WEIGHTS, source).eval().requires_grad_(False)
+    sde = safe_load.plainly(lambda: part("process"), source)
+    classes = check_spec(config["network"], "network").get("classes")
     return Pretrained(denoiser, sde, tuple(shape), float(config["mean"]), float(config["std"]), classes, run)

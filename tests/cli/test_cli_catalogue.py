@@ -11,13 +11,13 @@ import torch
 
 import sde_diffusion
 from sde_diffusion.cli import factories as build
-from sde_diffusion.cli import registry as catalogue
 from sde_diffusion.cli.sampler_specs import NAMED, sampler, spacings
-from sde_diffusion.cli.specs import spec
 from sde_diffusion.denoisers.counting import CallCounter
 from sde_diffusion.exact import ExactDenoiser, problems
+from sde_diffusion.plugins import KINDS, choices, is_plain, summary
 from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sde import VE, VP
+from sde_diffusion.specs import spec
 from solvers import FixedGrid, KeyedIncrements
 
 ROOM = Path(sde_diffusion.__file__).parent
@@ -32,36 +32,36 @@ def returning(folder: str, word: str) -> set[str]:
 
 def test_every_reversal_on_disk_is_found_and_no_helper_is():
     helpers = {"on_sde_time", "in_data_chart", "change_of_variables"}  # they take an equation, which has no name
-    assert set(catalogue.reversals()) == returning("reversal", "Reversal") - helpers
-    assert not set(catalogue.reversals()) & helpers
-    assert set(catalogue.reversals()) >= {"reverse_sde", "probability_flow", "data_form", "predictor_corrector"}
+    assert set(choices("reversal")) == returning("reversal", "Reversal") - helpers
+    assert not set(choices("reversal")) & helpers
+    assert set(choices("reversal")) >= {"reverse_sde", "probability_flow", "data_form", "predictor_corrector"}
 
 
 def test_the_well_known_names_are_there():
-    assert set(catalogue.processes()) >= {"vp", "sub_vp", "ve", "brownian", "cosine", "edm", "rectified", "ddpm"}
-    assert set(catalogue.parameterizations()) >= {"noise", "data", "score", "velocity", "edm"}
-    assert set(catalogue.networks()) >= {"mlp", "unet"}
-    assert set(catalogue.data_sets()) >= {"digits", "ring", "two_gaussians", "moons", "patches", "mnist", "cifar10"}
-    assert set(catalogue.methods()) >= {"euler", "heun", "rk4", "euler_maruyama", "exponential_adams"}
-    assert set(catalogue.weightings()) >= {"simple", "likelihood", "edm_weighting", "min_snr"}
-    assert set(catalogue.time_distributions()) >= {"uniform_time", "uniform_log_snr", "log_normal_level"}
-    assert set(catalogue.laws()) >= {"two", "ring8", "mixture64", "digits_empirical"}
+    assert set(choices("process")) >= {"vp", "sub_vp", "ve", "brownian", "cosine", "edm", "rectified", "ddpm"}
+    assert set(choices("parameterization")) >= {"noise", "data", "score", "velocity", "edm"}
+    assert set(choices("network")) >= {"mlp", "unet"}
+    assert set(choices("data set")) >= {"digits", "ring", "two_gaussians", "moons", "patches", "mnist", "cifar10"}
+    assert set(choices("method")) >= {"euler", "heun", "rk4", "euler_maruyama", "exponential_adams"}
+    assert set(choices("weighting")) >= {"simple", "likelihood", "edm_weighting", "min_snr"}
+    assert set(choices("time distribution")) >= {"uniform_time", "uniform_log_snr", "log_normal_level"}
+    assert set(choices("exact law")) >= {"two", "ring8", "mixture64", "digits_empirical"}
     assert len(NAMED) >= 4
 
 
-@pytest.mark.parametrize("kind", catalogue.KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sampler"])
 def test_everything_says_what_it_is(kind):
-    for name, thing in catalogue.KINDS[kind]().items():
-        assert len(catalogue.summary(thing)) >= 8, name
+    for name, thing in choices(kind).items():
+        assert len(summary(thing)) >= 8, name
 
 
-@pytest.mark.parametrize("name", catalogue.processes())
+@pytest.mark.parametrize("name", choices("process"))
 def test_every_process_is_built_by_its_name(name):
     sde = build.process(spec(name))
     assert sde.horizon > sde.t_min
 
 
-@pytest.mark.parametrize("name", catalogue.networks())
+@pytest.mark.parametrize("name", choices("network"))
 def test_every_network_is_built_by_its_name_and_its_weights_follow_the_seed(name):
     state = torch.get_rng_state()
     one, same, other = (build.network(spec(name), (1, 8, 8), seed).state_dict() for seed in (0, 0, 1))
@@ -99,7 +99,7 @@ def test_a_named_sampler_lands_on_the_law(name):
 def test_every_reversal_goes_with_every_method_that_declares_its_equation():
     """Such a pair is assembled and samples; every other pair is refused. A pair takes at least an evaluation a step."""
     sde, tried = VP(), 0
-    for reversal in set(catalogue.reversals()) - {"predictor_corrector"}:
+    for reversal in set(choices("reversal")) - {"predictor_corrector"}:
         for method in ready_methods():
             recipe, counted = sampler(f"{reversal}/{method}/4"), CallCounter(ExactDenoiser(LAW))
             equation = build.reversal(recipe.reversal, sde, counted).equation
@@ -115,7 +115,7 @@ def test_every_reversal_goes_with_every_method_that_declares_its_equation():
 
 
 def ready_methods() -> list[str]:
-    return [name for name, cls in catalogue.methods().items() if catalogue.is_plain(cls, set())]
+    return [name for name, cls in choices("method").items() if is_plain(cls)]
 
 
 def test_predictor_corrector_is_named_by_its_parts():

@@ -13,18 +13,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from sde_diffusion.cli import factories as build
-from sde_diffusion.cli import registry as catalogue
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.load_samples import load_samples
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.cli.sampler_specs import sampler
-from sde_diffusion.cli.specs import parse
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.evaluator import Evaluator
 from sde_diffusion.evaluation.metrics import UNBIASED
 from sde_diffusion.metrics import density_coverage, energy_distance, frechet, kernel_distance, precision_recall
+from sde_diffusion.plugins import choices
+from sde_diffusion.specs import parse
 from tests.cli.conftest import TINY
 
 SHORT = ["--steps", "2", "--device", "cpu"]
@@ -210,7 +210,7 @@ def test_points_of_the_plane(tmp_path, monkeypatch):
 
 
 def test_extractors_are_found_and_built():
-    assert set(catalogue.extractors()) == {"classifier", "inception", "pixels"}
+    assert set(choices("extractor")) == {"classifier", "inception", "pixels"}
 
     def none():
         raise ValueError("no classifier")

@@ -10,16 +10,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from sde_diffusion.cli import factories
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.main import main
-from sde_diffusion.cli.model import Facts, load_model, untrained
+from sde_diffusion.cli.model import Facts, load_model
 from sde_diffusion.cli.sampler_specs import sampler
-from sde_diffusion.cli.specs import spec
 from sde_diffusion.data import by_name
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.networks import UNet
+from sde_diffusion.specs import spec
 from tests.cli.conftest import TINY
 
 
@@ -156,7 +157,7 @@ def test_info_prints_tables(capsys):
 
 def test_a_preset_stands_for_its_arguments_and_others_win(refused):
     config = RunConfig(network=spec("unet", preset="tiny", width=8))
-    model = untrained(config, Facts((1, 8, 8), 0.0, 1.0, None))
+    model = factories.components(config, Facts((1, 8, 8), 0.0, 1.0, None)).denoiser
     assert model.backbone.arguments == {**UNet.presets["tiny"], "width": 8, "channels": 1, "rank": 2}
     assert "did you mean 'small'?" in refused("train", "--network", "unet", "--network.preset", "smal")
     assert "has no preset 'small'" in refused("train", "--network.preset", "small")

@@ -10,11 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_diffusion.cli import specs as parts
+from sde_diffusion import specs as parts
 from sde_diffusion.cli import yaml_text
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.options import filled
 from sde_diffusion.cli.sampler_specs import Sampler, sampler
+from sde_diffusion.cli.specs import normalise_argv
 
 NUMBERS = {"1e-4": 1e-4, "1E5": 1e5, "-2.5e+3": -2500.0, "1.": 1.0, ".5": 0.5, "3": 3, "-0.0": -0.0, "1e400": math.inf}
 
@@ -95,7 +96,7 @@ def config_of(words: list[str]) -> RunConfig:
     parser = options.parser()
     options.add_config_option(parser)
     options.add_options(parser, RunConfig)
-    return filled(RunConfig, parser.parse_args(parts.normalise_argv(words)))
+    return filled(RunConfig, parser.parse_args(normalise_argv(words)))
 
 
 def test_a_file_gives_way_to_what_follows_it(tmp_path):

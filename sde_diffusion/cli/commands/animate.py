@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.specs import (
-    Spec,
-    check_spec,
-    parse,
-    spec,
-)
+from sde_diffusion.cli.specs import check_spec
+from sde_diffusion.specs import Spec, parse, spec
 
 if TYPE_CHECKING:
     from sde_diffusion.report.animation.films import Film

@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING
 from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.sampler_specs import COMPARED, Recipe, samplers
-from sde_diffusion.cli.specs import (
-    NAMES,
-    Spec,
-    check_spec,
-    parse,
-    spec,
-    to_text,
-)
+from sde_diffusion.cli.specs import NAMES, check_spec
 from sde_diffusion.io.terminal import progress_bar
+from sde_diffusion.specs import Spec, parse, spec, to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.evaluation.comparison import Comparison

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.specs import parse
+from sde_diffusion.specs import parse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
     from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.measure_run import evaluator_of, measured_recipe, measured_samples
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.cli.specs import to_text
+    from sde_diffusion.specs import to_text
 
     source = run_folder(settings.run)
     model = load_model(source, device_of(settings.device))

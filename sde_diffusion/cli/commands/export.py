@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.cli.specs import to_text
+from sde_diffusion.specs import to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.sharing import Card

@@ -1,0 +1,96 @@
+"""What people type who know another program, and what it is called here. A hint that is followed works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "lr": ("training.learning_rate",),
+    "learning_rate": ("training.learning_rate",),
+    "training.lr": ("training.learning_rate",),
+    "training.epochs": ("training.steps",),
+    "epochs": ("training.steps",),
+    "num_epochs": ("training.steps",),
+    "max_steps": ("training.steps",),
+    "iterations": ("training.steps", "iterations"),
+    "bs": ("training.batch_size", "chunk"),
+    "batch": ("training.batch_size", "chunk"),
+    "batch_size": ("training.batch_size", "chunk"),
+    "grad_clip": ("training.clip",),
+    "max_grad_norm": ("training.clip",),
+    "ema": ("training.ema_decay",),
+    "n": ("count",),
+    "num": ("count",),
+    "num_samples": ("count",),
+    "n_samples": ("count",),
+    "samples": ("count",),
+    "num_steps": ("steps", "training.steps"),
+    "num_inference_steps": ("steps",),
+    "n_steps": ("steps", "training.steps"),
+    "nfe": ("nfe", "steps"),
+    "class": ("label",),
+    "class_label": ("label",),
+    "y": ("label",),
+    "scheduler": ("sampler", "samplers"),
+    "solver": ("sampler", "samplers"),
+    "sampler": ("sampler", "samplers"),
+    "model": ("network", "run"),
+    "arch": ("network",),
+    "dataset": ("data",),
+    "data_dir": ("data.root",),
+    "root": ("data.root",),
+    "out": ("out", "output"),
+    "outdir": ("output",),
+    "output_dir": ("output",),
+    "precision": ("compute.precision",),
+    "fp16": ("compute.precision",),
+    "seed": ("training.seed", "seed"),
+    "noise_schedule": ("sde",),
+}
+"""The names of options in other programs, and ours, in the order in which a command's own options are looked up."""
+
+SENTENCES: Mapping[str, str] = {
+    "epochs": "training is counted in steps of a batch, not in epochs",
+    "num_epochs": "training is counted in steps of a batch, not in epochs",
+    "training.epochs": "training is counted in steps of a batch, not in epochs",
+    "fp16": "write --compute.precision bfloat16",
+}
+"""What must be known beside our name."""
+
+MISSING: Mapping[str, str] = {
+    name: "classifier-free guidance is not built in yet: leave it out, and take --label for the samples of one class"
+    for name in ("guidance", "guidance_scale", "cfg", "cfg_scale", "w")
+}
+"""What is not there, and what to do today."""
+
+DEVICES: Mapping[str, str] = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
+
+OWN_ARRAYS = (
+    "arrays and tables of your own go through Python, in which DiffusionModel.for_data(x).fit(x, folder=...) trains on an "
+    "array x of shape (N, ...); pictures lie in a folder with one sub-folder a class, --data 'image_folder(root=FOLDER)'"
+)
+_FILE = re.compile(r"\.(npy|npz|csv|tsv|txt|pt|pth|h5|hdf5|mat|parquet|safetensors|json|xlsx?)$", re.IGNORECASE)
+_READERS = {"csv", "npy", "npz", "numpy", "np", "table", "tsv", "array", "tensor", "torch", "pandas", "parquet", "hdf5",
+            "h5", "file", "custom", "own", "my_data"}  # fmt: skip
+
+
+def data_hint(name: str) -> str | None:
+    """What to do for data of one's own that the command line does not read; None for any other name."""
+    if _FILE.search(name) or name.replace("-", "_").lower() in _READERS:
+        return f"the command line does not read {name[:100]!r}: {OWN_ARRAYS}"
+    if "/" in name and "(" not in name:
+        return f"{name[:100]!r} is a path and no name of a data set: {OWN_ARRAYS}"
+    return None
+
+
+def option_hint(word: str, known: list[str]) -> str | None:
+    """The hint for an option that the command does not have, by the field's name for it; None where there is none."""
+    spelt = word.replace("-", "_").lower()
+    if spelt in MISSING:
+        return MISSING[spelt]
+    ours = next((name for name in OPTIONS.get(spelt, ()) if name in known), None)
+    if ours is None:
+        return None
+    more = f" ({SENTENCES[spelt]})" if spelt in SENTENCES else ""
+    return f"did you mean {ours!r}?{more}"

@@ -1,10 +1,10 @@
-"""A job of drawing: chunk by chunk into a folder, by one process or several, going on where it stopped.
+"""Generates samples chunk by chunk into a folder, in one process or several; an interrupted job continues.
 
     FOLDER/chunks-4f2a90c1/000007.safetensors    samples 7 chunk .. 8 chunk - 1, and what they cost
 
-Chunk k belongs to process k modulo their number, and holds the same bits whoever draws it, for one kind of machine and
-one number of threads: the noise of a sample depends on its number, the network sees whole chunks. The folder's name is
-that of the weights, so that no chunk of another model is taken for one of this.
+Process r of R makes the chunks r, r + R, .... A chunk has the same bits in every process, on one kind of machine with one
+number of threads: the noise of a sample depends on its number alone, and the network is always called on whole chunks. The
+folder's name holds the digest of the weights, so chunks of another model are never mixed in.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.generate import Generated, generate_chunk
 from sde_diffusion.cli.sampler_specs import Recipe
+from sde_diffusion.evaluation.generate import Generated, generate_chunk
 from sde_diffusion.io.atomic import remove_folder, replace_file, sweep
 from sde_diffusion.io.terminal import progress_bar
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What to draw: the first `count` samples of a seed, `chunk` at a time, of one class when `label` is given."""
+    """The first `count` samples of a seed, `chunk` at a time, of one class where `label` is given."""
 
     recipe: Recipe
     count: int
@@ -39,29 +39,37 @@ class Job:
 
     @property
     def chunks(self) -> int:
-        """How many chunks there are, the last one perhaps in part."""
+        """The number of chunks; the last one may be smaller."""
         return -(-self.count // self.chunk)
 
     def size(self, number: int) -> int:
-        """How many samples a chunk gives."""
+        """The number of samples of a chunk."""
         return min(self.chunk, self.count - number * self.chunk)
 
-    def draw(self, model: Model, number: int) -> tuple[Tensor, int]:
-        """A chunk, and of how many events the network was asked for it."""
+    def generate(self, model: Model, number: int) -> tuple[Tensor, int]:
+        """A chunk, and for how many rows the network was called."""
         size, first = self.size(number), number * self.chunk
-        return generate_chunk(self.recipe, model, first, size, self.seed, self.chunk, self.label)
+        return generate_chunk(model, self.recipe, first, size, self.seed, self.chunk, self.label)
+
+    @property
+    def name(self) -> str:
+        """The name of the samples' folder: sampler, steps, seed, number of samples and class."""
+        words = str(self.recipe) if self.recipe.steps == 0 else f"{self.recipe.label}-{self.recipe.steps}"
+        slug = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in words)[:120]
+        label = f"-label{self.label}" if self.label is not None else ""
+        return f"{slug}-seed{self.seed}-n{self.count}{label}"
 
 
 def generate_into(folder: Path, job: Job, model: Model, world: ProcessGroup) -> Generated | None:
-    """All samples of a job, in the leading process; None in the others, each of which has drawn its share.
+    """All samples of a job in the main process; None in the others, each of which has made its share.
 
-    What `folder` holds of the job is not drawn again. Raises ValueError when the processes have different models.
+    Chunks that `folder` already holds are not made again. Raises ValueError when the processes have different models.
     """
     start, known = time.perf_counter(), weights_digest(model.denoiser)
     world.assert_same_on_all_ranks({"weights": known, "job": repr(job)})
     place = folder / f"chunks-{known[:8]}"
     world.run_on_main(lambda: _open(folder, place))
-    _draw_share(place, job, model, world)
+    _generate_share(place, job, model, world)
     world.assert_same_on_all_ranks({})
     return _gathered(place, job, start) if world.is_main else None
 
@@ -78,7 +86,7 @@ def weights_digest(module: nn.Module) -> str:
 
 
 def _open(folder: Path, place: Path) -> None:
-    """Make the place and remove those of other weights, and what a killed job left half written."""
+    """Make the chunks' folder; remove chunks of other weights and files that a killed job left half written."""
     for stale in folder.glob("chunks-*"):
         if stale != place:
             remove_folder(stale)
@@ -86,11 +94,11 @@ def _open(folder: Path, place: Path) -> None:
     sweep(place)
 
 
-def _draw_share(place: Path, job: Job, model: Model, world: ProcessGroup) -> None:
+def _generate_share(place: Path, job: Job, model: Model, world: ProcessGroup) -> None:
     numbers = range(world.rank, job.chunks, world.size)
     for number in progress_bar(numbers, job.recipe.label, "chunk", world.is_main):
         if _stored(place, job, number) is None:
-            _store(place, number, *job.draw(model, number))
+            _store(place, number, *job.generate(model, number))
 
 
 def _path(place: Path, number: int) -> Path:
@@ -104,7 +112,7 @@ def _store(place: Path, number: int, x: Tensor, rows: int) -> None:
 
 
 def _stored(place: Path, job: Job, number: int) -> tuple[Tensor, int] | None:
-    """What was stored; None where nothing was, or a damaged file, which is drawn again."""
+    """A stored chunk; None for a missing or a damaged one, which is made again."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -116,14 +124,14 @@ def _stored(place: Path, job: Job, number: int) -> tuple[Tensor, int] | None:
 
 
 def _gathered(place: Path, job: Job, start: float) -> Generated:
-    """Every chunk in one. Raises ValueError where one is missing: the processes do not see one disk."""
+    """All chunks in one. ValueError where one is missing: the processes do not share a disk."""
     import torch
 
     parts = [_stored(place, job, number) for number in range(job.chunks)]
     missing = [number for number, part in enumerate(parts) if part is None]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {job.chunks} chunks are not in {place}; let all processes see one disk, and start again"
+            f"{len(missing)} of {job.chunks} chunks are not in {place}; give all processes a shared disk, and start again"
         )
     whole = [part for part in parts if part is not None]
     rows = sum(rows for _, rows in whole)
@@ -131,6 +139,6 @@ def _gathered(place: Path, job: Job, start: float) -> Generated:
 
 
 def delete_chunks(folder: Path) -> None:
-    """Remove the chunks, once their samples are kept elsewhere."""
+    """Remove the chunks, once their samples are in one file."""
     for place in folder.glob("chunks-*"):
         remove_folder(place)

@@ -67,6 +67,11 @@ class Model:
     device: torch.device
 
     @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return self.facts.event_shape
+
+    @property
     def classes(self) -> int | None:
         """How many labels the network is told, or None."""
         return _classes(self.config)

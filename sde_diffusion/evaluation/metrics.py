@@ -1,4 +1,4 @@
-"""What is measured of samples and held-out events: distances and shares of their features, each with its interval."""
+"""The metrics of an evaluation: distances between samples and held-out examples, each with its interval."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from sde_diffusion.metrics import (
 )
 
 RESAMPLES = 40
+"""Resamplings behind each interval."""
 
 Measure = Callable[[Tensor, Tensor, int, int], dict[str, Estimate]]
-"""(samples' rows (k N, D), held-out rows (N, D), number of sets k, seed) -> estimates by name, for sets of N samples."""
+"""(features of samples (k N, D), of held-out examples (N, D), number of sets k, seed) -> estimates by name, of sets of N."""
 
 
 UNBIASED = frozenset({"KID", "energy"})
-"""What has mean 0 for equal laws, so that a ratio to the floor says nothing."""
+"""The metrics with mean 0 for equal distributions, so that a ratio to the real-data baseline says nothing."""
 
 
 @dataclass(frozen=True)
 class EvaluationMetric:
-    """`measure` of the rows (N, D) that `rows` makes of events (N, *E); `learned` says that a classifier makes them."""
+    """`measure` of the features (N, D) that `rows` makes of examples (N, *E); `learned`: the data's classifier makes them."""
 
     rows: Callable[[Tensor], Tensor]
     measure: Measure
@@ -40,30 +41,30 @@ class EvaluationMetric:
 def distance(
     name: str, rows: Callable[[Tensor], Tensor], metric: Callable[[Tensor, Tensor], float], learned: bool = False
 ) -> EvaluationMetric:
-    """A distance that is too large for finite sets, under a name."""
+    """A named distance with a positive bias for finite sets, estimated over sets of equal size."""
 
-    def measure(x: Tensor, truth: Tensor, sets: int, seed: int) -> dict[str, Estimate]:
-        return {name: estimate_distance(metric, x, truth, sets=sets, resamples=RESAMPLES, seed=seed)}
+    def measure(x: Tensor, reference: Tensor, sets: int, seed: int) -> dict[str, Estimate]:
+        return {name: estimate_distance(metric, x, reference, sets=sets, resamples=RESAMPLES, seed=seed)}
 
     return EvaluationMetric(rows, measure, learned)
 
 
 def all_metrics(rows: Callable[[Tensor], Tensor], learned: bool = False) -> EvaluationMetric:
-    """All that is known to measure of one kind of features, which are computed once."""
-    return EvaluationMetric(rows, _everything, learned)
+    """Frechet, sliced W2, KID, energy, precision, recall, density and coverage on one kind of features, computed once."""
+    return EvaluationMetric(rows, _all_of_one_features, learned)
 
 
-def _everything(x: Tensor, truth: Tensor, sets: int, seed: int) -> dict[str, Estimate]:
-    drawn = {"sets": sets, "resamples": RESAMPLES, "seed": seed}
+def _all_of_one_features(x: Tensor, reference: Tensor, sets: int, seed: int) -> dict[str, Estimate]:
+    options = {"sets": sets, "resamples": RESAMPLES, "seed": seed}
     return {
-        "Frechet": estimate_distance(frechet, x, truth, **drawn),
-        "sliced W2": estimate_distance(sliced_wasserstein, x, truth, **drawn),
-        "KID": estimate_kernel_distance(x, truth),
-        "energy": estimate_energy_distance(x, truth),
-        **estimate_manifold(x, truth, **drawn),
+        "Frechet": estimate_distance(frechet, x, reference, **options),
+        "sliced W2": estimate_distance(sliced_wasserstein, x, reference, **options),
+        "KID": estimate_kernel_distance(x, reference),
+        "energy": estimate_energy_distance(x, reference),
+        **estimate_manifold(x, reference, **options),
     }
 
 
 def flat(x: Tensor) -> Tensor:
-    """Events as they are, (N, D)."""
+    """Examples (N, *E) as rows (N, D)."""
     return torch.flatten(x, 1)

@@ -1,84 +1,92 @@
-r"""Samplers compared on a law whose denoiser is known: what is measured is the error of the sampler and nothing else.
+r"""Samplers compared on an exact law: its denoiser is known, so only the sampler's error is measured.
 
-    error of the flow   root mean square, over samples and coordinates, of x - x*, where x* is where the exact flow
-                        carries the same initial state; for deterministic samplers
-    sliced W2           to exact draws of the law at t_min, beside the same distance of other exact draws
-    log-density gap     |mean log p(x) - E log p| in nats, p the law at t_min
+    error of the flow   root mean square, over samples and coordinates, of x - x*, where x* is the end of the exact
+                        probability flow from the same initial state; for deterministic samplers
+    sliced W2           to exact samples at t_min, beside the same distance of other exact samples
+    log-density gap     |mean log p(x) - E log p| in nats, p the density at t_min
 
-All samplers end on x at t_min itself, without the denoising step, which none of these laws asks for.
+All samplers end on x at t_min itself, without the final denoising step.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoisers.counting import CallCounter
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult, Score
-from sde_diffusion.evaluation.recipe import Recipe, paths_for
+from sde_diffusion.evaluation.recipe import Recipe, at_budgets, run_sampler
 from sde_diffusion.exact import ExactDenoiser, Law, flow_end_point
+from sde_diffusion.io.terminal import progress_bar
 from sde_diffusion.metrics import bootstrap, sliced_wasserstein
 from sde_diffusion.reversal import Reversal, probability_flow
-from sde_diffusion.sampling.sample import initial_state, sample
+from sde_diffusion.sampling.sample import initial_state
 from sde_diffusion.sde import GaussianPrior, LinearSDE
 from solvers.wiener import PathSpec
 
 FLOW_POINTS = 128
-"""How many samples are carried by the exact flow, which is slow."""
+"""How many samples the exact flow is solved for; it is slow."""
 
 FLOW_TOLERANCE = 1e-9
 EXACT_DRAWS = 50_000
 EXACT_SETS = 24
-"""How many exact sets of samples the floor of the distance is taken from."""
+"""How many sets of exact samples the baseline of the distance is taken from."""
 
 RESAMPLES = 24
 DIRECTIONS = 64
 
 
 class ExactLawBenchmark:
-    """A law behind a process: its exact samples at t_min, where its flow ends, and the scores of any sampler."""
+    """Exact samples of a law under a process, the ends of its exact flow, and the scores of any sampler.
+
+    Args:
+        law: the exact law of the data.
+        sde: the process that adds the noise.
+        count: samples of each sampler.
+        seed: from which the samples, the exact samples and the resampling are made.
+    """
 
     def __init__(self, law: Law, sde: LinearSDE, count: int, seed: int) -> None:
         self.law, self.sde, self.count, self.seed = law, sde, count, seed
         self.target = law.through(sde.kernel(sde.t_min))
         generator = torch.Generator().manual_seed(seed)
-        self.truth = self.target.sample(count, generator).flatten(1)
-        exact = [_distance(self.target.sample(count, generator).flatten(1), self.truth) for _ in range(EXACT_SETS)]
-        self.floors = np.quantile(exact, [0.025, 0.5, 0.975]).tolist()
+        self.exact_samples = self.target.sample(count, generator).flatten(1)
+        others = (self.target.sample(count, generator).flatten(1) for _ in range(EXACT_SETS))
+        distances = [_distance(other, self.exact_samples) for other in others]
+        self.baseline = np.quantile(distances, [0.025, 0.5, 0.975]).tolist()
         self.log_density = self.target.log_prob(self.target.sample(EXACT_DRAWS, generator)).mean().item()
-        self.ends: Tensor | None = None
+        self._flow_ends: Tensor | None = None
 
     @property
     def prior(self) -> GaussianPrior:
-        """The law at the horizon that has the law's first two moments."""
+        """The Gaussian at the horizon with the first two moments of the law there."""
         return self.sde.prior(self.law.mean, self.law.variance.mean().item())
 
     def flow_ends(self) -> Tensor:
-        """Where the exact flow carries the first initial states, (FLOW_POINTS or fewer, *E); solved once."""
-        if self.ends is None:
+        """The ends of the exact flow from the first initial states, (at most FLOW_POINTS, *E); solved once."""
+        if self._flow_ends is None:
             flow = probability_flow(self.sde, ExactDenoiser(self.law), self.prior)
             numbers = torch.arange(min(FLOW_POINTS, self.count))
             spec = PathSpec(self.seed, numbers, tuple(self.law.event_shape), flow.start, flow.stop, torch.float64)
             start = initial_state(flow, spec)
-            self.ends = flow_end_point(self.law, self.sde.kernel, start, flow.start, flow.stop, tol=FLOW_TOLERANCE)
-        return self.ends
+            ends = flow_end_point(self.law, self.sde.kernel, start, flow.start, flow.stop, tol=FLOW_TOLERANCE)
+            self._flow_ends = ends
+        return self._flow_ends
 
-    def trial(self, recipe: Recipe) -> SamplerResult:
+    def run(self, sampler: Recipe) -> SamplerResult:
         """The sampler's cost and scores."""
-        denoiser = CallCounter(ExactDenoiser(self.law))
-        reversal, solver = recipe.build(self.sde, denoiser)
         start = time.perf_counter()
-        x = sample(
-            reversal.without_final_denoise().with_prior(self.prior), solver, (self.count, *self.law.event_shape), self.seed,
-            noise=paths_for(solver), chunk=self.count, dtype=torch.float64,
+        x, reversal, rows = run_sampler(
+            sampler, self.sde, ExactDenoiser(self.law), self.prior, (self.count, *self.law.event_shape), self.seed,
+            chunk=self.count, dtype=torch.float64, final_denoise=False,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         scores = self._scores(reversal, x)
-        return SamplerResult(recipe.label, str(recipe), recipe.steps, denoiser.rows / self.count, seconds, scores)
+        return SamplerResult(sampler.label, str(sampler), sampler.steps, rows / self.count, seconds, scores)
 
     def _scores(self, reversal: Reversal, x: Tensor) -> list[Score]:
         flow = [] if reversal.equation.stochastic else [self._flow_error(x)]
@@ -90,18 +98,35 @@ class ExactLawBenchmark:
         return Score("error of the flow", error.value, max(error.low, 0.0), error.high)
 
     def _distance(self, x: Tensor) -> Score:
-        found = bootstrap(_distance, x.flatten(1), self.truth, resamples=RESAMPLES, seed=self.seed)
-        return Score("sliced W2", found.value, max(found.low, 0.0), found.high, self.floors[1])
+        found = bootstrap(_distance, x.flatten(1), self.exact_samples, resamples=RESAMPLES, seed=self.seed)
+        return Score("sliced W2", found.value, max(found.low, 0.0), found.high, self.baseline[1])
 
     def _gap(self, x: Tensor) -> Score:
         values = self.target.log_prob(x)
-        gap, reach = abs(values.mean().item() - self.log_density), 1.96 * values.std().item() / math.sqrt(len(values))
-        return Score("log-density gap", gap, max(gap - reach, 0.0), gap + reach)
+        gap = abs(values.mean().item() - self.log_density)
+        half = 1.96 * values.std().item() / math.sqrt(len(values))
+        return Score("log-density gap", gap, max(gap - half, 0.0), gap + half)
 
-    def comparison(self, subject: str, trials: list[SamplerResult]) -> Comparison:
-        """The trials with the floor of exact samples."""
-        floors = {"sliced W2": (self.floors[0], self.floors[2])}
-        return Comparison(subject, self.count, self.seed, trials, floors, f"exact samples (95% of {EXACT_SETS} sets)")
+    def comparison(self, subject: str, results: list[SamplerResult]) -> Comparison:
+        """The results with the baseline of exact samples."""
+        baselines = {"sliced W2": (self.baseline[0], self.baseline[2])}
+        words = f"exact samples (95% of {EXACT_SETS} sets)"
+        return Comparison(subject, self.count, self.seed, results, baselines, words)
+
+
+def compare_on_law(
+    law: Law,
+    sde: LinearSDE,
+    samplers: Sequence[Recipe],
+    budgets: Sequence[int] = (8, 16, 32, 64, 128),
+    count: int = 2000,
+    seed: int = 0,
+    subject: str = "exact law",
+) -> Comparison:
+    """Each sampler at each budget of network evaluations on an exact law: `count` samples each, from one seed."""
+    benchmark = ExactLawBenchmark(law, sde, count, seed)
+    runs = progress_bar(at_budgets(samplers, budgets), "samplers")
+    return benchmark.comparison(subject, [benchmark.run(sampler) for sampler in runs])
 
 
 def _rms(errors: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The area under the ROC curve: how often a stranger scores above one of the law.
+"""The area under the ROC curve of an out-of-distribution score.
 
 References:
     Hanley & McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve, 1982,
@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 
-def auroc(strangers: Tensor, inliers: Tensor) -> float:
-    """P(score of a stranger > score of an inlier) + P(equal)/2 over all pairs of scores (M,) and (N,): 1/2 tells nothing.
+def auroc(outliers: Tensor, inliers: Tensor) -> float:
+    """P(outlier's score > inlier's score) + P(equal)/2 over all pairs of scores (M,) and (N,): 1/2 without information.
 
     Raises ValueError for an empty set.
     """
-    if not (len(strangers) and len(inliers)):
+    from sklearn.metrics import roc_auc_score
+
+    if not (len(outliers) and len(inliers)):
         raise ValueError(
-            f"an area needs scores of both kinds, got {len(strangers)} and {len(inliers)}; give some of each"
+            f"an area needs scores of both kinds, got {len(outliers)} and {len(inliers)}; give some of each"
         )
-    ordered = inliers.sort().values
-    above, reach = (torch.searchsorted(ordered, strangers.to(ordered), right=side).double() for side in (False, True))
-    return ((above + reach) / 2 / len(ordered)).mean().item()
+    scores = torch.cat([outliers.double().cpu(), inliers.double().cpu()]).numpy()
+    return float(roc_auc_score([1] * len(outliers) + [0] * len(inliers), scores))

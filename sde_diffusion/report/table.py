@@ -1,4 +1,4 @@
-"""A table: the same rows on the terminal, in a Markdown page and in an HTML page."""
+"""A table: the same rows on the terminal, in Markdown and on an HTML page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import repeat
 from typing import Literal
+
+from sde_diffusion.report.console import say
 
 _MARKUP = re.compile(r"[\\`*\[\]|#~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """What Markdown may read as more than a letter: an underscore only at the edge of a word."""
@@ -31,7 +32,7 @@ class Table:
             raise ValueError(f"each row of a table has {len(self.heads)} cells, one for each head; fill the short ones")
 
     def print(self) -> None:
-        """Write it on the terminal."""
+        """Write it on the terminal; never fails because of one (see `console.say`)."""
         from rich.console import Console
         from rich.table import Table as Drawn
         from rich.text import Text
@@ -42,28 +43,21 @@ class Table:
         for row in self.rows:
             drawn.add_row(*map(Text, row))
         terminal = Console()
-        (terminal if terminal.is_terminal else Console(width=WIDTH)).print(drawn)
+        console = terminal if terminal.is_terminal else Console(width=WIDTH)
+        with console.capture() as text:
+            console.print(drawn)
+        say(text.get().rstrip("\n"))
 
     def markdown(self) -> str:
-        """A Markdown table, its text made harmless."""
+        """A Markdown table, its text escaped."""
         rule = [":--" if side == "left" else "--:" for side in self.sides()]
         lines = [map(plain, self.heads), rule, *(map(plain, row) for row in self.rows)]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
-    def html(self) -> str:
-        """An HTML table, its text escaped."""
-        head = "".join(map(_cell, self.heads, self.sides(), repeat("th")))
-        rows = "".join(f"<tr>{''.join(map(_cell, row, self.sides(), repeat('td')))}</tr>" for row in self.rows)
-        return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-
     def sides(self) -> list[Literal["left", "right"]]:
-        """Where each column's text stands: numbers to the right, words to the left."""
+        """How each column is aligned: numbers right, words left."""
         columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.heads)
         return ["right" if column and all(map(_NUMBER.match, column)) else "left" for column in columns]
-
-
-def _cell(text: str, side: str, tag: str) -> str:
-    return f"<{tag}{' class=number' if side == 'right' else ''}>{escape(text)}</{tag}>"
 
 
 def plain(text: str) -> str:

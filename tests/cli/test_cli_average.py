@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sde_diffusion.cli.average_sweep import held_out_losses
+from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import data_of, load_model
+from sde_diffusion.evaluation.average_sweep import held_out_losses
 from sde_diffusion.training.ema.post_hoc import fit, reconstruct
 from tests.cli.conftest import TINY
 
@@ -36,7 +37,7 @@ def test_an_average_stands_in_the_place_of_a_run(snapped, tmp_path, capsys, leng
     said = " ".join(capsys.readouterr().out.split())
     found = fit(snapped, length, step)
     assert f"sigma_rel {length} after step {step or 12}, from {(step or 12) // 2} snapshots" in said
-    assert f"missed by {100 * found.residual:.2g}%" in said
+    assert f"differs from the wanted one by {100 * found.residual:.2g}%" in said
     assert f"The weights are averaged with sigma_rel {length} " in (tmp_path / "shared/README.md").read_text()
     shared, run = (load_model(path, device_of("cpu")) for path in (tmp_path / "shared", snapped))
     for name, value in reconstruct(snapped, length, step).items():
@@ -49,6 +50,10 @@ def test_an_average_stands_in_the_place_of_a_run(snapped, tmp_path, capsys, leng
     assert load_file(tmp_path / "x/samples.safetensors")["x"].isfinite().all()
 
 
+def objective_of(model):
+    return build.objective(model.config.part("objective"), model.facts.std)
+
+
 def test_a_sweep_is_the_held_out_loss_of_each(snapped, tmp_path):
     asked = ["average", str(snapped), "--sweep", "[0.2, 0.05, 0.1]", "--draws", "2", "--device", "cpu"]
     for name in ("a", "b"):
@@ -57,12 +62,12 @@ def test_a_sweep_is_the_held_out_loss_of_each(snapped, tmp_path):
     told = json.loads((tmp_path / "a/lengths.json").read_bytes())
     model = load_model(snapped, device_of("cpu"))
     x, labels = data_of(model).tensors("held_out")
-    usual = held_out_losses(model, model.denoiser, x, labels, 2, 0)
+    usual = held_out_losses(model, model.denoiser, objective_of(model), x, labels, 2, 0)
     assert told["lengths"][-1]["loss"] == pytest.approx(usual.mean().item(), rel=1e-12)
     losses = []
     for row in told["lengths"][:-1]:
         model.denoiser.load_state_dict(reconstruct(snapped, row["sigma_rel"]))
-        losses.append(held_out_losses(model, model.denoiser, x, labels, 2, 0))
+        losses.append(held_out_losses(model, model.denoiser, objective_of(model), x, labels, 2, 0))
         assert row["loss"] == pytest.approx(losses[-1].mean().item(), rel=1e-12)
     best = min(losses, key=lambda loss: loss.mean().item())
     for row, loss in zip(told["lengths"], [*losses, usual], strict=True):
@@ -76,7 +81,9 @@ def test_a_sweep_is_the_held_out_loss_of_each(snapped, tmp_path):
 def test_the_losses_are_those_of_the_labels(snapped):
     model = load_model(snapped, device_of("cpu"))
     x, labels = data_of(model).tensors("held_out")
-    true, other = (held_out_losses(model, model.denoiser, x, told, 1, 0) for told in (labels, labels.flip(0)))
+    true, other = (
+        held_out_losses(model, model.denoiser, objective_of(model), x, told, 1, 0) for told in (labels, labels.flip(0))
+    )
     assert true.shape == (24,)
     assert not torch.equal(true, other)
 
@@ -91,7 +98,7 @@ def test_refusals(snapped, trained, refused, tmp_path):
     assert "sigma_rel lies in" in refused("average", run, "--sweep", "[0.1, 0.5]")
     assert "draws is between" in refused("average", run, "--sweep", "[0.1, 0.2]", "--draws", "0")
     (tmp_path / "there").mkdir()
-    assert "there already" in refused("average", run, "--sigma_rel", "0.1", "--output", str(tmp_path / "there"))
+    assert "exists already" in refused("average", run, "--sigma_rel", "0.1", "--output", str(tmp_path / "there"))
     assert list((tmp_path / "there").iterdir()) == []
 
 

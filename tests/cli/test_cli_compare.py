@@ -11,16 +11,16 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from sde_diffusion.cli.compare_run import at_budgets
 from sde_diffusion.cli.device import device_of
-from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.cli.sampler_specs import sampler
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult, Score
 from sde_diffusion.evaluation.evaluator import Evaluator
+from sde_diffusion.evaluation.generate import samples_of
 from sde_diffusion.evaluation.on_exact_law import FLOW_POINTS, ExactLawBenchmark
+from sde_diffusion.evaluation.recipe import at_budgets
 from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.reversal import data_form
 from sde_diffusion.sampling.sample import initial_state
@@ -42,7 +42,7 @@ def written(tmp_path_factory) -> dict:
 
 
 def scores(written: dict, number: int) -> dict[str, dict]:
-    return {score["name"]: score for score in written["trials"][number]["scores"]}
+    return {score["name"]: score for score in written["results"][number]["scores"]}
 
 
 def ddim(x: torch.Tensor, steps: int) -> torch.Tensor:
@@ -85,13 +85,13 @@ def test_the_error_of_the_flow(written):
 
 def test_the_sliced_distance(written):
     """Over 360 directions, evenly spread, against the 64 that compare takes: within 5%."""
-    x, truth = ddim(start(300), 8), ExactLawBenchmark(LAW, SDE, 300, 0).truth
+    x, exact = ddim(start(300), 8), ExactLawBenchmark(LAW, SDE, 300, 0).exact_samples
     angles = torch.arange(360, dtype=torch.float64) * (math.pi / 360)
     lines = torch.stack((angles.cos(), angles.sin()))
-    gaps = (x @ lines).sort(0).values - (truth @ lines).sort(0).values
+    gaps = (x @ lines).sort(0).values - (exact @ lines).sort(0).values
     found = scores(written, 0)["sliced W2"]
     assert found["value"] == pytest.approx(gaps.square().mean().sqrt().item(), rel=0.05)
-    assert found["ratio"] == pytest.approx(found["value"] / found["floor"])
+    assert found["ratio"] == pytest.approx(found["value"] / found["baseline"])
 
 
 def test_the_gap_of_the_log_density(written):
@@ -106,9 +106,9 @@ def test_the_gap_of_the_log_density(written):
     assert scores(written, 0)["log-density gap"]["value"] == pytest.approx(gap, abs=0.02)
 
 
-def test_exact_samples_lie_at_the_floor(written):
-    low, high = written["floors"]["sliced W2"]
-    assert 0 < low < scores(written, 0)["sliced W2"]["floor"] < high
+def test_exact_samples_lie_at_the_baseline(written):
+    low, high = written["baselines"]["sliced W2"]
+    assert 0 < low < scores(written, 0)["sliced W2"]["baseline"] < high
 
 
 def frechet(x: np.ndarray, y: np.ndarray) -> float:
@@ -121,34 +121,34 @@ def frechet(x: np.ndarray, y: np.ndarray) -> float:
 def test_the_frechet_distance_of_a_run(trained, tmp_path, capsys):
     wanted = ["--samplers", "[data_adams]", "--budgets", "[3]", "--output", str(tmp_path / "out"), "--device", "cpu"]
     assert main(["compare", str(trained), *wanted]) == 0
-    trial = json.loads((tmp_path / "out" / "comparison.json").read_text())["trials"][0]
-    assert (trial["steps"], trial["evaluations"]) == (3, 4)
+    result = json.loads((tmp_path / "out" / "comparison.json").read_text())["results"][0]
+    assert (result["steps"], result["evaluations"]) == (3, 4)
     source = by_name("digits", held_out=24)
     truth, real = (source.tensors(split)[0].flatten(1).double().numpy() for split in ("held_out", "train"))
-    x = generate(sampler("data_adams").with_steps(3), load_model(trained, device_of("cpu")), 24, 0, chunk=24).x
+    x = samples_of(load_model(trained, device_of("cpu")), sampler("data_adams").with_steps(3), 24, 0, chunk=24).x
     value = frechet(x.flatten(1).double().numpy(), truth)
     floor = np.mean([frechet(real[24 * k : 24 * k + 24], truth) for k in range(4)])
-    score = next(score for score in trial["scores"] if score["name"] == "Frechet, pixels")
+    score = next(score for score in result["scores"] if score["name"] == "Frechet, pixels")
     assert score["value"] == pytest.approx(value, rel=1e-4)
     assert score["ratio"] == pytest.approx(value / floor, rel=1e-4)
     assert score["low"] < score["value"] < score["high"]
 
 
 def test_real_events_have_a_ratio_of_about_one():
-    """Training events judged as if they were samples: within a factor of 1.5 of the mean of four such sets."""
-    judge = Evaluator(by_name("digits", held_out=200))
-    for score in judge.scores(judge.train[-200:]):
-        assert 1 / 1.5 < score.value / score.floor < 1.5
+    """Training examples scored as if they were samples: within a factor of 1.5 of the mean of four such sets."""
+    evaluator = Evaluator(by_name("digits", held_out=200))
+    for score in evaluator.scores(evaluator.train[-200:]):
+        assert 1 / 1.5 < score.value / score.baseline < 1.5
 
 
 def test_copies_are_seen():
-    judge = Evaluator(by_name("digits", held_out=50))
-    copies = judge.copying(judge.train[:50])
+    evaluator = Evaluator(by_name("digits", held_out=50))
+    copies = evaluator.copying(evaluator.train[:50])
     assert copies.distances.max() == 0
-    assert copies.copied == 1.0
-    new = judge.copying(judge.held_out)
-    assert torch.equal(new.distances, new.real)
-    assert new.copied <= 0.02
+    assert copies.memorisation_rate == 1.0
+    new = evaluator.copying(evaluator.held_out)
+    assert torch.equal(new.distances, new.held_out_distances)
+    assert new.memorisation_rate <= 0.02
 
 
 def test_a_budget_pays_for_whole_steps():
@@ -174,7 +174,7 @@ def test_a_table_has_a_cell_for_every_head():
 )
 def test_a_tolerance_in_the_place_of_steps_reaches_the_exact_flow(text, bound):
     """The cost is the mean over samples that each take their own steps, below that of the slowest."""
-    found = ExactLawBenchmark(LAW, SDE, 200, seed=0).trial(sampler(text))
+    found = ExactLawBenchmark(LAW, SDE, 200, seed=0).run(sampler(text))
     error = next(score.value for score in found.scores if score.name == "error of the flow")
     assert error < bound
     assert found.evaluations != round(found.evaluations)
@@ -183,7 +183,7 @@ def test_a_tolerance_in_the_place_of_steps_reaches_the_exact_flow(text, bound):
 
 def test_the_reverse_sde_goes_to_a_tolerance_on_one_path():
     """Its log-density gap is within its interval; each tolerance is tried once, whatever the budgets."""
-    found = ExactLawBenchmark(LAW, SDE, 1000, seed=0).trial(sampler("reverse_sde/tol=0.03"))
+    found = ExactLawBenchmark(LAW, SDE, 1000, seed=0).run(sampler("reverse_sde/tol=0.03"))
     assert next(score.low for score in found.scores if score.name == "log-density gap") < 0.02
     assert [str(r) for r in at_budgets([sampler("velocity_form/tol=1e-3")], [8, 16])] == ["velocity_form/tol=0.001"]
 

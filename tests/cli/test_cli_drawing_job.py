@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from sde_diffusion.cli import generate_job as drawing_job
-from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.generate_job import (
     Job,
     delete_chunks,
@@ -22,6 +21,7 @@ from sde_diffusion.cli.generate_job import (
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.cli.sampler_specs import sampler
+from sde_diffusion.evaluation.generate import samples_of
 from sde_diffusion.training import ProcessGroup
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def test_two_processes_write_the_files_of_one(trained, tmp_path):
 def test_a_job_draws_the_samples_of_one_call(model, tmp_path):
     job, once = (
         generate_into(_made(tmp_path / "job"), JOB, model, ProcessGroup()),
-        generate(JOB.recipe, model, 22, 5, chunk=8),
+        samples_of(model, JOB.recipe, 22, 5, chunk=8),
     )
     assert job is not None
     assert torch.equal(job.x, once.x)
@@ -77,10 +77,10 @@ def test_a_job_draws_the_samples_of_one_call(model, tmp_path):
 def test_every_process_draws_its_own_share(model, tmp_path, monkeypatch):
     """Of three processes each draws every third chunk, and nothing else."""
     seen = {}
-    monkeypatch.setattr(Job, "draw", lambda job, _model, number: seen[rank].append(number) or _blank(job, number))
+    monkeypatch.setattr(Job, "generate", lambda job, _model, number: seen[rank].append(number) or _blank(job, number))
     for rank in range(3):
         seen[rank] = []
-        drawing_job._draw_share(tmp_path, Job(JOB.recipe, 60, 0, 8), model, ProcessGroup(rank, 3))
+        drawing_job._generate_share(tmp_path, Job(JOB.recipe, 60, 0, 8), model, ProcessGroup(rank, 3))
     assert seen == {0: [0, 3, 6], 1: [1, 4, 7], 2: [2, 5]}
 
 
@@ -90,7 +90,7 @@ def _blank(job, number):
 
 def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_path, monkeypatch):
     whole = generate_into(_made(tmp_path / "whole"), JOB, model, ProcessGroup())
-    drawn, whole_chunk = [], Job.draw
+    drawn, whole_chunk = [], Job.generate
 
     def once(job, its_model, number):
         if len(drawn) == 2:
@@ -100,14 +100,14 @@ def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_pa
 
     folder = _made(tmp_path / "again")
     with monkeypatch.context() as patch:
-        patch.setattr(Job, "draw", once)
+        patch.setattr(Job, "generate", once)
         with pytest.raises(KeyboardInterrupt):
             generate_into(folder, JOB, model, ProcessGroup())
     assert drawn == [0, 1]
     (place,) = folder.glob("chunks-*")
     (place / "000001.safetensors").write_bytes((place / "000001.safetensors").read_bytes()[:-100])
     with monkeypatch.context() as patch:
-        patch.setattr(Job, "draw", lambda job, its, number: drawn.append(number) or whole_chunk(job, its, number))
+        patch.setattr(Job, "generate", lambda job, its, number: drawn.append(number) or whole_chunk(job, its, number))
         again = generate_into(folder, JOB, model, ProcessGroup())
     assert drawn == [0, 1, 1, 2], "the damaged chunk and the missing one are drawn, the whole one is not"
     assert whole is not None
@@ -136,7 +136,7 @@ def test_a_chunk_that_nobody_left_here_is_refused(model, tmp_path):
     folder = _made(tmp_path / "job")
     place = folder / "chunks-apart"
     place.mkdir()
-    drawing_job._draw_share(place, JOB, model, ProcessGroup(0, 2))
+    drawing_job._generate_share(place, JOB, model, ProcessGroup(0, 2))
     with pytest.raises(ValueError, match=r"1 of 3 chunks are not in .*one disk"):
         drawing_job._gathered(place, JOB, 0.0)
 

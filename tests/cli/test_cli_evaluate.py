@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.device import device_of
-from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.load_samples import load_samples
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.cli.sampler_specs import sampler
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.evaluator import Evaluator
+from sde_diffusion.evaluation.generate import samples_of
 from sde_diffusion.evaluation.metrics import UNBIASED
 from sde_diffusion.metrics import density_coverage, energy_distance, frechet, kernel_distance, precision_recall
 from sde_diffusion.plugins import choices
@@ -68,11 +68,11 @@ def test_the_figures_are_those_of_the_metrics(trained, tmp_path, capsys):
     scores = of(found["scores"])
     assert {name: scores[name]["value"] for name in values} == pytest.approx(values, rel=1e-6)
     sets = [frechet(part, truth) for part in train[:96].split(24)]
-    assert found["floor"]["Frechet"]["value"] == pytest.approx(sum(sets) / 4)
+    assert found["baseline"]["Frechet"]["value"] == pytest.approx(sum(sets) / 4)
     for name, score in scores.items():
         assert score["low"] <= score["value"] <= score["high"]
         assert (score["n"], score["seed"]) == (24, 3)
-        floor = found["floor"][name]
+        floor = found["baseline"][name]
         assert floor["n"] == (96 if name in UNBIASED else 24)
         assert score["ratio"] == (None if name in UNBIASED else pytest.approx(score["value"] / floor["value"]))
     assert found["cost"]["evaluations"] == 3
@@ -96,9 +96,11 @@ def test_classes_are_asked_for_and_found(told, tmp_path):
     """The accuracy is the share of right answers of a classifier that saw no event of the floor or the held-out set."""
     assert main(["evaluate", str(told), *SHORT, "--chunk", "7", "--output", str(tmp_path)]) == 0
     accuracy = found_in(tmp_path)["accuracy"]
-    judge = Evaluator(by_name("digits", held_out=24), 0, told=True)
-    drawn = generate(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 24, 0, 7, judge.labels)
-    right = (judge.classifier.predict(drawn.x) == judge.labels).double().mean()
+    evaluator = Evaluator(by_name("digits", held_out=24), 0, conditional=True)
+    drawn = samples_of(
+        load_model(told, device_of("cpu")), sampler("data_adams").with_steps(2), 24, 0, 7, evaluator.labels
+    )
+    right = (evaluator.classifier.predict(drawn.x) == evaluator.labels).double().mean()
     assert accuracy["samples"]["value"] == pytest.approx(float(right))
     assert accuracy["real data"]["value"] > 0.85
     assert accuracy["real data"]["low"] < accuracy["real data"]["value"] <= accuracy["real data"]["high"]
@@ -108,11 +110,13 @@ def test_several_sets_are_a_mean_over_them(told, tmp_path):
     """Two sets: the mean of what each has alone, and the right answers of both."""
     assert main(["evaluate", str(told), *SHORT, "--sets", "2", "--extractor", "pixels", "--output", str(tmp_path)]) == 0
     found = found_in(tmp_path)
-    judge = Evaluator(by_name("digits", held_out=24), 0, told=True)
-    x = generate(sampler("data_adams").with_steps(2), load_model(told, device_of("cpu")), 48, 0, 24, judge.labels).x
-    each = [frechet(part.flatten(1), judge.held_out.flatten(1)) for part in x.split(24)]
+    evaluator = Evaluator(by_name("digits", held_out=24), 0, conditional=True)
+    x = samples_of(
+        load_model(told, device_of("cpu")), sampler("data_adams").with_steps(2), 48, 0, 24, evaluator.labels
+    ).x
+    each = [frechet(part.flatten(1), evaluator.held_out.flatten(1)) for part in x.split(24)]
     assert of(found["scores"])["Frechet"]["value"] == pytest.approx(sum(each) / 2, rel=1e-4)
-    right = (judge.predict(x) == judge.labels.repeat(2)).double().mean()
+    right = (evaluator.predict(x) == evaluator.labels.repeat(2)).double().mean()
     assert found["accuracy"]["samples"]["value"] == pytest.approx(float(right))
     assert found["accuracy"]["samples"]["n"] == 48
 
@@ -121,16 +125,16 @@ def test_the_label_of_a_sample_is_a_function_of_its_number(told):
     """Sample i of many labels is sample i of its own label alone, wherever the chunks end."""
     model, recipe = load_model(told, device_of("cpu")), sampler("data_adams").with_steps(2)
     labels = torch.tensor([3, 1, 4, 1, 5])
-    mixed = generate(recipe, model, 12, 0, chunk=4, label=labels).x
+    mixed = samples_of(model, recipe, 12, 0, chunk=4, label=labels).x
     for label in labels.unique().tolist():
-        alone = generate(recipe, model, 12, 0, chunk=4, label=label).x
+        alone = samples_of(model, recipe, 12, 0, chunk=4, label=label).x
         rows = [i for i in range(12) if labels[i % 5] == label]
         torch.testing.assert_close(mixed[rows], alone[rows])
-    assert torch.equal(generate(recipe, model, 7, 0, chunk=4, label=labels).x, mixed[:7])
-    other = generate(recipe, model, 12, 0, chunk=4, label=2).x
+    assert torch.equal(samples_of(model, recipe, 7, 0, chunk=4, label=labels).x, mixed[:7])
+    other = samples_of(model, recipe, 12, 0, chunk=4, label=2).x
     assert not torch.allclose(mixed, other)
-    with pytest.raises(ValueError, match="one class at a time; name one with steps"):
-        generate(sampler("velocity_form/dopri5/tol=1e-2"), model, 4, 0, label=labels)
+    with pytest.raises(ValueError, match="one class at a time; choose a sampler with steps"):
+        samples_of(model, sampler("velocity_form/dopri5/tol=1e-2"), 4, 0, label=labels)
 
 
 class Blanked:
@@ -151,34 +155,38 @@ class Blanked:
 
 def test_the_classifier_learns_from_nothing_that_is_compared():
     """Other events in the floor, the same features; other events among the rest, others."""
-    judge, floor, rest = (Evaluator(Blanked(slice(blank))) for blank in (0, 720, 740))
-    assert (judge.sets, len(judge.unlearnt)) == (3, 720)
-    x = judge.held_out[:5]
-    assert torch.equal(judge.features(x), floor.features(x))
-    assert not torch.equal(judge.features(x), rest.features(x))
-    assert judge.floor["Frechet, features"].value < floor.floor["Frechet, features"].value / 3
-    assert judge.accuracy(judge.held_out, judge.labels).value > 0.93
+    evaluator, floor, rest = (Evaluator(Blanked(slice(blank))) for blank in (0, 720, 740))
+    assert (evaluator.baseline_sets, len(evaluator.rows_unseen_by_classifier)) == (3, 720)
+    x = evaluator.held_out[:5]
+    assert torch.equal(evaluator.features(x), floor.features(x))
+    assert not torch.equal(evaluator.features(x), rest.features(x))
+    assert evaluator.real_baseline["Frechet, features"].value < floor.real_baseline["Frechet, features"].value / 3
+    assert evaluator.accuracy(evaluator.held_out, evaluator.labels).value > 0.93
 
 
 def test_the_floor_of_a_model_that_is_told_has_the_classes_that_it_is_told():
     """Set after set as many of each class as are held out, no event twice, none that the classifier has seen."""
-    judge = Evaluator(by_name("digits", held_out=300), 0, told=True)
-    assert (judge.sets, len(judge.unlearnt)) == (2, 600)
-    parts = judge.train_labels[judge.of_floor].split(judge.count)
-    assert all(torch.equal(part.bincount(), judge.labels.bincount()) for part in parts)
-    assert len(judge.of_floor.unique()) == 600
+    evaluator = Evaluator(by_name("digits", held_out=300), 0, conditional=True)
+    assert (evaluator.baseline_sets, len(evaluator.rows_unseen_by_classifier)) == (2, 600)
+    parts = evaluator.train_labels[evaluator.baseline_rows].split(evaluator.count)
+    assert all(torch.equal(part.bincount(), evaluator.labels.bincount()) for part in parts)
+    assert len(evaluator.baseline_rows.unique()) == 600
     assert (
-        judge.floor["Frechet, pixels"].value < Evaluator(by_name("digits", held_out=300)).floor["Frechet, pixels"].value
+        evaluator.real_baseline["Frechet, pixels"].value
+        < Evaluator(by_name("digits", held_out=300)).real_baseline["Frechet, pixels"].value
     )
-    x, blanked = judge.held_out[:5], Evaluator(Blanked(judge.unlearnt, held_out=300), told=True)
-    assert torch.equal(judge.features(x), blanked.features(x))
+    x, blanked = (
+        evaluator.held_out[:5],
+        Evaluator(Blanked(evaluator.rows_unseen_by_classifier, held_out=300), conditional=True),
+    )
+    assert torch.equal(evaluator.features(x), blanked.features(x))
 
 
 def test_classes_that_are_rare_or_missing_make_no_floor():
-    with pytest.raises(ValueError, match=r"class 0 has 25 held-out and 0 training events; hold out fewer"):
-        Evaluator(Blanked(slice(0), without=0), told=True)
+    with pytest.raises(ValueError, match=r"class 0 has 25 held-out and 0 training examples; hold out fewer"):
+        Evaluator(Blanked(slice(0), without=0), conditional=True)
     with pytest.raises(ValueError, match="the data have no labels"):
-        Evaluator(by_name("moons"), told=True)
+        Evaluator(by_name("moons"), conditional=True)
 
 
 def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):

@@ -41,7 +41,7 @@ def test_a_comparison_goes_onto_the_card_and_works_on_the_folder(copied, tmp_pat
     assert main(["compare", str(copied), *asked]) == 0
     assert main(["export", str(copied), str(tmp_path / "shared"), "--title", "Digits"]) == 0
     found = json.loads((copied / "compare/comparison.json").read_text())
-    best = min(found["trials"], key=lambda trial: trial["scores"][0]["value"])
+    best = min(found["results"], key=lambda trial: trial["scores"][0]["value"])
     lines = (tmp_path / "shared/README.md").read_text().splitlines()
     assert "# Digits" in lines
     assert f"| evaluations of the network a sample | {best['evaluations']:g} |" in lines
@@ -53,7 +53,7 @@ def test_a_comparison_goes_onto_the_card_and_works_on_the_folder(copied, tmp_pat
         )
     assert main(["compare", str(tmp_path / "shared"), *asked, "--output", str(tmp_path / "again")]) == 0
     again = json.loads((tmp_path / "again/comparison.json").read_text())
-    assert [trial["scores"] for trial in again["trials"]] == [trial["scores"] for trial in found["trials"]]
+    assert [trial["scores"] for trial in again["results"]] == [trial["scores"] for trial in found["results"]]
 
 
 def test_a_folder_that_does_not_tell_its_data_still_samples(trained, tmp_path, refused):

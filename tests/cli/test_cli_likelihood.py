@@ -30,7 +30,7 @@ def test_likelihood_of_a_run_on_the_plane(tmp_path, monkeypatch, capsys):
     x = by_name("two_gaussians", count=80).tensors("held_out")[0][:8]
     again = log_likelihood(model.sde, model.denoiser, x, 0.001, prior=model.prior, deviation=model.facts.std)
     assert found["flow"]["bits_per_dim"] == pytest.approx(-again.value.mean().item() / (2 * math.log(2)), rel=1e-5)
-    assert set(found["flow"]["errors_of_an_event"]) == {"probes", "tolerance"}
+    assert set(found["flow"]["errors_of_an_example"]) == {"probes", "tolerance"}
     assert "standard error" in capsys.readouterr().out
     with Image.open(tmp_path / "run" / "likelihood" / "likelihood.png") as picture:
         assert picture.width > 1000
@@ -39,7 +39,7 @@ def test_likelihood_of_a_run_on_the_plane(tmp_path, monkeypatch, capsys):
 def test_likelihood_of_quantised_data_has_a_dequantisation_error(copied):
     assert main(["likelihood", str(copied), *FEW]) == 0
     found = json.loads((copied / "likelihood" / "likelihood.json").read_text())
-    assert set(found["flow"]["errors_of_an_event"]) == {"dequantisation", "probes", "tolerance"}
+    assert set(found["flow"]["errors_of_an_example"]) == {"dequantisation", "probes", "tolerance"}
     assert 0 < found["flow"]["bits_per_dim"] < found["IWAE(2)"]["bits_per_dim"] < found["ELBO"]["bits_per_dim"]
 
 

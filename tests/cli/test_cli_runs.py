@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from sde_diffusion.cli import factories
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.device import device_of
-from sde_diffusion.cli.generate import generate
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import Facts, load_model
 from sde_diffusion.cli.sampler_specs import sampler
 from sde_diffusion.data import by_name
+from sde_diffusion.evaluation.generate import samples_of
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.networks import UNet
 from sde_diffusion.specs import spec
@@ -98,18 +98,18 @@ def test_samples_are_those_of_the_averaged_model(copied, tmp_path):
     model = load_model(copied, device_of("cpu"))
     average = load_file(max((copied / "checkpoints").iterdir()) / "ema.safetensors")
     assert same({name: value.clone() for name, value in model.denoiser.state_dict().items()}, average)
-    drawn = generate(sampler("data_adams"), model, 5, 3, chunk=4)
+    drawn = samples_of(model, sampler("data_adams"), 5, 3, chunk=4)
     assert torch.equal(load_file(tmp_path / "out" / "samples.safetensors")["x"], drawn.x)
     facts = json.loads((tmp_path / "out" / "samples.json").read_text())
     assert facts["evaluations"] == drawn.evaluations == 17  # 16 steps and the denoising at the end
     assert facts["seed"] == 3
     with Image.open(tmp_path / "out" / "samples.png") as grid:
-        assert grid.size == (3 * 40 + 2 * 5, 2 * 40 + 5)
+        assert grid.size == (31 * (3 * 8 + 2), 31 * (2 * 8 + 1))  # about 800 wide
 
 
 def test_sample_i_does_not_depend_on_the_count(trained):
     model, recipe = load_model(trained, device_of("cpu")), sampler("reverse_sde/euler_maruyama/5")
-    few, many = (generate(recipe, model, count, 0, chunk=4).x for count in (3, 9))
+    few, many = (samples_of(model, recipe, count, 0, chunk=4).x for count in (3, 9))
     assert torch.equal(few, many[:3])
 
 
@@ -132,7 +132,7 @@ def test_a_run_on_the_plane(tmp_path, monkeypatch):
     assert main(["compare", "run", "--samplers", "[data_adams]", "--budgets", "[2]"]) == 0
     assert main(["animate", "run", "--frames", "4", "--points", "9"]) == 0
     found = json.loads((tmp_path / "run" / "compare" / "comparison.json").read_text())
-    assert [score["name"] for score in found["trials"][0]["scores"]] == ["sliced W2"]
+    assert [score["name"] for score in found["results"][0]["scores"]] == ["sliced W2"]
 
 
 def test_animate_a_law(tmp_path, monkeypatch, capsys):

@@ -18,8 +18,8 @@ from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, ca
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import data_of, load_model
-from sde_diffusion.cli.run_report import _training
 from sde_diffusion.data import by_name
+from sde_diffusion.evaluation.training_blocks import training_blocks
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
@@ -123,8 +123,8 @@ def test_a_conditional_run_is_watched(tmp_path):
 
 def test_the_report_shows_what_was_seen(trained, tmp_path):
     """The held-out curve, with lines of both kinds in the file, the levels, and a film where there is one."""
-    titles = [block.caption for block in _training(RunFolder(trained), tmp_path)[1:]]
-    assert titles[0] == "The loss over 12 steps, and that of held-out events."
+    titles = [block.caption for block in training_blocks(RunFolder(trained), tmp_path)[1:]]
+    assert titles[0] == "The loss over 12 steps, and that of held-out data."
     assert "noise level" in titles[1]
     assert len(titles) == 2
     assert (tmp_path / "training.png").stat().st_size > 10_000

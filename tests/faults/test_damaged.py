@@ -148,12 +148,12 @@ def test_all_bad_is_a_sentence_and_code_2(tmp_path, capsys, monkeypatch, kind, c
 
 def test_a_report_leaves_out_records_without_a_step_or_a_loss(tmp_path):
     """What a flipped bit in a name leaves is JSON still; the curve is drawn from the others."""
-    from sde_diffusion.cli.run_report import _training
+    from sde_diffusion.evaluation.training_blocks import training_blocks
 
     names = [("step", "loss"), ("ste0", "loss"), ("step", "lozs"), ("step", "loss")]
     lines = [{step: number, loss: 0.5} for number, (step, loss) in enumerate(names, 1)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    _, picture = _training(RunFolder(tmp_path), tmp_path / "figures")
+    _, picture = training_blocks(RunFolder(tmp_path), tmp_path / "figures")
     assert picture.caption == "The loss over 4 steps."
     assert picture.path.stat().st_size > 5000
 

@@ -144,7 +144,7 @@ def test_a_resumed_run_looks_where_a_whole_one_does(run, tmp_path):
     )
 
     def stop(context):
-        if context.step == 6:
+        if look.step == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -177,7 +177,7 @@ def test_an_interrupt_of_a_look_leaves_the_step_saved(run, same, tmp_path, numbe
     straight.go()
 
     def strike(look):
-        if context.step == 5:
+        if look.step == 5:
             os.kill(os.getpid(), number)
 
     def end(*_):
@@ -202,7 +202,7 @@ def test_an_error_is_one_warning_and_costs_nothing(run, same, tmp_path):
     straight.go()
 
     def full(look):
-        if context.step in (3, 4, 9):
+        if look.step in (3, 4, 9):
             raise OSError(28, "No space left on device")
 
     failing = Recorder(act=full, number=0.0)

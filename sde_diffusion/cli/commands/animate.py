@@ -1,4 +1,4 @@
-"""Show a diffusion there and back: data melt into noise and return, as a GIF and as a film strip."""
+"""Animate the forward and the reverse process: data turn into noise and back, as a GIF and as a film strip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
+from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.specs import check_spec
+from sde_diffusion.report.console import say
 from sde_diffusion.specs import Spec, parse, spec
 
 if TYPE_CHECKING:
@@ -21,11 +23,11 @@ class Settings:
 
     Attributes:
         run: a trained run's name or folder; leave it out to show an exact law.
-        law: an exact law on the plane or of pictures, such as two or ring8.
-        sde: the process of a law's noise; a run has its own.
-        points: how many points, or a square number of pictures, are followed.
-        frames: moments shown each way.
-        seed: of the data and of the noise.
+        law: an exact law on the plane or of images, such as two or ring8.
+        sde: the process that adds noise to an exact law; a run has its own.
+        points: number of points or images; a square number of images fills its grid.
+        frames: frames in each direction.
+        seed: random seed of the data and of the noise.
         output: another folder than RUN/animation or runs/animate-LAW.
         device: auto, cpu or cuda, for a run.
     """
@@ -45,42 +47,42 @@ class Settings:
             raise ValueError("animate takes either a run or --law; leave one of them out")
         if not 4 <= self.frames <= 400 or not 1 <= (self.points or 1) <= 20_000:
             raise ValueError(
-                f"frames lie between 4 and 400 and points between 1 and 20000, got {self.frames} and {self.points}"
+                f"frames lie between 4 and 400 and points between 1 and 20000, got {self.frames} and {self.points}; correct them"
             )
 
 
 def run(settings: Settings) -> None:
-    """Simulate, draw, and write diffusion.gif and diffusion.png."""
-    from sde_diffusion.report.animation.frames import film
-
-    folder, shown = _of_run(settings) if settings.run is not None else _of_law(settings)
-    for path in film(shown.scenes, shown.script, folder / "diffusion.gif", folder / "diffusion.png"):
-        print(path)
+    """Simulate, and write diffusion.gif and diffusion.png."""
+    for path in _of_run(settings) if settings.run is not None else _of_law(settings):
+        say(path)
 
 
-def _of_law(settings: Settings) -> tuple[Path, Film]:
+def _written(film: Film, folder: Path) -> tuple[Path, Path]:
+    from sde_diffusion.report.animation.frames import write_film
+
+    return write_film(film.frames, film.captions, folder / "diffusion.gif", folder / "diffusion.png")
+
+
+def _of_law(settings: Settings) -> tuple[Path, Path]:
     from sde_diffusion.cli import factories as build
-    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.report.animation.films import of_law
 
     named, sde = parse(settings.law or "two"), build.process(check_spec(settings.sde, "sde"))
     law = build.law(named)
     folder = new_folder(f"animate-{named['name']}", settings.output)
-    claim_output_folder(folder, "animate", asdict(settings))
-    return folder, of_law(law, sde, settings.points, settings.frames, settings.seed)
+    with results_folder(folder, "animate", asdict(settings)):
+        return _written(of_law(law, sde, settings.points, settings.frames, settings.seed), folder)
 
 
-def _of_run(settings: Settings) -> tuple[Path, Film]:
+def _of_run(settings: Settings) -> tuple[Path, Path]:
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
     from sde_diffusion.report.animation.films import of_model
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
     folder = source / "animation" if settings.output is None else folder_of(settings.output)
-    claim_output_folder(folder, "animate", {**asdict(settings), "run": str(source)})
-    x0, _ = data_of(model).tensors("held_out")
-    return folder, of_model(
-        model.sde, model.denoiser, x0.to(model.device), settings.points, settings.frames, settings.seed
-    )
+    x0 = data_of(model).tensors("held_out")[0].to(model.device)
+    with results_folder(folder, "animate", {**asdict(settings), "run": str(source)}):
+        film = of_model(model.sde, model.denoiser, x0, settings.points, settings.frames, settings.seed)
+        return _written(film, folder)

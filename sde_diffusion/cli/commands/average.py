@@ -1,4 +1,4 @@
-"""Average a run's weights over any length after training, from its snapshots, into a folder that other commands take."""
+"""Post-hoc EMA: average a run's weights over any length after training, from its snapshots, into a folder like a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
+from sde_diffusion.cli.results_folder import results_folder
+from sde_diffusion.report.console import say
 from sde_diffusion.specs import to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.cli.model import Model
+    from sde_diffusion.evaluation.average_sweep import Sweep
     from sde_diffusion.training.ema.post_hoc import Fit
 
 
@@ -21,11 +24,11 @@ class Settings:
 
     Attributes:
         run: the run's name or folder; it was trained with training.snapshot_every.
-        sigma_rel: the relative length of the average, the standard deviation of its weights over the training time.
-        sweep: several lengths instead, such as [0.03, 0.05, 0.1, 0.15, 0.2]: the held-out loss of each.
-        step: the average after this step, one with a snapshot; the last one unless given.
-        draws: how many noises of each held-out event a sweep averages over.
-        seed: keys these noises, which are the same for all lengths.
+        sigma_rel: relative length of the EMA (EDM2), the standard deviation of its weights over the training time.
+        sweep: several lengths instead, such as `--sweep 0.03 0.05 0.1 0.2`: the held-out loss of each.
+        step: average after this step, one with a snapshot; the last one unless given.
+        draws: Monte Carlo draws of the noise for each held-out example, in a sweep.
+        seed: random seed of that noise, which is the same for all lengths.
         output: another folder than RUN/averages/sigma-S-step-N, or RUN/lengths for a sweep.
         device: auto, cpu or cuda, for a sweep.
     """
@@ -42,7 +45,7 @@ class Settings:
     def __post_init__(self) -> None:
         if (self.sigma_rel is None) == (self.sweep is None):
             raise ValueError(
-                "average takes either --sigma_rel, such as 0.08, or --sweep, such as [0.03, 0.05, 0.1, 0.2]"
+                "average takes either --sigma_rel, such as 0.08, or --sweep, such as --sweep 0.03 0.05 0.1 0.2"
             )
         if self.sweep is not None and len(self.sweep) < 2:
             raise ValueError(f"a sweep compares at least two lengths, got {self.sweep}; for one give --sigma_rel")
@@ -67,10 +70,10 @@ def _write_average(settings: Settings, source: Path, length: float) -> None:
     from sde_diffusion.training.ema.post_hoc import fit
 
     found = fit(source, length, settings.step)
-    usual = source / "averages" / f"sigma-{length:g}-step-{found.step:06d}"
-    folder = usual if settings.output is None else folder_of(settings.output)
+    default = source / "averages" / f"sigma-{length:g}-step-{found.step:06d}"
+    folder = default if settings.output is None else folder_of(settings.output)
     if folder.exists():
-        raise ValueError(f"{folder} is there already; sample from it, or give another --output")
+        raise ValueError(f"{folder} exists already; sample from it, or give another --output")
     model = load_model(source, device_of("cpu"))
     fill(model.denoiser, found.average(), source)
     facts = model.facts
@@ -78,15 +81,18 @@ def _write_average(settings: Settings, source: Path, length: float) -> None:
         folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
         card=_card(source, model, found), run=model.config.as_dict(),
     )  # fmt: skip
-    print(_picture(found, folder / "profile.png"))
-    print(_words(found))
-    print(f"{folder}; next: sde-diffusion sample {folder}")
+    for text in (
+        _picture(found, folder / "profile.png"),
+        _words(found),
+        f"{folder}; next: sde-diffusion sample {folder}",
+    ):
+        say(text)
 
 
 def _card(source: Path, model: Model, found: Fit):
     from sde_diffusion.sharing import Card
 
-    words = f"{_words(found)}\n\n![How the average weighs the steps](profile.png)"
+    words = f"{_words(found)}\n\n![The weight of each training step](profile.png)"
     return Card(title=source.name, data=to_text(model.config.part("data")), words=words)
 
 
@@ -95,7 +101,7 @@ def _words(found: Fit) -> str:
     steps = len({snapshot.step for snapshot, _ in found.sources})
     return (
         f"The weights are averaged with sigma_rel {found.sigma_rel:g} after step {found.step}, from {steps} snapshots of "
-        f"the lengths {lengths}; the profile is missed by {100 * found.residual:.2g}% of its norm."
+        f"the lengths {lengths}; the fitted profile differs from the wanted one by {100 * found.residual:.2g}% of its norm."
     )
 
 
@@ -107,23 +113,35 @@ def _picture(found: Fit, path: Path) -> Path:
     tau = np.linspace(0, found.step, 2001)[1:]
     wanted, fitted = found.densities(tau)
     snapshots = sorted({snapshot.step for snapshot, _ in found.sources})
-    title = f"sigma_rel {found.sigma_rel:g} after step {found.step}: {100 * found.residual:.2g}% of the profile missed"
+    title = f"sigma_rel {found.sigma_rel:g} after step {found.step}: {100 * found.residual:.2g}% error of the profile"
     return profile_plot(tau, wanted, fitted, snapshots, title, path)
 
 
 def _write_sweep(settings: Settings, source: Path, lengths: list[float]) -> None:
-    from sde_diffusion.cli.average_sweep import Sweep, run_sweep
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.io.atomic import replace_file, to_json
+    from sde_diffusion.io.atomic import replace_file
+    from sde_diffusion.report.plain_data import report_json
     from sde_diffusion.training.ema.post_hoc import fit
 
     fits = [fit(source, length, settings.step) for length in sorted(lengths)]
+    model = load_model(source, device_of(settings.device))
     folder = source / "lengths" if settings.output is None else folder_of(settings.output)
-    claim_output_folder(folder, "average", {**asdict(settings), "run": str(source)})
-    found: Sweep = run_sweep(load_model(source, device_of(settings.device)), fits, settings.draws, settings.seed)
+    with results_folder(folder, "average", {**asdict(settings), "run": str(source)}):
+        found = _swept(settings, model, fits)
+        replace_file(folder / "lengths.json", report_json(found.as_dict()))
+        plot = found.plot(folder / "lengths.png")
     found.table().print()
-    replace_file(folder / "lengths.json", to_json(found.as_dict()))
-    print(found.picture(folder / "lengths.png"))
-    print(f"next: sde-diffusion average {settings.run} --sigma_rel {found.best.sigma_rel:g}")
+    say(plot)
+    say(f"next: sde-diffusion average {settings.run} --sigma_rel {found.best.sigma_rel:g}")
+
+
+def _swept(settings: Settings, model: Model, fits: list[Fit]) -> Sweep:
+    from sde_diffusion.cli import factories as build
+    from sde_diffusion.cli.model import data_of
+    from sde_diffusion.evaluation.average_sweep import sweep_averages
+
+    x, labels = data_of(model).tensors("held_out")
+    objective = build.objective(model.config.part("objective"), model.facts.std)
+    conditional = labels if model.classes is not None else None
+    return sweep_averages(model, fits, objective, x, conditional, settings.draws, settings.seed)

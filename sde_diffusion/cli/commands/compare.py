@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
+from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.sampler_specs import COMPARED, Recipe, samplers
 from sde_diffusion.cli.specs import NAMES, check_spec
-from sde_diffusion.io.terminal import progress_bar
+from sde_diffusion.report.console import say
 from sde_diffusion.specs import Spec, parse, spec, to_text
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ class Settings:
     """What to compare.
 
     Attributes:
-        run: the run's name or folder; leave it out to compare on a law.
-        law: an exact law, such as two, ring8 or mixture64; its denoiser is known, so that only samplers err.
-        sde: the process of a law's noise; a run has its own.
-        samplers: a list, each named, as reversal/method/steps/spacing (in quotes where it holds a comma), or a file of
-            `tune`, which is compared at its own cost.
-        budgets: evaluations of the network for each sample; each sampler takes the steps that they pay for.
-        count: samples of a law's trial; on a run there are as many as held-out events.
-        seed: from which all samples are made.
+        run: the run's name or folder; leave it out to compare on an exact law.
+        law: an exact law, such as two, ring8 or mixture64; its denoiser is known, so only the sampler's error is measured.
+        sde: the process that adds noise to an exact law; a run has its own.
+        samplers: a list, such as `--samplers flow_heun ancestral`: names, reversal/method/steps/spacing, or files of `tune`
+            (each at its own cost).
+        budgets: network evaluations for each sample (NFE), a list such as `--budgets 8 16 32`; each sampler takes as many
+            steps as these allow.
+        count: number of samples on an exact law; on a run there are as many as held-out examples.
+        seed: random seed of all samples.
         output: another folder than RUN/compare or runs/compare-LAW.
         device: auto, cpu or cuda, for a run.
     """
@@ -50,49 +52,43 @@ class Settings:
         if (self.run is None) == (self.law is None):
             raise ValueError("compare takes either a run or --law, such as `compare digits` or `compare --law two`")
         if not self.budgets or not all(1 <= budget <= 10**6 for budget in self.budgets):
-            raise ValueError(f"budgets are numbers of evaluations between 1 and 1000000, got {self.budgets}; give some")
+            raise ValueError(
+                f"budgets are network evaluations for each sample, between 1 and 1000000, got {self.budgets}; write --budgets 8 16 32"
+            )
         if not 16 <= self.count <= 10**6:
             raise ValueError(f"count is between 16 and 1000000, got {self.count}; a few thousand is usual")
 
 
 def run(settings: Settings) -> None:
-    """Compare, print the table, and write comparison.json, comparison.md and comparison.png."""
+    """Compare, write comparison.json, comparison.md and comparison.png, and then print the table."""
     recipes = samplers(COMPARED if settings.samplers is None else settings.samplers)
-    folder, found = _on_law(settings, recipes) if settings.law is not None else _on_run(settings, recipes)
+    found, paths = _on_law(settings, recipes) if settings.law is not None else _on_run(settings, recipes)
     found.table().print()
-    for path in found.write(folder):
-        print(path)
+    for path in paths:
+        say(path)
 
 
-def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
+def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Comparison, list[Path]]:
     from sde_diffusion.cli import factories as build
-    from sde_diffusion.cli.compare_run import at_budgets
-    from sde_diffusion.cli.folders import claim_output_folder
-    from sde_diffusion.evaluation.on_exact_law import ExactLawBenchmark
+    from sde_diffusion.evaluation.on_exact_law import compare_on_law
 
-    named, sde = parse(str(settings.law)), build.process(check_spec(settings.sde, "sde"))
-    law = build.law(named)
+    named, process = parse(str(settings.law)), check_spec(settings.sde, "sde")
+    sde, law = build.process(process), build.law(named)
+    subject = f"exact law {to_text(named)}, process {to_text(process)}"
     folder = new_folder(f"compare-{named['name']}", settings.output)
-    claim_output_folder(folder, "compare", asdict(settings))
-    bench = ExactLawBenchmark(law, sde, settings.count, settings.seed)
-    tries = progress_bar(list(at_budgets(recipes, settings.budgets)), "samplers")
-    trials = [bench.trial(recipe) for recipe in tries]
-    subject = f"exact law {to_text(named)}, process {to_text(check_spec(settings.sde, 'sde'))}"
-    return folder, bench.comparison(subject, trials)
+    with results_folder(folder, "compare", asdict(settings)):
+        found = compare_on_law(law, sde, recipes, settings.budgets, settings.count, settings.seed, subject)
+        return found, found.write(folder)
 
 
-def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Path, Comparison]:
-    from sde_diffusion.cli.compare_run import at_budgets, comparison, tried
+def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Comparison, list[Path]]:
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
-    from sde_diffusion.evaluation.evaluator import Evaluator
+    from sde_diffusion.evaluation.on_model import compare
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
     folder = source / "compare" if settings.output is None else folder_of(settings.output)
-    claim_output_folder(folder, "compare", {**asdict(settings), "run": str(source)})
-    judge = Evaluator(data_of(model), settings.seed, told=model.classes is not None)
-    tries = progress_bar(list(at_budgets(recipes, settings.budgets)), "samplers")
-    trials = [tried(recipe, model, judge, settings.seed)[0] for recipe in tries]
-    return folder, comparison(f"run {source.name}", trials, judge, settings.seed)
+    with results_folder(folder, "compare", {**asdict(settings), "run": str(source)}):
+        found = compare(model, data_of(model), recipes, settings.budgets, settings.seed, f"run {source.name}")
+        return found, found.write(folder)

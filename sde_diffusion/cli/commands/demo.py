@@ -76,11 +76,11 @@ def _done(folder: Path, settings: Settings) -> bool:
 
 
 def _evaluate(settings: Settings, recipes: list[Recipe], folder: Path, model: Model, source: DataSource) -> None:
-    from sde_diffusion.cli.evaluation import evaluate
-    from sde_diffusion.cli.run_report import metrics_table, write_report
+    from sde_diffusion.evaluation.on_model import survey
+    from sde_diffusion.evaluation.report import metrics_table, write_report
 
     print(f"sampling with {len(recipes)} samplers, comparing, drawing", flush=True)
-    found = evaluate(f"run {folder.name}", model, source, recipes, settings.budgets, settings.seed)
+    found = survey(model, source, recipes, settings.budgets, settings.seed, f"run {folder.name}")
     found.sweep.write(folder)
     films = _film(settings, folder, model, source)
     write_report(folder, f"Run {folder.name}", model, found, films, settings.asked())
@@ -91,8 +91,10 @@ def _film(settings: Settings, folder: Path, model: Model, source: DataSource) ->
     if settings.frames == 0:
         return []
     from sde_diffusion.report.animation.films import of_model
-    from sde_diffusion.report.animation.frames import film
+    from sde_diffusion.report.animation.frames import write_film
 
     x0 = source.tensors("held_out")[0].to(model.device)
     shown = of_model(model.sde, model.denoiser, x0, None, settings.frames, settings.seed)
-    return list(film(shown.scenes, shown.script, folder / "figures" / "film.gif", folder / "figures" / "film.png"))
+    return list(
+        write_film(shown.frames, shown.captions, folder / "figures" / "film.gif", folder / "figures" / "film.png")
+    )

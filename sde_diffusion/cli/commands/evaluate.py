@@ -1,4 +1,4 @@
-"""Measure a run's samples against held-out data: each figure with n, seed and interval, beside that of real data."""
+"""Evaluate a run's samples against held-out data: each metric with its 95% interval, beside that of real data."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
-from sde_diffusion.specs import parse
+from sde_diffusion.cli.results_folder import results_folder
+from sde_diffusion.report.console import say
+from sde_diffusion.specs import parse, to_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sde_diffusion.cli.model import Model
     from sde_diffusion.cli.sampler_specs import Recipe
+    from sde_diffusion.evaluation.metrics_report import MetricsReport
+    from sde_diffusion.evaluation.on_model import FeatureSpace
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure.
+    """What to evaluate.
 
     Attributes:
-        run: the run's name or folder; its data's held-out part is what samples are compared with.
+        run: the run's name or folder; samples are compared with the held-out part of its data.
         sampler: a named sampler, reversal/method/steps/spacing (`info` lists them), or a file of `tune`.
-        steps: another number of steps than the sampler's own.
-        samples: samples to measure instead of drawing them; samples.safetensors of `sample`, or a folder of pictures.
-        count: the most samples, and as many held-out and real training events; fewer where there are fewer.
-        sets: how many sets of that many samples are drawn; a figure is the mean over them.
-        seed: from which samples, the classifier and the intervals are made.
-        extractor: in which features to compare, such as pixels, classifier or inception(weights=FILE); without it the
-            classifier's where the data have classes, else the numbers as they are.
-        chunk: how many events a network sees at once.
+        steps: number of solver steps; the sampler's own unless given.
+        samples: existing samples to evaluate, samples.safetensors of `sample` or a folder of images.
+        count: maximal number of samples, of held-out and of real training examples; fewer where there are fewer.
+        sets: number of sets of that many samples; each metric is the mean over the sets.
+        seed: random seed of the samples, the classifier and the intervals.
+        extractor: the features to compare in, such as pixels, classifier or inception(weights=FILE); by default a
+            classifier's features for labelled images, and the values themselves for other data.
+        chunk: batch size of the networks.
         output: another folder than RUN/evaluate/SAMPLES-EXTRACTOR-seedSEED.
         device: auto, cpu or cuda.
     """
@@ -56,36 +60,58 @@ class Settings:
 
 
 def run(settings: Settings) -> None:
-    """Measure, print the table, and write evaluation.json, evaluation.md and evaluation.png."""
+    """Measure, write evaluation.json, evaluation.md and evaluation.png, and then print the table."""
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.folders import claim_output_folder
-    from sde_diffusion.cli.measure_run import evaluator_of, measured_recipe, measured_samples
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.specs import to_text
 
     source = run_folder(settings.run)
-    model = load_model(source, device_of(settings.device))
-    x, recipe = _samples(settings, model)
-    count = settings.count if x is None else min(settings.count, len(x))
-    wanted = None if settings.extractor is None else parse(settings.extractor)
-    told = x is None and model.classes is not None
-    judge, named = evaluator_of(model, wanted, count, settings.seed, settings.chunk, told)
-    words = str(recipe) if x is None else str(settings.samples)
-    ending = f"seed{settings.seed}-n{judge.count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
-    usual = source / "evaluate" / f"{_slug(f'{words}-{to_text(named)}')}-{ending}"
-    folder = usual if settings.output is None else folder_of(settings.output)
-    claim_output_folder(folder, "evaluate", {**asdict(settings), "run": str(source)})
-    if x is None:
-        found = measured_recipe(f"run {source.name}", judge, named, recipe, model, settings.chunk, settings.sets)
-    else:
-        found = measured_samples(f"run {source.name}", judge, named, x[: judge.count], words)
+    found, paths = _measured(settings, source, load_model(source, device_of(settings.device)))
     found.table().print()
-    for path in found.write(folder):
-        print(path)
+    for path in paths:
+        say(path)
+
+
+def _measured(settings: Settings, source: Path, model: Model) -> tuple[MetricsReport, list[Path]]:
+    from sde_diffusion.cli.model import data_of
+    from sde_diffusion.evaluation.on_model import default_features, evaluate_sampler, evaluate_samples, evaluator_for
+
+    x, recipe = _samples(settings, model)
+    data, most = data_of(model), settings.count if x is None else min(settings.count, len(x))
+    features = default_features(data) if settings.extractor is None else _features(settings.extractor)
+    conditional = x is None and model.classes is not None
+    evaluator = evaluator_for(data, features, most, settings.seed, settings.chunk, model.device, conditional)
+    words, subject = str(recipe if x is None else settings.samples), f"run {source.name}"
+    folder = _folder(settings, source, f"{words}-{features.name}", evaluator.count)
+    with results_folder(folder, "evaluate", {**asdict(settings), "run": str(source)}):
+        if x is None:
+            found = evaluate_sampler(evaluator, model, recipe, features.name, subject, settings.sets, settings.chunk)
+        else:
+            found = evaluate_samples(evaluator, x[: evaluator.count], features.name, subject, words)
+        return found, found.write(folder)
+
+
+def _features(extractor: str) -> FeatureSpace:
+    """The features of a named extractor."""
+    from sde_diffusion.cli import factories as build
+    from sde_diffusion.evaluation.on_model import FeatureSpace
+
+    named = parse(extractor)
+    return FeatureSpace(
+        to_text(named),
+        lambda evaluator: build.extractor(named, evaluator.known_classifier),
+        named["name"] == "classifier",
+    )
+
+
+def _folder(settings: Settings, source: Path, words: str, count: int) -> Path:
+    if settings.output is not None:
+        return folder_of(settings.output)
+    ending = f"seed{settings.seed}-n{count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
+    return source / "evaluate" / f"{_slug(words)}-{ending}"
 
 
 def _samples(settings: Settings, model: Model) -> tuple[Tensor | None, Recipe]:
-    """The samples that are there already, or None, and the recipe by which they are drawn otherwise."""
+    """The samples of `--samples`, or None, and the sampler that makes them otherwise."""
     from sde_diffusion.cli.load_samples import load_samples
     from sde_diffusion.cli.sampler_specs import sampler
 
@@ -93,9 +119,9 @@ def _samples(settings: Settings, model: Model) -> tuple[Tensor | None, Recipe]:
     recipe = recipe if settings.steps is None else recipe.with_steps(settings.steps)
     if settings.samples is None:
         return None, recipe
-    return load_samples(Path(settings.samples), tuple(model.facts.event_shape)), recipe
+    return load_samples(Path(settings.samples), tuple(model.event_shape)), recipe
 
 
 def _slug(words: str) -> str:
-    """A folder's name for what is measured: its letters and digits, the last of them."""
+    """The last 120 characters, all but letters and digits replaced: a part of a folder's name."""
     return "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in words)[-120:].strip("-.")

@@ -71,12 +71,12 @@ def card(settings: Settings, source: Path, data: str) -> Card:
         "title": settings.title or source.name, "data": data, "licence": settings.licence, "words": settings.words
     }  # fmt: skip
     path = source / "compare" / "comparison.json"
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"trials": []}
-    trials = [trial for trial in found["trials"] if trial["scores"]]
-    if not trials:
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"results": []}
+    results = [one for one in found["results"] if one["scores"]]
+    if not results:
         return Card(**told)
-    best = min(trials, key=lambda trial: trial["scores"][0]["value"])
+    best = min(results, key=lambda one: one["scores"][0]["value"])
     figures = [
         Figure(s["name"], s["value"], found["count"], found["seed"], (s["high"] - s["low"]) / 2) for s in best["scores"]
     ]
-    return Card(solver=best["recipe"], evaluations=best["evaluations"], figures=figures, **told)
+    return Card(solver=best["sampler"], evaluations=best["evaluations"], figures=figures, **told)

@@ -1,4 +1,4 @@
-"""Say how likely a run's model finds held-out data: bits per dimension by flow, ELBO and IWAE, with errors and a plot."""
+"""Log-likelihood of held-out data under a run's model: bits per dimension by the probability flow, ELBO and IWAE."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
+from sde_diffusion.cli.results_folder import results_folder
+from sde_diffusion.report.console import say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What to score, and how well.
+    """What to score, and how precisely.
 
     Attributes:
         run: the run's name or folder.
-        count: how many held-out events.
-        tol: the standard error wanted for an event by the flow, in bits per dimension.
-        steps: steps of the chain whose ELBO and IWAE are given.
-        paths: forward paths for each event, the K of IWAE(K); the ELBO averages over as many.
-        draws: points drawn in each bin of quantised data.
-        seed: keys probes, paths and dequantisation.
+        count: number of held-out examples.
+        tol: standard error wanted for one example by the probability flow, in bits per dimension.
+        steps: steps of the discrete chain behind ELBO and IWAE.
+        paths: importance samples K of IWAE(K): forward paths for each example; the ELBO averages over as many.
+        draws: Monte Carlo draws of the dequantisation noise, for quantised data.
+        seed: random seed of probes, paths and dequantisation.
         output: another folder than RUN/likelihood.
         device: auto, cpu or cuda.
     """
@@ -50,27 +52,28 @@ class Settings:
 
 
 def run(settings: Settings) -> None:
-    """Score, and write likelihood.json and likelihood.png."""
+    """Score, write likelihood.json and likelihood.png, and then print the table."""
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.model import data_of, load_model
-    from sde_diffusion.io.atomic import replace_file, to_json
+    from sde_diffusion.io.atomic import replace_file
+    from sde_diffusion.report.plain_data import report_json
     from sde_diffusion.report.plots.likelihood import likelihood_plot
 
     source = run_folder(settings.run)
     model = load_model(source, device_of(settings.device))
     data = data_of(model)
-    folder = source / "likelihood" if settings.output is None else folder_of(settings.output)
-    claim_output_folder(folder, "likelihood", {**asdict(settings), "run": str(source)})
     x = data.tensors("held_out")[0][: settings.count].to(model.device)
-    found = {name: rule(x) for name, rule in rules(model, data.levels, settings).items()}
+    folder = source / "likelihood" if settings.output is None else folder_of(settings.output)
+    with results_folder(folder, "likelihood", {**asdict(settings), "run": str(source)}):
+        found = {name: rule(x) for name, rule in rules(model, data.levels, settings).items()}
+        replace_file(folder / "likelihood.json", report_json({name: facts(one) for name, one in found.items()}))
+        plot = likelihood_plot(found, folder / "likelihood.png")
     table(found, data.levels).print()
-    replace_file(folder / "likelihood.json", to_json({name: facts(one) for name, one in found.items()}))
-    print(likelihood_plot(found, folder / "likelihood.png"))
+    say(plot)
 
 
 def rules(model: Model, levels: int | None, settings: Settings) -> dict[str, Callable[[Tensor], LogProb]]:
-    """The three ways by name, of densities, or of the probabilities of quantised data."""
+    """Flow, ELBO and IWAE by name: of densities, or of the probabilities of quantised data."""
     import torch
 
     from sde_diffusion.data.pixels import bin_width
@@ -97,24 +100,28 @@ def rules(model: Model, levels: int | None, settings: Settings) -> dict[str, Cal
 
 
 def facts(found: LogProb) -> dict[str, object]:
-    """Mean bits per dimension, its error over the data, and the root mean squares of an event's errors, in bits."""
+    """Mean bits per dimension, its standard error over the data, and the rms of one example's errors, in bits."""
     import math
 
     bits, error = found.bits_per_dim()
     unit = math.log(2) * found.size
     parts = {name: part.double().square().mean().sqrt().item() / unit for name, part in found.errors.items()}
-    return {"bits_per_dim": bits, "standard_error": error, "events": len(found.value), "errors_of_an_event": parts}
+    return {"bits_per_dim": bits, "standard_error": error, "examples": len(found.value), "errors_of_an_example": parts}
 
 
 def table(found: dict[str, LogProb], levels: int | None):
-    """What the terminal shows."""
+    """A row for each way to compute the likelihood."""
     from sde_diffusion.report.table import Table
 
     rows = []
     for name, one in found.items():
         known = facts(one)
-        parts = ", ".join(f"{part} {size:.2g}" for part, size in known["errors_of_an_event"].items())  # pyright: ignore
+        parts = ", ".join(f"{part} {size:.2g}" for part, size in known["errors_of_an_example"].items())  # pyright: ignore
         rows.append([name, f"{known['bits_per_dim']:.4f}", f"{known['standard_error']:.4f}", parts])
     kind = "a density" if levels is None else f"{levels} levels, uniform dequantisation"
-    heads = ["by", "bits/dim", "standard error", "errors of an event, bits/dim"]
-    return Table(heads, rows, f"Held-out data, {kind}; flow and chain are two models of one network")
+    heads = ["method", "bits/dim", "standard error", "errors of one example, bits/dim"]
+    return Table(
+        heads,
+        rows,
+        f"Held-out data, {kind}; the flow and the discrete chain (ELBO, IWAE) are two models of one network",
+    )

@@ -16,8 +16,8 @@ from sde_diffusion.cli.options import positional
 if TYPE_CHECKING:
     import torch
 
-    from sde_diffusion.cli.generate import Generated
     from sde_diffusion.cli.sampler_specs import Recipe
+    from sde_diffusion.evaluation.generate import Generated
     from sde_diffusion.training.distributed.process_group import ProcessGroup
 
 
@@ -87,13 +87,13 @@ def _draw(settings: Settings, source: Path, recipe: Recipe, device: torch.device
 
     model = load_model(source, device)
     check_label(model, settings.label)
-    folder = source / "samples" / _slug(recipe, settings) if settings.output is None else folder_of(settings.output)
+    job = Job(recipe, settings.count, settings.seed, settings.chunk, settings.label)
+    folder = source / "samples" / job.name if settings.output is None else folder_of(settings.output)
     world.run_on_main(
         lambda: str(
             claim_output_folder(folder, "sample", {**_told(settings), "run": str(source), "recipe": str(recipe)})
         )
     )
-    job = Job(recipe, settings.count, settings.seed, settings.chunk, settings.label)
     drawn = generate_into(folder, job, model, world)
     if drawn is not None:
         write(folder, drawn, recipe, settings.seed)
@@ -118,10 +118,3 @@ def write(folder: Path, drawn: Generated, recipe: Recipe, seed: int) -> None:
     facts = {"sampler": str(recipe), "count": len(drawn.x), "seed": seed}
     cost = {"evaluations": drawn.evaluations, "seconds": drawn.seconds}
     replace_file(folder / "samples.json", to_json(facts | cost))
-
-
-def _slug(recipe: Recipe, settings: Settings) -> str:
-    """A folder's name for a recipe: its letters and digits."""
-    label = f"-label{settings.label}" if settings.label is not None else ""
-    words = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in str(recipe))
-    return f"{words[:120]}-seed{settings.seed}-n{settings.count}{label}"

@@ -1,7 +1,4 @@
-"""What a film of a diffusion shows: points beside the exact density, or pictures beside the denoiser's guess.
-
-Imported only when a film is made.
-"""
+"""The frames of an animation: points beside the exact density, or images beside the denoiser's prediction."""
 
 from __future__ import annotations
 
@@ -31,82 +28,83 @@ MESH = 101
 
 @dataclass(frozen=True)
 class Film:
-    """The scenes and the words."""
+    """The frames and their captions."""
 
-    scenes: list[Frame]
-    script: Captions
+    frames: list[Frame]
+    captions: Captions
 
 
 Trajectory = list[tuple[float, Tensor]]
+"""States (B, *E) and their times, in the order of the simulation."""
 
 
 def of_law(law: Law, sde: LinearSDE, count: int | None, frames: int, seed: int) -> Film:
-    """Points of a law on the plane beside its exact density at each time; pictures of any other law.
+    """Points of a law on the plane beside its exact density at each time; images of any other law.
 
     Raises ValueError for a law of neither kind.
     """
     denoiser = ExactDenoiser(law)
     x0 = law.sample(_number(law.event_shape, count), torch.Generator().manual_seed(seed))
-    forth, home = _walks(sde, denoiser, x0, frames, seed)
+    forward, reverse = _trajectories(sde, denoiser, x0, frames, seed)
     if tuple(law.event_shape) != (2,):
-        return _pictures(sde, denoiser, forth, home, "An exact denoiser")
-    reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forth)
-    density = {t: _density(law, sde, t, reach) for t, _ in forth + home}
-    return _clouds(forth, home, _groups(law), reach, lambda t, x: Heat(density[t], reach), "exact density")
+        return _images(sde, denoiser, forward, reverse, "An exact denoiser")
+    reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forward)
+    density = {t: _density(law, sde, t, reach) for t, _ in forward + reverse}
+    return _clouds(forward, reverse, _groups(law), reach, lambda t, x: Heat(density[t], reach), "exact density")
 
 
 def of_model(sde: LinearSDE, denoiser: Denoiser, x0: Tensor, count: int | None, frames: int, seed: int) -> Film:
-    """Events (N, *E) made noisy and brought back by a trained model, beside what it guesses of the data."""
+    """Examples (N, *E) made noisy and denoised again by a trained model, beside its prediction of the clean data."""
     shape = tuple(x0.shape[1:])
     x0 = x0[: _number(shape, count)]
-    forth, home = _walks(sde, denoiser, x0, frames, seed)
+    forward, reverse = _trajectories(sde, denoiser, x0, frames, seed)
     if shape != (2,):
-        return _pictures(sde, denoiser, forth, home, "A trained model")
-    reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forth)
+        return _images(sde, denoiser, forward, reverse, "A trained model")
+    reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forward)
     ones = torch.zeros(len(x0), dtype=torch.int64)
 
-    def guess(t: float, x: Tensor) -> Panel:
-        return Cloud(_guess(sde, denoiser, t, x), ones, reach)
+    def prediction(t: float, x: Tensor) -> Panel:
+        return Cloud(_prediction(sde, denoiser, t, x), ones, reach)
 
-    return _clouds(forth, home, lambda x: ones, reach, guess, "the model's guess of the data")
+    return _clouds(forward, reverse, lambda x: ones, reach, prediction, "the model's prediction of the data")
 
 
-def _walks(sde: LinearSDE, denoiser: Denoiser, x0: Tensor, frames: int, seed: int) -> tuple[Trajectory, Trajectory]:
+def _trajectories(
+    sde: LinearSDE, denoiser: Denoiser, x0: Tensor, frames: int, seed: int
+) -> tuple[Trajectory, Trajectory]:
     times = frame_times(sde, frames)
-    forth = list(simulate_forward(sde, x0, times, seed))
-    return forth, list(simulate_reverse(sde, denoiser, forth[-1][1], times, seed + 1))
+    forward = list(simulate_forward(sde, x0, times, seed))
+    return forward, list(simulate_reverse(sde, denoiser, forward[-1][1], times, seed + 1))
 
 
 def _clouds(
-    forth: Trajectory,
-    home: Trajectory,
+    forward: Trajectory,
+    reverse: Trajectory,
     groups: Callable[[Tensor], Tensor],
     reach: float,
     beside: Callable[..., Panel],
     right: str,
 ) -> Film:
-    """Coloured by the mode that a point comes from on the way there, by the one that it ends in on the way back."""
-    begun, ended = groups(forth[0][1]), groups(home[-1][1])
-    scenes = [Frame(t, False, Cloud(x, begun, reach), beside(t, x)) for t, x in forth]
-    scenes += [Frame(t, True, Cloud(x, ended, reach), beside(t, x)) for t, x in home]
-    script = Captions(
-        f"{len(begun)} points melt into a Gaussian and come back", "points, each on a Wiener path of its own", right,
+    """Points coloured by the mode of their start in the forward process, of their end in the reverse process."""
+    started, ended = groups(forward[0][1]), groups(reverse[-1][1])
+    frames = [Frame(t, False, Cloud(x, started, reach), beside(t, x)) for t, x in forward]
+    frames += [Frame(t, True, Cloud(x, ended, reach), beside(t, x)) for t, x in reverse]
+    captions = Captions(
+        f"{len(started)} points diffuse into a Gaussian, and back", "samples", right,
         "forward: data to noise, coloured by origin", "reverse: noise to data, coloured by destination",
     )  # fmt: skip
-    return Film(scenes, script)
+    return Film(frames, captions)
 
 
-def _pictures(sde: LinearSDE, denoiser: Denoiser, forth: Trajectory, home: Trajectory, who: str) -> Film:
-    def scene(t: float, x: Tensor, backward: bool) -> Frame:
-        return Frame(t, backward, _tiles(_unit(sde, t, x)), _tiles(_guess(sde, denoiser, t, x)))
+def _images(sde: LinearSDE, denoiser: Denoiser, forward: Trajectory, reverse: Trajectory, who: str) -> Film:
+    def frame(t: float, x: Tensor, backward: bool) -> Frame:
+        return Frame(t, backward, _tiles(_unit(sde, t, x)), _tiles(_prediction(sde, denoiser, t, x)))
 
-    scenes = [scene(t, x, False) for t, x in forth] + [scene(t, x, True) for t, x in home]
-    return Film(
-        scenes, Captions(f"{who} brings pictures back from noise", "noisy picture", "guess of the clean picture")
-    )
+    frames = [frame(t, x, False) for t, x in forward] + [frame(t, x, True) for t, x in reverse]
+    return Film(frames, Captions(f"{who} turns noise into images", "noisy image", "prediction of the clean image"))
 
 
-def _guess(sde: LinearSDE, denoiser: Denoiser, t: float, x: Tensor) -> Tensor:
+def _prediction(sde: LinearSDE, denoiser: Denoiser, t: float, x: Tensor) -> Tensor:
     """E[x_0 | x_t]; at t = 0, x itself."""
     with torch.no_grad():
         return denoiser(x, sde.kernel(t)).float() if t > 0 else x.float()
@@ -135,7 +133,9 @@ def _groups(law: Law) -> Callable[[Tensor], Tensor]:
 
 
 def _number(event_shape: tuple[int, ...], count: int | None) -> int:
-    """How many events to follow: 800 points, or 36 pictures."""
+    """The number of samples shown: 800 points, or 36 images, unless `count` is given."""
     if tuple(event_shape) != (2,) and not (len(event_shape) == 3 and event_shape[0] in (1, 3)):
-        raise ValueError(f"a film shows points (2,) or pictures (1 or 3, H, W), got events {tuple(event_shape)}")
+        raise ValueError(
+            f"an animation shows points (2,) or images (1 or 3, H, W), got samples of shape {tuple(event_shape)}"
+        )
     return count or (800 if tuple(event_shape) == (2,) else 36)

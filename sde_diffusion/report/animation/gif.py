@@ -1,4 +1,4 @@
-"""A film: the same frames as an animated GIF and as a strip on one PNG."""
+"""An animated GIF of frames."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ VISIBLE = 3.0
 
 
 def write_gif(frames: Iterable[np.ndarray], path: Path, seconds: Sequence[float] | float = 0.07) -> Path:
-    """Write frames, uint8 (H, W, 3) each, as a GIF that plays for ever; `seconds` is how long each one stays.
+    """Write frames, uint8 (H, W, 3) each, as a GIF that loops; `seconds` is the duration of each frame.
 
-    All frames share one palette, made from a few of them, so that nothing flickers. Raises ValueError without frames.
+    All frames share one palette, made from a few of them, so that colours do not flicker. Raises ValueError without frames.
     """
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in frames]
     if not pictures:
-        raise ValueError("a film has at least one frame; give some")
+        raise ValueError("an animation needs at least one frame, got none; give some")
     models = [np.asarray(pictures[i]) for i in spread(len(pictures), 5)]
     palette = _palette(Image.fromarray(np.concatenate(models)))
     reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    stays = [seconds] * len(reduced) if isinstance(seconds, float | int) else seconds
+    durations = [seconds] * len(reduced) if isinstance(seconds, float | int) else seconds
     path.parent.mkdir(parents=True, exist_ok=True)
-    milliseconds = [round(1000 * stay) for stay in stays]
+    milliseconds = [round(1000 * duration) for duration in durations]
     reduced[0].save(path, save_all=True, append_images=reduced[1:], duration=milliseconds, loop=0)
     return path
 

@@ -1,4 +1,4 @@
-"""Pictures of one thing at several stages: side by side, and one after another."""
+"""Image files of several stages of a training: side by side, and as a GIF."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from sde_diffusion.report.animation.gif import write_gif
 
 _TITLE, _GAP, _WIDEST = 30, 12, 1600
-"""Pixels above each picture for its name, between two pictures, and of the whole: larger pictures are reduced."""
+"""Pixels above each image for its name, between two images, and the largest width: larger images are reduced."""
 
 
-def montage(pictures: Mapping[str, Path], path: Path, most: int = 4) -> Path:
-    """Write the PNG files, of one size, with their names, in rows of up to `most`, as even as can be."""
+def montage(pictures: Mapping[str, Path], path: Path, max_columns: int = 4) -> Path:
+    """Write the PNG files, all of one size, under their names, in rows of up to `max_columns`, as even as possible."""
     from PIL import Image, ImageDraw, ImageFont
 
-    rows = math.ceil(len(pictures) / most)
+    rows = math.ceil(len(pictures) / max_columns)
     columns = math.ceil(len(pictures) / rows)
     frames = {name: Image.fromarray(read_pixels(one)) for name, one in pictures.items()}
     for frame in frames.values():
@@ -36,14 +36,16 @@ def montage(pictures: Mapping[str, Path], path: Path, most: int = 4) -> Path:
     return path
 
 
-def gif_from_images(pictures: Sequence[Path], path: Path, stay: float = 0.7, rest: float = 2.5) -> Path:
-    """Write the PNG files as a GIF; each stays for `stay` seconds, the last one for `rest`."""
+def gif_from_images(
+    pictures: Sequence[Path], path: Path, frame_seconds: float = 0.7, last_seconds: float = 2.5
+) -> Path:
+    """Write the PNG files as a GIF; each is shown for `frame_seconds`, the last one for `last_seconds`."""
     frames = [read_pixels(one) for one in pictures]
-    return write_gif(frames, path, [*[stay] * (len(frames) - 1), rest])
+    return write_gif(frames, path, [*[frame_seconds] * (len(frames) - 1), last_seconds])
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """A picture file as uint8 (H, W, 3)."""
+    """An image file as uint8 (H, W, 3)."""
     from PIL import Image
 
     with Image.open(path) as picture:

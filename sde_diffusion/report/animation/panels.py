@@ -1,7 +1,7 @@
-"""What a frame of a film shows on one pair of axes: points, a density on the plane, or pictures.
+"""One panel of an animation frame: points, a density on the plane, or images.
 
-`draw` makes an artist of matplotlib for the first frame, `renew` gives that artist the next panel of its kind: a film
-draws its axes once.
+`draw` makes a matplotlib artist for the first frame, `update` gives that artist the next panel's content: the axes are drawn
+once. `zoom` fits the axes to this panel alone, for stills.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sde_diffusion.report.plots.style import DENSITY, colour
@@ -25,13 +26,17 @@ class Cloud:
     def draw(self, axis):
         """Draw them as small discs."""
         _square(axis, self.reach)
-        return self.renew(axis.scatter([], [], s=5, alpha=0.65, linewidths=0))
+        return self.update(axis.scatter([], [], s=5, alpha=0.65, linewidths=0))
 
-    def renew(self, artist):
+    def update(self, artist):
         """Move the discs."""
         artist.set_offsets(self.points.detach().cpu().double().numpy())
         artist.set_facecolors([colour(k) for k in self.groups.tolist()])
         return artist
+
+    def zoom(self, axis) -> None:
+        """Fit the axes to nearly all of the points."""
+        _limits(axis, 1.15 * float(self.points.abs().quantile(0.99)))
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Heat:
     reach: float
 
     def draw(self, axis):
-        """Draw it as a map of few colours; the square root shows the tails."""
+        """Draw its square root, which shows the tails, in few colours."""
         from matplotlib import colormaps
 
         ends, colours = (-self.reach, self.reach, -self.reach, self.reach), colormaps[DENSITY].resampled(24)
@@ -50,10 +55,18 @@ class Heat:
         _square(axis, self.reach)
         return artist
 
-    def renew(self, artist):
-        """Exchange the values."""
+    def update(self, artist):
+        """Set the values."""
         artist.set_data(self._scaled())
         return artist
+
+    def zoom(self, axis) -> None:
+        """Fit the axes to where the density is at least a thousandth of its maximum."""
+        side = len(self.values)
+        place = torch.linspace(-self.reach, self.reach, side, dtype=torch.float64, device=self.values.device).abs()
+        visible = self.values >= 1e-3 * self.values.max()
+        reach = max(float(place[visible.any(dim)].max()) for dim in (0, 1))
+        _limits(axis, min(1.1 * reach, self.reach))
 
     def _scaled(self) -> np.ndarray:
         return (self.values / self.values.max()).sqrt().cpu().numpy()
@@ -61,7 +74,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Pictures already laid out as pixels, uint8 (H, W, 3)."""
+    """Images already laid out as pixels, uint8 (H, W, 3)."""
 
     pixels: np.ndarray
 
@@ -70,13 +83,20 @@ class Tiles:
         axis.set_axis_off()
         return axis.imshow(self.pixels, interpolation="nearest")
 
-    def renew(self, artist):
-        """Exchange the pixels."""
+    def update(self, artist):
+        """Set the pixels."""
         artist.set_data(self.pixels)
         return artist
 
+    def zoom(self, axis) -> None:
+        """Images fill their axes already."""
+
 
 Panel = Cloud | Heat | Tiles
+
+
+def _limits(axis, reach: float) -> None:
+    axis.set(xlim=(-reach, reach), ylim=(-reach, reach))
 
 
 def _square(axis, reach: float) -> None:

@@ -1,7 +1,7 @@
-r"""There and back: a forward process simulated along one path, then its reversal from where it ended.
+r"""Simulation of the forward process along one Wiener path, and of the reverse process from its end.
 
-The moments shown are equally spaced in u = sigma/(alpha + sigma), the share of noise, which runs from 0 to nearly 1
-whatever the process calls its time; the equations take `substeps` equal steps of time between two of them.
+The frames are equally spaced in u = sigma/(alpha + sigma), the share of noise, which runs from 0 to nearly 1 for every
+process. Between two frames the equations take `substeps` equal steps of time.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ def _share(sde: LinearSDE, t: float) -> float:
 def simulate_forward(
     sde: LinearSDE, x0: Tensor, times: list[float], seed: int, substeps: int = 8
 ) -> Iterator[tuple[float, Tensor]]:
-    """Yield (t, x_t) at the times, from x0 (B, *E) at times[0] on: the SDE itself along a Wiener tree."""
+    """Yield (t, x_t) at the times, from x0 (B, *E) at times[0]: the forward SDE along a Wiener tree."""
     yield times[0], x0
-    yield from _walk(ItoSDE(sde.drift, sde.diffusion), x0, times, seed, substeps)
+    yield from _simulate(ItoSDE(sde.drift, sde.diffusion), x0, times, seed, substeps)
 
 
 def simulate_reverse(
     sde: LinearSDE, denoiser: Denoiser, x: Tensor, times: list[float], seed: int, substeps: int = 8
 ) -> Iterator[tuple[float, Tensor]]:
-    """Yield (t, x_t) at the times from the last down to the first that is at least t_min, by Anderson's equation."""
+    """Yield (t, x_t) at the times from the last down to the first that is at least t_min, by Anderson's reverse SDE."""
     falling = [t for t in reversed(times) if t > sde.t_min] + [sde.t_min]
     yield falling[0], x
-    yield from _walk(reverse_sde(sde, denoiser).equation, x, falling, seed, substeps)
+    yield from _simulate(reverse_sde(sde, denoiser).equation, x, falling, seed, substeps)
 
 
 @torch.no_grad()
-def _walk(equation, x: Tensor, times: list[float], seed: int, substeps: int) -> Iterator[tuple[float, Tensor]]:
+def _simulate(equation, x: Tensor, times: list[float], seed: int, substeps: int) -> Iterator[tuple[float, Tensor]]:
     steps = [torch.linspace(t, s, substeps + 1, dtype=torch.float64)[1:] for t, s in pairwise(times)]
     grid = torch.cat([torch.tensor(times[:1], dtype=torch.float64), *steps])
     path = WienerTree.like(x, seed, times[0], times[-1])

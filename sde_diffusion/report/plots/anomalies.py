@@ -1,4 +1,4 @@
-"""The p-values of events of the law, which should be uniform, and of strangers, which should be small: their shares."""
+"""p-values of in-distribution examples, which should be uniform, and of other data, which should be small: their shares."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 from sde_diffusion.report.plots.style import colour, figure, save
 
 Columns = Mapping[str, Mapping[str, Tensor]]
-"""score -> set of events -> p-values (N,)."""
+"""score -> set of examples -> p-values (N,)."""
 
 
 def anomaly_plot(found: Columns, path: Path, inliers: str, calibration: Mapping[str, int]) -> Path:
     """Write one pair of axes for each score: the share of p-values at most p, against p; `inliers` names the black line.
 
-    The grey band holds the inliers' share at each p with probability 95%, p (1 - p) (1/N + 1/n) its variance for N of them
-    and n calibration events, given for each score.
+    The grey band holds the inliers' share at each p with probability 95%. Its variance is p (1 - p) (1/N + 1/n) for N
+    inliers and n calibration examples; `calibration` gives n for each score.
     """
     with figure(3.6 * len(found) + 0.4, 4.6) as drawing:
         for axis, (score, sets) in zip(drawing.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
@@ -29,7 +29,7 @@ def anomaly_plot(found: Columns, path: Path, inliers: str, calibration: Mapping[
                 shares = np.arange(1, len(p) + 1) / len(p)
                 axis.step([0, *p, 1], [0, *shares, 1], where="post", label=name, **own)
             axis.set(title=score, xlabel="p", xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
-        drawing.axes[0].set_ylabel("share of events with p-value at most p")
+        drawing.axes[0].set_ylabel("share of examples with p-value at most p")
         handles, labels = drawing.axes[0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=6)
         return save(drawing, path)

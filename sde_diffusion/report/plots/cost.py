@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import median_low
 
 from sde_diffusion.report.plots.style import (
     colour,
@@ -16,13 +16,15 @@ from sde_diffusion.report.plots.style import (
     save,
 )
 
-REACH = 100
-"""How many times the median error the largest one drawn is: what diverges leaves the axes."""
+REACH = 10
+"""The error axis ends at most so many times above the typical sampler's largest error: what diverges is only marked."""
+
+OFF_SCALE = "off the scale"
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one sampler costs and errs: equally many numbers in `cost` and `error`, `low` and `high` where known."""
+    """Errors of one sampler against cost: equally many numbers in `cost` and `error`, and in `low` and `high` where known."""
 
     name: str
     cost: Sequence[float]
@@ -33,12 +35,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. `floor` is (low, high, what it is): the error that no sampler can be seen to beat."""
+    """One pair of axes. `baseline` is (low, high, what it is): the error of real or exact samples, a grey band."""
 
     title: str
     ylabel: str
     lines: Sequence[Line] = field(default_factory=list)
-    floor: tuple[float, float, str] | None = None
+    baseline: tuple[float, float, str] | None = None
 
 
 def cost_plot(panels: Sequence[Panel], path: Path, title: str = "") -> Path:
@@ -54,26 +56,45 @@ def cost_plot(panels: Sequence[Panel], path: Path, title: str = "") -> Path:
 
 
 def _draw(axis, panel: Panel, names: list[str]) -> None:
+    bottom, top = _range(panel)
     for line in panel.lines:
         index = names.index(line.name)
         axis.plot(line.cost, line.error, color=colour(index), marker=marker(index), label=line.name)
+        beyond = [cost for cost, error in zip(line.cost, line.error, strict=True) if not error <= top]
+        if beyond:
+            edge = [0.985] * len(beyond)
+            axis.plot(
+                beyond,
+                edge,
+                "^",
+                color=colour(index),
+                markersize=8,
+                transform=axis.get_xaxis_transform(),
+                clip_on=False,
+            )
         if line.low:
             axis.fill_between(line.cost, line.low, line.high, color=colour(index), alpha=0.13, linewidth=0)
-    if panel.floor:
-        low, high, meaning = panel.floor
+    if panel.baseline:
+        low, high, meaning = panel.baseline
         axis.axhspan(low, high, color="#BBBBBB", alpha=0.6, label=meaning)
     axis.set(xscale="log", yscale="log", title=panel.title, ylabel=panel.ylabel)
     axis.set_xlabel("network evaluations per sample (NFE)")
-    axis.set_ylim(*_range(panel))
+    axis.set_ylim(bottom, top)
+    if any(not error <= top for line in panel.lines for error in line.error):
+        axis.plot([], [], "^", color="#666666", markersize=8, linestyle="none", label=OFF_SCALE)
     _ticks(axis, sorted({cost for line in panel.lines for cost in line.cost}))
 
 
 def _range(panel: Panel) -> tuple[float, float]:
-    """The ends of the error axis: all errors and the floor, but no sampler that diverges may flatten the others."""
-    errors = [error for line in panel.lines for error in line.error if 0 < error < math.inf]
-    errors += [end for end in (panel.floor or ())[:2] if isinstance(end, float) and end > 0]
-    errors = errors or [1.0]
-    return min(errors) / 1.6, min(max(errors), REACH * median(errors)) * 1.6
+    """The ends of the error axis: all errors and the baseline, but a sampler that diverges does not flatten the others.
+
+    The upper end is at most `REACH` times the median of the samplers' largest errors.
+    """
+    lines = [found for line in panel.lines if (found := [error for error in line.error if 0 < error < math.inf])]
+    ends = [end for end in (panel.baseline or ())[:2] if isinstance(end, float) and end > 0]
+    errors = [error for line in lines for error in line] + ends or [1.0]
+    typical = median_low([max(line) for line in lines]) if lines else max(errors)
+    return min(errors) / 1.6, min(max(errors), REACH * max(typical, *ends, 0.0)) * 1.6
 
 
 def _ticks(axis, costs: Sequence[float]) -> None:

@@ -1,13 +1,4 @@
-"""Images: as arrays of pixels, as one grid, in named rows; and samples of any shape as one picture.
-
-From tensors of pictures to arrays of pixels.
-
-A grid of pictures.
-
-Rows of pictures with names: what each sampler makes, beside the real thing.
-
-Samples as one picture, whatever they are: a grid of images, a cloud of points, or histograms of their numbers.
-"""
+"""Images as pixels, as one grid, and in named rows; and samples of any shape as one picture."""
 
 from __future__ import annotations
 
@@ -16,51 +7,57 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sde_diffusion.report.plots.style import colour, figure, save
 
+WIDTH = 800
+"""About how many pixels wide a grid of images is written."""
+
 
 def to_pixels(x: Tensor) -> np.ndarray:
-    """Pictures (N, C, H, W) in [-1, 1] as uint8 (N, H, W, 3): grey is repeated, numbers outside are cut.
+    """Images (N, C, H, W) in [-1, 1] as uint8 (N, H, W, 3): grey is repeated, values outside are clamped.
 
-    Raises ValueError for events that are no pictures.
+    Raises ValueError for samples that are no images.
     """
     if x.ndim != 4 or x.shape[1] not in (1, 3):
-        raise ValueError(f"pictures have shape (N, 1 or 3, H, W), got {tuple(x.shape)}; draw points as clouds")
+        raise ValueError(f"images have shape (N, 1 or 3, H, W), got {tuple(x.shape)}; use plot_points for points")
     levels = x.detach().float().cpu().clamp(-1, 1).add(1).mul(127.5).round().byte()
     return levels.expand(-1, 3, -1, -1).movedim(1, -1).numpy()
 
 
 def tiled(x: Tensor, columns: int, zoom: int = 1, gap: int = 1) -> np.ndarray:
-    """Pictures (N, C, H, W) row by row in one array (height, width, 3), each pixel `zoom` wide, white gaps between."""
-    pixels = to_pixels(x).repeat(zoom, axis=1).repeat(zoom, axis=2)
-    count, height, width, _ = pixels.shape
-    rows, gap = math.ceil(count / columns), gap * zoom
-    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
-    for index, picture in enumerate(pixels):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        canvas[top : top + height, left : left + width] = picture
-    return canvas
+    """Images (N, C, H, W) row by row in one array (height, width, 3), each pixel `zoom` wide, white gaps between."""
+    from torchvision.utils import make_grid
+
+    pixels = torch.from_numpy(to_pixels(x)).movedim(-1, 1)
+    large = pixels.repeat_interleave(zoom, dim=2).repeat_interleave(zoom, dim=3)
+    if len(large) == 1:
+        return large[0].movedim(0, -1).numpy()
+    edge = gap * zoom
+    grid = make_grid(large, nrow=columns, padding=edge, pad_value=255)
+    return grid[:, edge : grid.shape[1] - edge, edge : grid.shape[2] - edge].movedim(0, -1).contiguous().numpy()
 
 
 def zoom_for(side: int, wanted: int = 40) -> int:
-    """How many screen pixels a pixel takes so that a picture of this side is about `wanted` wide, at least 1."""
+    """How many screen pixels an image's pixel takes so that an image of this side is about `wanted` wide; at least 1."""
     return max(1, round(wanted / side))
 
 
 def image_grid(x: Tensor, path: Path, columns: int | None = None) -> Path:
-    """Write pictures (N, C, H, W) in [-1, 1] as one PNG, about square unless `columns` is given."""
+    """Write images (N, C, H, W) in [-1, 1] as one PNG about `WIDTH` wide, about square unless `columns` is given."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = columns or math.ceil(math.sqrt(len(x)))
-    Image.fromarray(tiled(x, columns, zoom_for(x.shape[-1]))).save(path)
+    zoom = zoom_for(columns * (x.shape[-1] + 1) - 1, WIDTH)
+    Image.fromarray(tiled(x, columns, zoom)).save(path)
     return path
 
 
 def gallery(groups: Mapping[str, Tensor], path: Path, columns: int = 24, title: str = "") -> Path:
-    """Write one strip of pictures (N, C, H, W) for each name; N a multiple of `columns` fills its rows."""
+    """Write a strip of images (N, C, H, W) for each name; N a multiple of `columns` fills its rows."""
     strips = {name: tiled(x, columns, zoom_for(x.shape[-1], 24)) for name, x in groups.items()}
     heights = [strip.shape[0] for strip in strips.values()]
     width = max(strip.shape[1] for strip in strips.values())
@@ -77,7 +74,7 @@ def gallery(groups: Mapping[str, Tensor], path: Path, columns: int = 24, title: 
 
 
 def plot_samples(x: Tensor, path: Path, title: str = "samples") -> Path:
-    """Write events (N, *E): pictures (1 or 3, H, W) as a grid, points (2,) as a cloud, all others as a histogram."""
+    """Write samples (N, *E): images (1 or 3, H, W) as a grid, points (2,) as a scatter plot, all others as a histogram."""
     if x.ndim == 4 and x.shape[1] in (1, 3):
         return image_grid(x, path)
     with figure(5.2, 5.0) as drawing:

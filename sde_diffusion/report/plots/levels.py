@@ -1,4 +1,4 @@
-"""The error of a denoiser by noise level, beside what is known of it in closed form; and where its loss comes from."""
+"""The error of a denoiser by noise level beside bounds in closed form; and which levels its loss comes from."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 from sde_diffusion.report.plots.style import colour, figure, save
 
 FAINTEST, EARLIER = 0.25, 4
-"""How visible the first of the earlier looks is, and how many of them are drawn at most."""
+"""The opacity of the first of the earlier curves, and how many of them are drawn at most."""
 
 _BOUNDS = {
-    "mean": ("the data's mean for an answer", ":"),
-    "noisy": ("what is seen for an answer", "--"),
-    "wiener": ("the best linear denoiser", "-"),
+    "mean": ("constant prediction (mean)", ":"),
+    "noisy": ("identity (noisy input)", "--"),
+    "wiener": ("best linear denoiser", "-"),
 }
 
 
 def level_plot(found: Mapping[str, Any], path: Path) -> Path:
-    """Write two pairs of axes for the content of loss_by_level.json (see `watching.levels`).
+    """Write two pairs of axes for the content of loss_by_level.json (see `callbacks.levels`).
 
     On the left the mean square error. On the right that error times the weight of the loss, or, for a loss without one,
     over the error of the best linear denoiser.
     """
     x, wiener = np.asarray(found["log_snr"]), np.asarray(found["bounds"]["wiener"])
     with figure(10.4, 4.2) as drawing:
-        drawing.set_layout_engine(None)  # finding a layout would take as long as all the rest, at every look
+        drawing.set_layout_engine(None)  # a layout engine would take most of the time
         drawing.subplots_adjust(left=0.07, right=0.98, bottom=0.3, top=0.92, wspace=0.17)
         left, right = drawing.subplots(1, 2)
         _errors(left, found, x, np.ones_like(x))
-        left.set(title="Error by noise level", ylabel="mean square error a coordinate", yscale="log")
+        left.set(title="Error by noise level", ylabel="mean square error per coordinate", yscale="log")
         if found["weight"] is None:
             _errors(right, found, x, 1 / wiener)
             right.set(title="Error over that of the best linear denoiser", ylabel="ratio", ylim=(0, 2))
@@ -54,7 +54,7 @@ def _errors(axis, found: Mapping[str, Any], x: np.ndarray, factor: np.ndarray) -
         faint = FAINTEST + (0.6 - FAINTEST) * index / max(1, len(chosen) - 1)
         axis.plot(x, factor * look["error"], color=colour(5), alpha=faint, linewidth=1.2, label=f"step {look['step']}")
     error, deviation = np.asarray(last["error"]), np.asarray(last["standard_error"])
-    axis.plot(x, factor * error, color=colour(0), label=f"step {last['step']}, held-out events")
+    axis.plot(x, factor * error, color=colour(0), label=f"step {last['step']}, held-out data")
     low, high = np.maximum(error - 2 * deviation, error / 10), error + 2 * deviation
     axis.fill_between(x, factor * low, factor * high, color=colour(0), alpha=0.15, linewidth=0)
     ends = [*found["bounds"]["wiener"], *last["error"]]
@@ -62,6 +62,6 @@ def _errors(axis, found: Mapping[str, Any], x: np.ndarray, factor: np.ndarray) -
 
 
 def _top(found: Mapping[str, Any]) -> float:
-    """The upper end of the weighted axis: the bounds that grow without end, and early looks, do not flatten the last."""
+    """The upper end of the weighted axis, of the last curve and the linear bound: others may leave the picture."""
     lines = [found["bounds"]["wiener"], found["looks"][-1]["error"]]
     return 1.3 * max(float(np.max(np.asarray(found["weight"]) * line)) for line in lines)

@@ -1,4 +1,4 @@
-"""Generated pictures above their nearest training pictures, and the distances beside those of real new ones."""
+"""Generated images above their nearest training images, and the distances beside those of held-out images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sde_diffusion.report.plots.style import colour, figure, save
 def neighbours(
     generated: Tensor, closest: Tensor, distances: Mapping[str, Tensor], path: Path, columns: int = 16
 ) -> Path:
-    """Write `columns` of the generated pictures (N, C, H, W), the training picture closest to each, and the histograms.
+    """Write `columns` of the generated images (N, C, H, W), the training image closest to each, and the histograms.
 
-    `distances` maps a set's name to the distances (M,) of its pictures to their nearest training pictures, the real set
+    `distances` maps a set's name to the distances (M,) of its images to their nearest training images, the real set
     (in black) first.
     """
     with figure(9.6, 4.6) as drawing:
         top, bottom = drawing.subplots(2, 1, height_ratios=[1, 1.7])
         pairs = _pairs(generated[:columns], closest[:columns])
         top.imshow(pairs, interpolation="nearest")
-        top.set_title("Generated (above) and the nearest training pictures (below)", loc="left")
+        top.set_title("Generated (above) and the nearest training images (below)", loc="left")
         top.set_axis_off()
         _histograms(bottom, distances)
         return save(drawing, path)
@@ -44,6 +44,6 @@ def _histograms(axis, distances: Mapping[str, Tensor]) -> None:
             values.cpu().numpy(), np.linspace(0, stop, 50), density=True, histtype="step", linewidth=1.8,
             color=colour(index - 1) if index else "#000000", label=f"{name} (median {float(values.median()):.2f})",
         )  # fmt: skip
-    axis.set(xlabel="Euclidean distance to the nearest training picture", ylabel="density", xlim=(0, stop))
-    axis.set_title("How far from the training set", loc="left")
+    axis.set(xlabel="Euclidean distance to the nearest training image", ylabel="density", xlim=(0, stop))
+    axis.set_title("Distance to the training set", loc="left")
     axis.legend(loc="upper left")

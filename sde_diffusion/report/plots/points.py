@@ -1,7 +1,4 @@
-"""Points on the plane, side by side.
-
-Clouds of points side by side: what each sampler makes on the plane, beside the real thing.
-"""
+"""Scatter plots of points on the plane, side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ from sde_diffusion.report.plots.style import colour, figure, save
 
 
 def plot_points(groups: Mapping[str, Tensor], path: Path, columns: int = 3) -> Path:
-    """Write one square of points (N, 2) for each name, all of one scale; the real ones (in black) come first."""
+    """Write a square of points (N, 2) for each name, all of one scale; the first group (real data) is black."""
+    columns = min(columns, len(groups))
     rows = math.ceil(len(groups) / columns)
     reach = 1.05 * max(float(x.abs().quantile(0.999)) for x in groups.values())
     with figure(3.2 * columns, 3.3 * rows) as drawing:

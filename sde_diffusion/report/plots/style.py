@@ -1,6 +1,6 @@
-"""How every figure looks: one palette that colour-blind eyes can tell apart, few lines, no window.
+"""The style of every figure: one palette that is safe for colour-blind readers, few lines.
 
-Figures are made without pyplot, so that nothing global is touched and nothing needs a display.
+Figures are made without pyplot, so that no global state changes and no display is needed.
 
 References:
     Okabe & Ito, Color Universal Design, 2008, https://jfly.uni-koeln.de/color/
@@ -55,7 +55,7 @@ RULES = {
 
 @contextmanager
 def figure(width: float, height: float, **options) -> Iterator[Figure]:
-    """An empty figure of the given size in inches, in the house style while the block lasts."""
+    """An empty figure of the given size in inches; the style holds while the block lasts."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -97,15 +97,15 @@ def with_palette(picture: Image) -> Image:
 
 
 def literal(text: str) -> str:
-    """Text of a user as it stands: a dollar sign begins no formula."""
+    """A user's text as it is: a dollar sign starts no formula."""
     return text.replace("$", r"\$")
 
 
 def colour(index: int) -> str:
-    """The index-th colour of the palette, round and round."""
+    """The index-th colour of the palette, cyclically."""
     return PALETTE[index % len(PALETTE)]
 
 
 def marker(index: int) -> str:
-    """The index-th marker, so that no line is told from another by its colour alone."""
+    """The index-th marker, cyclically: lines differ by more than their colour."""
     return MARKERS[index % len(MARKERS)]

@@ -1,4 +1,4 @@
-"""The loss against the step, and beside it that of events which are held out."""
+"""The training loss against the step, and beside it the loss of held-out data."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def training_curve(
     path: Path,
     held_out: Sequence[tuple[int, float, float]] = (),
 ) -> Path:
-    """Write the losses (as points) and their running mean over a twentieth of the run (as a line), on a log axis.
+    """Write the losses (points) and their running mean over a twentieth of the run (a line), on a log axis.
 
-    `held_out` are steps, losses of the averaged model on other events, and their standard errors: a band of two each way.
+    `held_out` are steps, held-out losses of the averaged model, and their standard errors: a band of two each way.
     """
     x, y = np.asarray(steps), np.asarray(losses, dtype=float)
     with figure(7.2, 3.4) as drawing:
@@ -28,6 +28,7 @@ def training_curve(
         if held_out:
             _held_out(axis, np.asarray(held_out, dtype=float).T)
         axis.set(xlabel="training step", ylabel="loss (weighted mean square error)", title="Training", yscale="log")
+        _plain_ticks(axis)
         axis.legend()
         return save(drawing, path)
 
@@ -35,13 +36,26 @@ def training_curve(
 def _held_out(axis, rows: np.ndarray) -> None:
     """Steps, losses and their standard errors, (3, N)."""
     x, y, error = rows
-    axis.plot(x, y, ".-", markersize=4, color=colour(1), label="held-out events, averaged model")
+    axis.plot(x, y, ".-", markersize=4, color=colour(1), label="held-out data, averaged model (EMA)")
     axis.fill_between(x, np.maximum(y - 2 * error, y / 10), y + 2 * error, color=colour(1), alpha=0.15, linewidth=0)
 
 
+def _plain_ticks(axis) -> None:
+    """Ticks at 1, 2 and 5 times the powers of ten, as plain numbers; only the powers over more than three decades."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,)))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter("{x:g}")
+
+
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """The mean of each value and the `width` - 1 before it (of as many as there are, at the start)."""
+    """The centred mean over about `width` values: over i - h .. i + h, h = width // 2, and fewer near the two ends.
+
+    The window stays symmetric, so that a falling curve's mean neither leads nor lags.
+    """
     sums = np.cumsum(np.concatenate([[0.0], values]))
-    stop = np.arange(1, len(values) + 1)
-    start = np.maximum(stop - width, 0)
-    return (sums[stop] - sums[start]) / (stop - start)
+    index = np.arange(len(values))
+    half = np.minimum(width // 2, np.minimum(index, len(values) - 1 - index))
+    return (sums[index + half + 1] - sums[index - half]) / (2 * half + 1)

@@ -1,19 +1,14 @@
-"""The held-out loss of averages of several lengths, on the same noises, so that their differences are sharp.
-
-Imported only when a command measures.
-"""
+"""The held-out loss of weight averages (EMA) of several lengths, on the same noise, so that differences are precise."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_diffusion.cli import factories as build
-from sde_diffusion.cli.model import Model, data_of
 from sde_diffusion.report.plots.averages import length_plot
 from sde_diffusion.report.table import Table
 
@@ -21,16 +16,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sde_diffusion.denoisers.base import Denoiser
+    from sde_diffusion.evaluation.generate import TrainedModel
     from sde_diffusion.training.ema.post_hoc import Fit
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The losses (N,) of the held-out events, for each length and for the average of the newest checkpoint."""
+    """The losses (N,) of the held-out examples, for each length and for the average of the newest checkpoint."""
 
     fits: Sequence[Fit]
     losses: Sequence[Tensor]
-    usual: Tensor
+    checkpoint: Tensor
 
     @property
     def best(self) -> Fit:
@@ -43,15 +39,15 @@ class Sweep:
         return means.index(min(means))
 
     def rows(self) -> list[dict[str, Any]]:
-        """For each length, and last for the usual average: the mean loss, and what it is above the best one's."""
+        """For each length, and last for the average of the checkpoint: mean loss, and its excess over the best one."""
         rows = [
             {"sigma_rel": one.sigma_rel, "residual": one.residual, **self._against_best(loss)}
             for one, loss in zip(self.fits, self.losses, strict=True)
         ]
-        return [*rows, {"sigma_rel": None, "residual": None, **self._against_best(self.usual)}]
+        return [*rows, {"sigma_rel": None, "residual": None, **self._against_best(self.checkpoint)}]
 
     def table(self) -> Table:
-        """What the terminal shows."""
+        """A row for each length."""
         rows = [
             [
                 "decay" if row["sigma_rel"] is None else f"{row['sigma_rel']:g}",
@@ -61,46 +57,60 @@ class Sweep:
             for row in self.rows()
         ]
         heads = ["sigma_rel", "residual", "held-out loss", "above the best", "standard error of that"]
-        return Table(heads, rows, f"Averages after step {self.best.step}, {len(self.usual)} held-out events")
+        return Table(heads, rows, f"Averages after step {self.best.step}, {len(self.checkpoint)} held-out examples")
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers as plain data."""
         return {"step": self.best.step, "best": self.best.sigma_rel, "lengths": self.rows()}
 
-    def picture(self, path: Path) -> Path:
+    def plot(self, path: Path) -> Path:
         """Write loss against length."""
-        *rows, usual = self.rows()
+        *rows, checkpoint = self.rows()
         lengths, losses, errors = ([row[name] for row in rows] for name in ("sigma_rel", "loss", "standard_error"))
-        return length_plot(lengths, losses, errors, usual["loss"], path)
+        return length_plot(lengths, losses, errors, checkpoint["loss"], path)
 
     def _against_best(self, loss: Tensor) -> dict[str, float]:
-        """The standard error is that of the paired difference over events."""
+        """The standard error is that of the paired difference over the examples."""
         above = loss - self.losses[self._first]
         error = above.std().item() / math.sqrt(len(above))
         return {"loss": loss.mean().item(), "above_best": above.mean().item(), "standard_error": error}
 
 
-def run_sweep(model: Model, fits: Sequence[Fit], draws: int, seed: int) -> Sweep:
-    """The losses of each fit's average on the held-out events of the model's data, each over `draws` noises."""
+def sweep_averages(
+    model: TrainedModel,
+    fits: Sequence[Fit],
+    objective: Callable[..., Tensor],
+    x: Tensor,
+    labels: Tensor | None = None,
+    draws: int = 8,
+    seed: int = 0,
+) -> Sweep:
+    """The loss of each fit's average of the weights on held-out examples x (N, *E), over `draws` noises each.
+
+    `objective` is the training loss; `labels` (N,) are given to a conditional model.
+    """
     from sde_diffusion.training.checkpoints.tensors import fill
 
-    x, labels = data_of(model).tensors("held_out")
-    told = labels if model.config.part("network").get("classes") is not None else None
-    usual = held_out_losses(model, model.denoiser, x, told, draws, seed)
-    denoiser, found = copy.deepcopy(model.denoiser), []
-    for one in fits:
-        fill(denoiser, one.average(), Path("this run"))
-        found.append(held_out_losses(model, denoiser, x, told, draws, seed))
-    return Sweep(fits, found, usual)
+    checkpoint = held_out_losses(model, model.denoiser, objective, x, labels, draws, seed)
+    denoiser, losses = copy.deepcopy(model.denoiser), []
+    for fit in fits:
+        fill(denoiser, fit.average(), Path("this run"))
+        losses.append(held_out_losses(model, denoiser, objective, x, labels, draws, seed))
+    return Sweep(fits, losses, checkpoint)
 
 
 def held_out_losses(
-    model: Model, denoiser: Denoiser, x: Tensor, labels: Tensor | None, draws: int, seed: int
+    model: TrainedModel,
+    denoiser: Denoiser,
+    objective: Callable[..., Tensor],
+    x: Tensor,
+    labels: Tensor | None,
+    draws: int,
+    seed: int,
 ) -> Tensor:
-    """The run's own objective for each of the events x (N, *E), averaged over draws: (N,), float64, on the CPU."""
+    """The objective of each of the examples x (N, *E), averaged over draws: (N,), float64, on the CPU."""
     from sde_diffusion.callbacks import HeldOut
     from sde_diffusion.training.triggers import Every
 
-    objective = build.objective(model.config.part("objective"), model.facts.std)
-    asked = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed)
-    return asked.losses(denoiser, draws).cpu()
+    held_out = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed)
+    return held_out.losses(denoiser, draws).cpu()

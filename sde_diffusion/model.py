@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
+from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
 from sde_diffusion.networks.choose import network_for
@@ -29,12 +31,21 @@ from sde_diffusion.objectives import DenoisingScoreMatching, EDMWeighting, LogNo
 from sde_diffusion.parameterization import EDMPreconditioning, Parameterization
 from sde_diffusion.sampling import default_solver, sample
 from sde_diffusion.sampling.sampler import Sampler
+from sde_diffusion.resolver import spec_of
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
+from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
+from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, fields_of, read_description
+from sde_diffusion.sharing.pretrained import digest as description_digest
+from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
+from sde_diffusion.training.checkpoints.fingerprint import digest
 from sde_diffusion.training.settings import TrainSettings
 
 CODE_STEPS = 100
 """Calls of the network for the latent code of a sample."""
+
+GIVEN = "given"
+"""The name of the data set in the record of a run that was fitted in Python: an array, known by its digest."""
 
 _SETTINGS = {one.name for one in dataclasses.fields(TrainSettings)}
 
@@ -61,6 +72,7 @@ class DiffusionModel:
         class_names: one name for each label that the network takes; None for an unconditional model.
         levels: how many values a coordinate of the data takes, such as 256; None for continuous data.
         data_digest: a hash of the data that the model was fitted to; None before.
+        mean, std: of the data in the model's coordinates, 0 and 1 where they are standardised; the prior is matched to them.
         run: the configuration of the run that made it, as plain data.
     """
 
@@ -71,6 +83,8 @@ class DiffusionModel:
     class_names: tuple[str, ...] | None = None
     levels: int | None = None
     data_digest: str | None = None
+    mean: float = 0.0
+    std: float = 1.0
     run: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -126,8 +140,8 @@ class DiffusionModel:
 
     @property
     def prior(self) -> GaussianPrior:
-        """The distribution at the horizon, matched to data of mean zero and variance one."""
-        return self.sde.prior(0.0, 1.0)
+        """The distribution at the horizon, matched to the mean and the standard deviation of the data."""
+        return self.sde.prior(self.mean, self.std**2)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the network; the model itself."""
@@ -157,16 +171,75 @@ class DiffusionModel:
         """
         from sde_diffusion.training import fit
 
-        z, rows = self._standardised(x), self._labels(labels, len(as_tensor(x)))
+        z, rows = self.to_standard(x), self._labels(labels, len(as_tensor(x)))
         chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}
         if settings is not None and chosen:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
-        more = {} if rows is None else {"labels": rows}
         loss = default_objective() if objective is None else objective
-        self.denoiser = fit(self.denoiser, self.sde, z, settings, objective=loss, folder=folder, **more, **options)
+        self.data_digest = digest({"data": z} if rows is None else {"data": z, "label": rows})
+        if folder is not None:
+            options |= self._record(Path(folder), loss, settings, options.pop("config", None), options.get("world"))
+        options |= {} if rows is None else {"labels": rows}
+        self.denoiser = fit(self.denoiser, self.sde, z, settings, objective=loss, folder=folder, **options)
         self.denoiser.eval().requires_grad_(False)
         return self
+
+    def _record(
+        self, folder: Path, loss: Any, settings: TrainSettings, config: dict[str, Any] | None, world: Any
+    ) -> dict[str, Any]:
+        """Check that the folder is this run's, write nothing yet; the options that make `train` write the record.
+
+        `config` is the configuration of the command line; that of a run in Python is made of its parts.
+        """
+        from sde_diffusion.training.run_folder import RunFolder
+
+        self.run = self._configuration(loss, settings) if config is None else config
+        described = describe(self)
+
+        def write() -> None:
+            RunFolder.create(folder, self.run)
+            replace_file(folder / RECORD, as_json(described))
+
+        if world is None or world.is_main:
+            RunFolder.check(folder, self.run)
+        return {"extra": {"model": description_digest(described)}, "on_start": write}
+
+    def _configuration(self, loss: Any, settings: TrainSettings) -> dict[str, Any]:
+        """The run's configuration as the command line has it, with what it cannot build marked as custom."""
+        kinds = {"network": self.denoiser.backbone, "parameterization": self.denoiser.parameterization}  # pyright: ignore
+        parts = {kind: spec_of(kind, one) for kind, one in kinds.items()}
+        data = spec(GIVEN, digest=str(self.data_digest))
+        objective = spec_of("objective", loss)
+        return {"sde": spec_of("process", self.sde), **parts, "data": data, "objective": objective, "training": asdict(settings)}
+
+    def save(self, folder: str | os.PathLike, card: Card | None = None) -> Path:
+        """Write weights, description and a model card into a folder that must not exist or be empty; its path.
+
+        Raises TypeError for parts that cannot be found again by name, OSError where it cannot be written.
+        """
+        return write_pretrained(Path(folder), self, card)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike,
+        *,
+        network: nn.Module | None = None,
+        device: torch.device | str = "cpu",
+        revision: str | None = None,
+    ) -> Self:
+        """The model of a run's folder (its newest whole checkpoint), of `save`, of a diffusers pipeline, or on the Hub.
+
+        `network` is that of a run whose own network no package holds. Nothing in the folder is executed. Raises ValueError
+        for a folder of another kind, one that is damaged, or whose parts do not belong together.
+        """
+        path = Path(folder)
+        if (path / RECORD).is_file():
+            return cls(**_of_run(path, network)).to(device)
+        if is_pipeline(path):
+            return cls(**read_diffusers(path)).to(device)
+        return cls(**read_pretrained(os.fspath(folder), revision)).to(device)
 
     def sample(
         self,
@@ -210,7 +283,7 @@ class DiffusionModel:
 
         chosen = named.default() if sampler is None else named.parse(sampler) if isinstance(sampler, str) else sampler
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
-        reversal, solver = chosen.build(self.sde, denoiser, nfe=nfe, steps=steps, tol=tol)
+        reversal, solver = chosen.build(self.sde, denoiser, nfe=nfe, steps=steps, tol=tol, data_std=self.std)
         return reversal.with_prior(self.prior), solver
 
     def log_prob(self, x: Any, tol: float = 1e-3, *, seed: int = 0, **condition: Any) -> LogProb:
@@ -219,15 +292,20 @@ class DiffusionModel:
         It is the density of the data, in their own units: that of z plus the log-determinant of the standardisation.
         `condition` is that of `sample`, with B in the place of n.
         """
-        z = self._standardised(x)
+        z = self.to_standard(x)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
-        found = log_likelihood(self.sde, denoiser, z.to(self.device, self.dtype), tol, prior=self.prior, seed=seed)
+        z = z.to(self.device, self.dtype)
+        found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, deviation=self.std, seed=seed)
+        return self.in_data_units(found)
+
+    def in_data_units(self, found: LogProb) -> LogProb:
+        """A log-density, or a bound of it, of z as that of x: the log-determinant is added."""
         return dataclasses.replace(found, value=found.value + self.standardization.log_det(self.event_shape))
 
     def encode(self, x: Any, nfe: int = CODE_STEPS, **condition: Any) -> Tensor:
         """The latent codes (B, *E) of x (B, *E) under the probability flow, standard normal under the model."""
-        z = self._standardised(x).to(self.device, self.dtype)
+        z = self.to_standard(x).to(self.device, self.dtype)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
         reversal, solver = default_solver(self.sde, denoiser, nfe)
@@ -278,13 +356,38 @@ class DiffusionModel:
         found = self._label(count, np.asarray(labels) if not isinstance(labels, Tensor) else labels)
         return found.cpu() if isinstance(found, Tensor) else torch.full((count,), found)
 
-    def _standardised(self, x: Any) -> Tensor:
+    def to_standard(self, x: Any) -> Tensor:
+        """z (N, *E) of data x (N, *E), in the network's dtype; TypeError or ValueError for other data."""
         rows = as_tensor(x)
         if tuple(rows.shape[1:]) != tuple(self.event_shape):
             one = tuple(rows.shape) == tuple(self.event_shape)
             hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
             raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
         return self.standardization.to_standard(rows).to(self.dtype)
+
+
+def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
+    """The fields of a run's model. ValueError where the record is not the one that the checkpoint was made with."""
+    from sde_diffusion.training import latest, load_average
+    from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of
+    from sde_diffusion.training.run_folder import RunFolder
+
+    record, newest = path / RECORD, latest(RunFolder(path).checkpoints)
+    described = read_description(record)
+    if newest is None:
+        raise ValueError(f"{path} has no checkpoint yet; run its training until the first one")
+    stored = fingerprint_of(newest).get("extra", {}).get("model")
+    if stored != description_digest(described):
+        raise ValueError(f"{record} is not the record that {newest.name} was made with; restore it, or train again")
+    if (config := RunFolder(path).config()) != described["run"]:
+        described["run"] = config
+
+    def load(make: Any) -> Denoiser:
+        denoiser = _seeded(0, make)
+        load_average(newest, denoiser)
+        return denoiser.eval().requires_grad_(False)  # pyright: ignore
+
+    return fields_of(described, record, load, network)
 
 
 def as_tensor(x: Any) -> Tensor:

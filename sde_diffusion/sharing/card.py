@@ -71,12 +71,10 @@ def readme(card: Card, described: Mapping[str, Any], parameters: int) -> str:
 _USE = """## Use
 
 ```python
-from sde_diffusion import data_form, from_pretrained, sample
-from solvers import ExponentialAdams, FixedGrid
+from sde_diffusion import DiffusionModel
 
-model = from_pretrained("FOLDER OR NAME ON THE HUB")
-reversal = data_form(model.sde, model.denoiser).with_prior(model.prior)
-x = sample(reversal, FixedGrid(ExponentialAdams(2), 20), (16, *model.event_shape), seed=0)
+model = DiffusionModel.load("FOLDER OR NAME ON THE HUB")
+x = model.sample(16, nfe=20)
 ```"""
 
 

@@ -24,7 +24,6 @@ from sde_diffusion.sde import LinearSDE
 from sde_diffusion.sharing import safe_load
 from sde_diffusion.sharing.chain import MEANINGS, SCHEDULERS, as_chain, chain_of, levels, timestep_of
 from sde_diffusion.sharing.hub import fetched
-from sde_diffusion.sharing.pretrained import Pretrained
 
 INDEX = "model_index.json"
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -60,8 +59,8 @@ def to_diffusers(folder: str | Path, denoiser: Denoiser, sde: LinearSDE, event_s
     return path
 
 
-def from_diffusers(folder: str | Path, revision: str | None = None, no_label: int | None = None) -> Pretrained:
-    """The model of a pipeline's folder, or of a name on the Hub, in eval mode on the CPU.
+def read_diffusers(folder: str | Path, revision: str | None = None, no_label: int | None = None) -> dict[str, Any]:
+    """The fields of a `DiffusionModel` from a pipeline's folder, or from a name on the Hub; in eval mode on the CPU.
 
     `no_label` is the class that the network was taught for "any class". Only safetensors and JSON are read, by our own
     door; of diffusers, only the network's class is used. Samples are not clipped, whatever the scheduler says.
@@ -84,7 +83,9 @@ def from_diffusers(folder: str | Path, revision: str | None = None, no_label: in
     unet, shape = _network(path)
     backbone = DiffusersBackbone(unet, timestep_of(chain), no_label)
     denoiser = Preconditioned(backbone, meaning(1.0)).eval().requires_grad_(False)
-    return Pretrained(denoiser, chain, shape, classes=unet.config.num_class_embeds)
+    classes = unet.config.num_class_embeds
+    names = None if classes is None else tuple(map(str, range(classes)))
+    return {"sde": chain, "denoiser": denoiser, "event_shape": shape, "class_names": names}
 
 
 def _chain(config: dict[str, Any]) -> Any:

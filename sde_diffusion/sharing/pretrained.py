@@ -1,178 +1,186 @@
-"""A model in a folder that anybody may open.
+"""A model as plain data and weights: a folder that anybody may open, and the record of a run.
 
     model.safetensors    the weights
-    config.json          network, parameterisation and process, each a name with arguments; the events' shape; the data's
-                         mean and standard deviation; the run that made it, if known
+    config.json          the description: network, parameterisation and process, each a name with arguments; the shape of a
+                         sample, the standardisation, classes, levels; the run that made it, if known
     README.md            the model card
 
 The folder is there in full or not at all. Opening one runs nothing in it: names are looked up among the implementations
-at hand, arguments are plain data, and a network is held against the weights' shapes before it is given memory.
+at hand, arguments are plain data, and a network is compared with the shapes of the weights before it gets memory. A run's
+folder has the same description as `model.json`, and its weights in checkpoints.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
-from sde_diffusion.denoisers.base import Denoiser, Preconditioned
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync, to_json
 from sde_diffusion.resolver import build, is_custom, spec_of
-from sde_diffusion.sde import GaussianPrior, LinearSDE
 from sde_diffusion.sharing import safe_load
 from sde_diffusion.sharing.card import Card, readme
 from sde_diffusion.sharing.hub import fetched
 from sde_diffusion.specs import Spec, check_spec
+from sde_diffusion.standardization import Standardization
 
-FORMAT, VERSION = "sde_diffusion model", 1
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+FORMAT, VERSION = "sde_diffusion model", 2
+WEIGHTS, CONFIG, CARD, RECORD = "model.safetensors", "config.json", "README.md", "model.json"
 KINDS = ("network", "parameterization", "process")
-"""The parts of config.json that are names with arguments; `resolver` knows the kinds by these words."""
+"""The parts of a description that are names with arguments; `resolver` knows the kinds by these words."""
 
-_FIELDS = {"format", "version", *KINDS, "event_shape", "mean", "std", "run"}
+_FACTS = ("event_shape", "standardization", "mean", "std", "class_names", "levels", "data_digest", "run")
+_FIELDS = {"format", "version", *KINDS, *_FACTS}
+
+Description = dict[str, Any]
+Fields = dict[str, Any]
+"""The fields of a `DiffusionModel`."""
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """A model and what sampling from it needs.
+def describe(model: Any) -> Description:
+    """A `DiffusionModel` as plain data, without its weights.
 
-    Attributes:
-        denoiser, sde: the model and its process.
-        event_shape: the shape *E of an event.
-        mean, std: of all numbers in the data; `prior` is matched to them.
-        classes: how many labels the network is told, or None.
-        run: the configuration that made it, as plain data, or nothing.
+    A network of a class that no package holds is recorded by its class, and cannot be built again from the record. Raises
+    TypeError for a denoiser that is no `Preconditioned` network, or arguments that are not plain data.
     """
+    if type(model.denoiser) is not Preconditioned:
+        raise TypeError(f"a Preconditioned network is wanted, got {type(model.denoiser).__name__}; give the denoiser within")
+    things = {
+        "network": model.denoiser.backbone, "parameterization": model.denoiser.parameterization, "process": model.sde
+    }  # fmt: skip
+    names = None if model.class_names is None else list(model.class_names)
+    facts = {
+        "event_shape": list(model.event_shape), "standardization": model.standardization.as_dict(), "mean": model.mean,
+        "std": model.std, "class_names": names, "levels": model.levels, "data_digest": model.data_digest, "run": model.run,
+    }  # fmt: skip
+    described = {"format": FORMAT, "version": VERSION, **{kind: spec_of(kind, one) for kind, one in things.items()}, **facts}
+    as_json(described)
+    return described
 
-    denoiser: Denoiser
-    sde: LinearSDE
-    event_shape: tuple[int, ...]
-    mean: float = 0.0
-    std: float = 1.0
-    classes: int | None = None
-    run: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def prior(self) -> GaussianPrior:
-        """The law at the horizon that has the data's first two moments."""
-        return self.sde.prior(self.mean, self.std**2)
+def as_json(described: Description) -> bytes:
+    """The description as a file. Raises TypeError for what is not plain data."""
+    try:
+        safe_load.check_size({name: value for name, value in described.items() if name != "standardization"})
+        for name in KINDS:
+            safe_load.check_numbers(described[name])
+        return to_json(described)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the model has an argument that is no plain data ({error}); build it with plain ones") from error
 
 
-def save_pretrained(
-    folder: str | Path,
-    denoiser: Denoiser,
-    sde: LinearSDE,
-    event_shape: Sequence[int],
-    *,
-    mean: float = 0.0,
-    std: float = 1.0,
-    card: Card | None = None,
-    run: dict[str, Any] | None = None,
-) -> Path:
-    """Write the folder, which must not exist or be empty, and return its path.
+def digest(described: Description) -> str:
+    """SHA-256 of a description: what a run's checkpoints keep of it, less the run's configuration."""
+    return hashlib.sha256(to_json({name: value for name, value in described.items() if name != "run"})).hexdigest()
+
+
+def write_pretrained(folder: str | Path, model: Any, card: Card | None = None) -> Path:
+    """Write a `DiffusionModel` into a folder, which must not exist or be empty, and return its path.
 
     Raises:
-        TypeError: the denoiser is not a `Preconditioned` of parts that can be found by name, or an argument is not plain.
+        TypeError: parts that cannot be found again by name, or an argument that is not plain.
         OSError: it cannot be written, or it is there already.
     """
-    path, described = Path(folder), _description(denoiser, sde, tuple(event_shape), mean, std, run or {})
-    weights = {name: value.detach().cpu().contiguous() for name, value in denoiser.state_dict().items()}
-    parameters = sum(parameter.numel() for parameter in denoiser.parameters())
-    contents = _as_json(described)
+    path, described = Path(folder), describe(model)
+    _refuse_custom(described)
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.denoiser.state_dict().items()}
+    parameters = sum(parameter.numel() for parameter in model.denoiser.parameters())
     with new_folder(path) as draft:
         save_file(weights, draft / WEIGHTS)
-        (draft / CONFIG).write_bytes(contents)
+        (draft / CONFIG).write_bytes(as_json(described))
         (draft / CARD).write_text(readme(card or Card(), described, parameters), encoding="utf-8")
         for name in (WEIGHTS, CONFIG, CARD):
             sync(draft / name)
     return path
 
 
-def from_pretrained(folder: str | Path, revision: str | None = None) -> Pretrained:
-    """The model of a folder, or of a name such as "user/name" on the Hub (at a `revision`), in eval mode on the CPU.
+def read_pretrained(folder: str | Path, revision: str | None = None) -> Fields:
+    """The fields of the model in a folder, or of a name such as "user/name" on the Hub; in eval mode on the CPU.
 
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind.
     """
     path = fetched(folder, revision)
     safe_load.check_folder(path)
-    config = safe_load.read_plain(path / CONFIG)
-    if config.get("format") != FORMAT or config.get("version") != VERSION:
+    described = read_description(path / CONFIG)
+
+    def load(make: Callable[[], Preconditioned]) -> Preconditioned:
+        return safe_load.built(make, path / WEIGHTS, path / CONFIG).eval().requires_grad_(False)
+
+    return fields_of(described, path / CONFIG, load)
+
+
+def read_description(path: Path) -> Description:
+    """The description in a file. Raises ValueError, in a sentence, for anything else."""
+    described = safe_load.read_plain(path)
+    if described.get("format") != FORMAT or described.get("version") != VERSION:
         raise ValueError(
-            f"{path} is no folder of save_pretrained of version {VERSION} (format {str(config.get('format'))[:40]!r}); "
-            "for one of a diffusers pipeline use from_diffusers"
+            f"{path} is no description of a model of version {VERSION} (format {str(described.get('format'))[:40]!r}, "
+            f"version {str(described.get('version'))[:20]}); make the folder again with this version"
         )
-    return _read(config, path)
+    if described.keys() != _FIELDS:
+        wrong = sorted(described.keys() ^ _FIELDS)[0][:40]
+        raise ValueError(f"{path} lacks or does not know {wrong!r}; take an undamaged copy")
+    return described
 
 
 def is_pretrained(folder: Path) -> bool:
-    """Whether a folder says that it is one of `save_pretrained`."""
+    """Whether a folder says that it is one of `write_pretrained`."""
     try:
         return safe_load.read_plain(folder / CONFIG).get("format") == FORMAT
     except ValueError:
         return False
 
 
-def _description(
-    denoiser: Denoiser, sde: LinearSDE, event_shape: tuple[int, ...], mean: float, std: float, run: dict[str, Any]
-) -> dict[str, Any]:
-    if type(denoiser) is not Preconditioned:
-        raise TypeError(
-            f"what is shared is a Preconditioned network, got {type(denoiser).__name__}; give the denoiser within"
-        )
-    things = {"network": denoiser.backbone, "parameterization": denoiser.parameterization, "process": sde}
-    parts = {name: _spec_of(name, thing) for name, thing in things.items()}
-    known = {"format": FORMAT, "version": VERSION, "event_shape": list(event_shape), "mean": mean, "std": std}
-    return {**known, **parts, "run": run}
+def fields_of(
+    described: Description, source: Path, load: Callable[[Callable[[], Preconditioned]], Preconditioned], network: Any = None
+) -> Fields:
+    """What a description says, with the denoiser that `load` gives for a function that makes the untrained one.
 
-
-def _spec_of(kind: str, thing: Any) -> Spec:
-    found = spec_of(kind, thing)
-    if is_custom(found):
-        raise TypeError(
-            f"{type(thing).__name__} is none of the implementations of a {kind} and cannot be found again by a name; offer "
-            "it as a plug-in, or share the run itself"
-        )
-    return found
-
-
-def _as_json(described: dict[str, Any]) -> bytes:
-    try:
-        safe_load.check_size(described)
-        for name in KINDS:
-            safe_load.check_numbers(described[name])
-        return to_json(described)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"the model has an argument that is no plain data ({error}); build it with plain ones"
-        ) from error
-
-
-def _read(config: dict[str, Any], path: Path) -> Pretrained:
-    source = path / CONFIG
-    if config.keys() != _FIELDS:
-        wrong = sorted(config.keys() ^ _FIELDS)[0][:40]
-        raise ValueError(f"{source} lacks or does not know {wrong!r}; take an undamaged copy")
-    shape, run = config["event_shape"], config["run"]
-    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= safe_load.LARGEST for n in shape)
-    told = all(isinstance(config[n], int | float) and math.isfinite(config[n]) for n in ("mean", "std"))
-    if not (sized and told and isinstance(run, dict) and config["std"] > 0):
-        raise ValueError(f"{source} does not say what the events are; take an undamaged copy")
+    `network` takes the place of one that cannot be built from its record.
+    """
 
     def part(name: str) -> Any:
         try:
-            safe_load.check_numbers(config[name])
-            return build(name, check_spec(config[name], name))
+            safe_load.check_numbers(described[name])
+            return build(name, check_spec(described[name], name))
         except Exception as error:
             raise ValueError(f"its {name}: {error}") from error
 
     def make() -> Preconditioned:
-        return Preconditioned(part("network"), part("parameterization"))
+        return Preconditioned(part("network") if network is None else network, part("parameterization"))
 
-    denoiser = safe_load.built(make, path / WEIGHTS, source).eval().requires_grad_(False)
-    sde = safe_load.plainly(lambda: part("process"), source)
-    classes = check_spec(config["network"], "network").get("classes")
-    return Pretrained(denoiser, sde, tuple(shape), float(config["mean"]), float(config["std"]), classes, run)
+    facts = _facts(described, source)
+    return {"sde": safe_load.plainly(lambda: part("process"), source), "denoiser": load(make), **facts}
+
+
+def _facts(described: Description, source: Path) -> Fields:
+    shape, names, run, levels = (described[name] for name in ("event_shape", "class_names", "run", "levels"))
+    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= safe_load.LARGEST for n in shape)
+    finite = all(isinstance(described[n], int | float) and math.isfinite(described[n]) for n in ("mean", "std"))
+    named = names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
+    if not (sized and finite and described["std"] > 0 and named and isinstance(run, dict) and isinstance(levels, int | None)):
+        raise ValueError(f"{source} does not say what the samples are; take an undamaged copy")
+    return {
+        "event_shape": tuple(shape),
+        "standardization": safe_load.plainly(lambda: Standardization.of_dict(described["standardization"]), source),
+        "mean": float(described["mean"]),
+        "std": float(described["std"]),
+        "class_names": None if names is None else tuple(names),
+        "levels": levels,
+        "data_digest": described["data_digest"],
+        "run": run,
+    }
+
+
+def _refuse_custom(described: dict[str, Spec]) -> None:
+    for kind in KINDS:
+        if is_custom(described[kind]):
+            raise TypeError(
+                f"{described[kind].get('class')} is none of the implementations of a {kind} and cannot be found again by a "
+                "name; offer it as a plug-in, or share the run itself"
+            )

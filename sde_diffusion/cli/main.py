@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def version() -> str:
     """The version of the package."""
-    from sde_diffusion import __version__
-
-    return __version__
+    return sys.modules[__name__.partition(".")[0]].__version__
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
 from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync, to_json
+from sde_diffusion.io.plain import LARGEST, check_numbers, check_size, read_plain
 from sde_diffusion.resolver import build, is_custom, spec_of
 from sde_diffusion.sde import GaussianPrior, LinearSDE
 from sde_diffusion.sharing import safe_load
@@ -79,7 +81,9 @@ def save_pretrained(
         TypeError: the denoiser is not a `Preconditioned` of parts that can be found by name, or an argument is not plain.
         OSError: it cannot be written, or it is there already.
     """
-    path, described = Path(folder), _description(denoiser, sde, tuple(event_shape), mean, std, run or {})
+    path = Path(folder)
+    safe_load.check_free(path)
+    described = _description(denoiser, sde, tuple(event_shape), mean, std, run or {})
     weights = {name: value.detach().cpu().contiguous() for name, value in denoiser.state_dict().items()}
     parameters = sum(parameter.numel() for parameter in denoiser.parameters())
     contents = _as_json(described)
@@ -92,26 +96,30 @@ def save_pretrained(
     return path
 
 
-def from_pretrained(folder: str | Path, revision: str | None = None) -> Pretrained:
+def from_pretrained(
+    folder: str | Path, revision: str | None = None, dtype: torch.dtype | None = torch.float32
+) -> Pretrained:
     """The model of a folder, or of a name such as "user/name" on the Hub (at a `revision`), in eval mode on the CPU.
+
+    The weights are read as `dtype`, whatever they were stored as; None keeps theirs.
 
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind.
     """
     path = fetched(folder, revision)
     safe_load.check_folder(path)
-    config = safe_load.read_plain(path / CONFIG)
+    config = read_plain(path / CONFIG)
     if config.get("format") != FORMAT or config.get("version") != VERSION:
         raise ValueError(
             f"{path} is no folder of save_pretrained of version {VERSION} (format {str(config.get('format'))[:40]!r}); "
             "for one of a diffusers pipeline use from_diffusers"
         )
-    return _read(config, path)
+    return _read(config, path, dtype)
 
 
 def is_pretrained(folder: Path) -> bool:
     """Whether a folder says that it is one of `save_pretrained`."""
     try:
-        return safe_load.read_plain(folder / CONFIG).get("format") == FORMAT
+        return read_plain(folder / CONFIG).get("format") == FORMAT
     except ValueError:
         return False
 
@@ -141,9 +149,9 @@ def _spec_of(kind: str, thing: Any) -> Spec:
 
 def _as_json(described: dict[str, Any]) -> bytes:
     try:
-        safe_load.check_size(described)
+        check_size(described)
         for name in KINDS:
-            safe_load.check_numbers(described[name])
+            check_numbers(described[name])
         return to_json(described)
     except (TypeError, ValueError) as error:
         raise TypeError(
@@ -151,20 +159,20 @@ def _as_json(described: dict[str, Any]) -> bytes:
         ) from error
 
 
-def _read(config: dict[str, Any], path: Path) -> Pretrained:
+def _read(config: dict[str, Any], path: Path, dtype: torch.dtype | None) -> Pretrained:
     source = path / CONFIG
     if config.keys() != _FIELDS:
         wrong = sorted(config.keys() ^ _FIELDS)[0][:40]
         raise ValueError(f"{source} lacks or does not know {wrong!r}; take an undamaged copy")
     shape, run = config["event_shape"], config["run"]
-    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= safe_load.LARGEST for n in shape)
+    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= LARGEST for n in shape)
     told = all(isinstance(config[n], int | float) and math.isfinite(config[n]) for n in ("mean", "std"))
     if not (sized and told and isinstance(run, dict) and config["std"] > 0):
         raise ValueError(f"{source} does not say what the events are; take an undamaged copy")
 
     def part(name: str) -> Any:
         try:
-            safe_load.check_numbers(config[name])
+            check_numbers(config[name])
             return build(name, check_spec(config[name], name))
         except Exception as error:
             raise ValueError(f"its {name}: {error}") from error
@@ -172,7 +180,7 @@ def _read(config: dict[str, Any], path: Path) -> Pretrained:
     def make() -> Preconditioned:
         return Preconditioned(part("network"), part("parameterization"))
 
-    denoiser = safe_load.built(make, path / WEIGHTS, source).eval().requires_grad_(False)
+    denoiser = safe_load.built(make, path / WEIGHTS, source, dtype).eval().requires_grad_(False)
     sde = safe_load.plainly(lambda: part("process"), source)
     classes = check_spec(config["network"], "network").get("classes")
     return Pretrained(denoiser, sde, tuple(shape), float(config["mean"]), float(config["std"]), classes, run)

@@ -59,9 +59,7 @@ def _stopped(how: str, stop: BaseException) -> str:
     return f"{how}; {stop}" if str(stop) else how
 def version() -> str:
     """The version of the package."""
-    from sde_diffusion import __version__
-
-    return __version__
+    return sys.modules[__name__.partition(".")[0]].__version__
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.io.atomic import replace_file, to_json
+from sde_diffusion.io.plain import read_plain
 from sde_diffusion.specs import spec
 from sde_diffusion.training.run_folder import RunFolder
 from sde_diffusion.training.settings import ComputeSettings
@@ -50,7 +50,7 @@ class Facts:
     def read(cls, path: Path) -> Facts:
         """Those of a run's file; ValueError when it is missing or damaged."""
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_plain(path)
             return cls(tuple(stored["event_shape"]), float(stored["mean"]), float(stored["std"]), stored["classes"])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is missing or damaged; run the same `sde-diffusion train` again") from error

@@ -1,10 +1,11 @@
 """Reading YAML from anybody: plain data only, refused before it is built when it could do more than say what it is.
 
 Aliases and anchors can make a short text expand without bound, tags can name Python objects, deep nesting can exhaust
-the stack. None of them belongs in a configuration. Numbers follow YAML 1.2: `1e-4` is a float.
+the stack. None of them belongs in a configuration, and a key is given once. Numbers follow YAML 1.2: `1e-4` is a float,
+`1:30` and `1_000` are texts, `0o17` is 15.
 
 References:
-    YAML Ain't Markup Language 1.2, 2021, https://yaml.org/spec/1.2.2, section 10.3.2 (floats)
+    YAML Ain't Markup Language 1.2, 2021, https://yaml.org/spec/1.2.2, section 10.3.2 (integers and floats)
 """
 
 from __future__ import annotations
@@ -28,17 +29,36 @@ _REFUSED = {yaml.AliasToken: "an alias (*name)", yaml.AnchorToken: "an anchor (&
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
 )
+_INTEGER = re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$")
+_OLD = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "float", "int")}
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading without dates, its floats those of YAML 1.2."""
+    """Safe loading without dates, its numbers those of YAML 1.2, in which no mapping gives a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; ValueError for a key that is there twice, of which the first would be lost."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ValueError(f"line {key.start_mark.line + 1} gives {key.value!r} a second time; give it once")
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_whole(self, node: yaml.ScalarNode) -> int:
+        """An integer of YAML 1.2: decimal, octal with 0o or hexadecimal with 0x."""
+        text = str(node.value)
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in rules if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float")]
+    first: [(tag, rule) for tag, rule in rules if tag not in _OLD]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole)
 
 
 def load(text: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.io.plain import read_plain
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.scaled_velocity_form import scaled_velocity_form
 from sde_diffusion.sampling.budget import Budget, Steps, Tol
@@ -106,7 +107,9 @@ class Tuned(Sampler):
     def load(cls, path: str | os.PathLike) -> Tuned:
         """Read a file of `save`. Raises ValueError for any other, FileNotFoundError for none."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if not Path(path).exists():
+                raise FileNotFoundError(2, "no such file", str(path))
+            content = read_plain(Path(path))
             if content.pop("format") != FORMAT:
                 raise ValueError("another format")
             tuned = cls(

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Card:
         evaluations: evaluations of the network for each sample (NFE).
         figures: how well it does.
         licence: an identifier of the Hub, such as apache-2.0.
-        words: anything else, in Markdown.
+        words: anything else, in Markdown without HTML.
     """
 
     title: str = "A diffusion model"
@@ -64,7 +65,14 @@ def readme(card: Card, described: Mapping[str, Any], parameters: int) -> str:
         ("evaluations of the network a sample", "not said" if card.evaluations is None else f"{card.evaluations:g}"),
     ]
     facts = ["| | |", "| :-- | :-- |", *(f"| {name} | {_cell(value)} |" for name, value in rows)]
-    parts = [_front(card), f"# {_line(card.title)}", "\n".join(facts), _figures(card.figures), card.words, _USE]
+    parts = [
+        _front(card),
+        f"# {_line(card.title)}",
+        "\n".join(facts),
+        _figures(card.figures),
+        card.words.replace("<", "&lt;"),
+        _USE,
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -103,7 +111,8 @@ def _short(value: Any) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(str(text).split())
+    """One line of Markdown that holds no HTML."""
+    return html.escape(" ".join(str(text).split()), quote=False)
 
 
 def _cell(text: str) -> str:

@@ -13,7 +13,24 @@ from sde_diffusion.sde import DDPM, LinearSDE
 MEANINGS: Mapping[str, type[Parameterization]] = {"epsilon": Noise, "sample": Data, "v_prediction": Velocity}
 """What a network's output means, by the word of a scheduler's `prediction_type`."""
 
-SCHEDULERS = {"DDIMScheduler", "DDPMScheduler", "EulerDiscreteScheduler"}
+SCHEDULERS = {
+    f"{name}Scheduler"
+    for name in [
+        "DDIM",
+        "DDPM",
+        "DEISMultistep",
+        "DPMSolverMultistep",
+        "DPMSolverSinglestep",
+        "EulerAncestralDiscrete",
+        "EulerDiscrete",
+        "HeunDiscrete",
+        "LMSDiscrete",
+        "PNDM",
+        "UniPCMultistep",
+    ]
+}
+"""Those of a chain: they have the same tables of betas, and differ in how they sample."""
+
 LONGEST = 10_000
 
 
@@ -27,10 +44,12 @@ def chain_of(config: Mapping[str, Any]) -> DDPM:
         raise ValueError("its last step has no signal at all (rescale_betas_zero_snr), which no process of ours has")
     if (betas := config.get("trained_betas")) is not None:
         return DDPM(tuple(betas))
-    steps, kind = config.get("num_train_timesteps", 1000), config.get("beta_schedule", "linear")
+    if missing := sorted({"beta_start", "beta_end", "beta_schedule"} - set(config)):
+        raise ValueError(f"it lacks {missing[0]}, whose default is not the same for all schedulers; write it there")
+    steps, kind = config.get("num_train_timesteps", 1000), config["beta_schedule"]
     if not isinstance(steps, int) or not 2 <= steps <= LONGEST:
         raise ValueError(f"a chain has 2 to {LONGEST} steps, got {str(steps)[:20]}")
-    low, high = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
+    low, high = float(config["beta_start"]), float(config["beta_end"])
     if kind == "linear":
         return DDPM(tuple(low + (high - low) * i / (steps - 1) for i in range(steps)))
     if kind == "scaled_linear":

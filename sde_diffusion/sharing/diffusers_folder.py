@@ -18,6 +18,7 @@ import torch
 
 from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync
+from sde_diffusion.io.plain import check_numbers, read_plain
 from sde_diffusion.networks.foreign import DiffusersBackbone
 from sde_diffusion.resolver import arguments
 from sde_diffusion.sde import LinearSDE
@@ -50,6 +51,7 @@ def to_diffusers(folder: str | Path, denoiser: Denoiser, sde: LinearSDE, event_s
         num_train_timesteps=chain.steps, trained_betas=list(chain.betas), prediction_type=meaning, clip_sample=False
     )
     path = Path(folder)
+    safe_load.check_free(path)
     with new_folder(path) as draft:
         pipeline = diffusers.DDIMPipeline(unet, scheduler)
         pipeline.unet.register_to_config(sample_size=size)
@@ -59,16 +61,23 @@ def to_diffusers(folder: str | Path, denoiser: Denoiser, sde: LinearSDE, event_s
     return path
 
 
-def read_diffusers(folder: str | Path, revision: str | None = None, no_label: int | None = None) -> dict[str, Any]:
+def read_diffusers(
+    folder: str | Path,
+    revision: str | None = None,
+    no_label: int | None = None,
+    dtype: torch.dtype | None = torch.float32,
+) -> dict[str, Any]:
     """The fields of a `DiffusionModel` from a pipeline's folder, or from a name on the Hub; in eval mode on the CPU.
 
-    `no_label` is the class that the network was taught for "any class". Only safetensors and JSON are read, by our own
-    door; of diffusers, only the network's class is used. Samples are not clipped, whatever the scheduler says.
+    `no_label` is the class that the network was taught for "any class". The weights are read as `dtype`, whatever they
+    were stored as; None keeps theirs. Only safetensors and JSON are read, by `safe_load`; of diffusers, only the network's
+    class is used. Samples are not clipped, whatever the scheduler says. A scheduler says which chain and which meaning of
+    the output belong to the network; its way of sampling is not used, so those of multistep samplers are taken as well.
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind of pipeline.
     """
     path = fetched(folder, revision)
     safe_load.check_folder(path, "unet", "scheduler")
-    index = safe_load.read_plain(path / INDEX)
+    index = read_plain(path / INDEX)
     if index.get("unet") != ["diffusers", "UNet2DModel"]:
         raise ValueError(
             f"{path / INDEX} names no UNet2DModel but {str(index.get('unet'))[:60]}; only that is taken in"
@@ -77,10 +86,10 @@ def read_diffusers(folder: str | Path, revision: str | None = None, no_label: in
         raise ValueError(
             f"{path / INDEX} also has {others[0][:40]!r}, so its samples are no pictures yet; not taken in"
         )
-    scheduler = safe_load.read_plain(path / SCHEDULER)
+    scheduler = read_plain(path / SCHEDULER)
     chain = safe_load.plainly(lambda: _chain(scheduler), path / SCHEDULER)
     meaning = MEANINGS[scheduler.get("prediction_type", "epsilon")]
-    unet, shape = _network(path)
+    unet, shape = _network(path, dtype)
     backbone = DiffusersBackbone(unet, timestep_of(chain), no_label)
     denoiser = Preconditioned(backbone, meaning(1.0)).eval().requires_grad_(False)
     classes = unet.config.num_class_embeds
@@ -93,21 +102,25 @@ def _chain(config: dict[str, Any]) -> Any:
         raise ValueError(f"it is of {str(config.get('_class_name'))[:40]}; known: {', '.join(sorted(SCHEDULERS))}")
     if config.get("prediction_type", "epsilon") not in MEANINGS:
         raise ValueError(f"it predicts {str(config['prediction_type'])[:40]!r}; known: {', '.join(MEANINGS)}")
-    safe_load.check_numbers(config)
+    if config.get("use_flow_sigmas"):
+        raise ValueError("its noise levels are those of a flow (use_flow_sigmas), which is no chain")
+    check_numbers(
+        {name: config.get(name) for name in ("trained_betas", "beta_start", "beta_end", "num_train_timesteps")}
+    )
     return chain_of(config)
 
 
-def _network(path: Path) -> tuple[Any, tuple[int, ...]]:
+def _network(path: Path, dtype: torch.dtype | None) -> tuple[Any, tuple[int, ...]]:
     """The network with its weights, and the shape of an event."""
     source, cls = path / NETWORK, _package().UNet2DModel
-    config = {name: value for name, value in safe_load.read_plain(source).items() if not name.startswith("_")}
+    config = {name: value for name, value in read_plain(source).items() if not name.startswith("_")}
 
     def make() -> Any:
-        safe_load.check_numbers(config)
+        check_numbers(config)
         arguments("network", {"name": "UNet2DModel", **config}, cls)
         return cls(**config)
 
-    unet = safe_load.built(make, path / WEIGHTS, source)
+    unet = safe_load.built(make, path / WEIGHTS, source, dtype)
     size: Any = config.get("sample_size")
     sides = size if isinstance(size, list) else [size, size]
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):

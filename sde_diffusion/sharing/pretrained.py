@@ -18,10 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
 from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync, to_json
+from sde_diffusion.io.plain import LARGEST, check_numbers, check_size, read_plain
 from sde_diffusion.resolver import build, is_custom, spec_of
 from sde_diffusion.sharing import safe_load
 from sde_diffusion.sharing.card import Card, readme
@@ -66,9 +68,9 @@ def describe(model: Any) -> Description:
 def as_json(described: Description) -> bytes:
     """The description as a file. Raises TypeError for what is not plain data."""
     try:
-        safe_load.check_size({name: value for name, value in described.items() if name != "standardization"})
+        check_size({name: value for name, value in described.items() if name != "standardization"})
         for name in KINDS:
-            safe_load.check_numbers(described[name])
+            check_numbers(described[name])
         return to_json(described)
     except (TypeError, ValueError) as error:
         raise TypeError(f"the model has an argument that is no plain data ({error}); build it with plain ones") from error
@@ -86,7 +88,9 @@ def write_pretrained(folder: str | Path, model: Any, card: Card | None = None) -
         TypeError: parts that cannot be found again by name, or an argument that is not plain.
         OSError: it cannot be written, or it is there already.
     """
-    path, described = Path(folder), describe(model)
+    path = Path(folder)
+    safe_load.check_free(path)
+    described = describe(model)
     _refuse_custom(described)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.denoiser.state_dict().items()}
     parameters = sum(parameter.numel() for parameter in model.denoiser.parameters())
@@ -99,8 +103,12 @@ def write_pretrained(folder: str | Path, model: Any, card: Card | None = None) -
     return path
 
 
-def read_pretrained(folder: str | Path, revision: str | None = None) -> Fields:
+def read_pretrained(
+    folder: str | Path, revision: str | None = None, dtype: torch.dtype | None = torch.float32
+) -> Fields:
     """The fields of the model in a folder, or of a name such as "user/name" on the Hub; in eval mode on the CPU.
+
+    Weights become `dtype`, whatever they were saved in; None leaves them as they are.
 
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind.
     """
@@ -109,14 +117,14 @@ def read_pretrained(folder: str | Path, revision: str | None = None) -> Fields:
     described = read_description(path / CONFIG)
 
     def load(make: Callable[[], Preconditioned]) -> Preconditioned:
-        return safe_load.built(make, path / WEIGHTS, path / CONFIG).eval().requires_grad_(False)
+        return safe_load.built(make, path / WEIGHTS, path / CONFIG, dtype).eval().requires_grad_(False)
 
     return fields_of(described, path / CONFIG, load)
 
 
 def read_description(path: Path) -> Description:
     """The description in a file. Raises ValueError, in a sentence, for anything else."""
-    described = safe_load.read_plain(path)
+    described = read_plain(path)
     if described.get("format") != FORMAT or described.get("version") != VERSION:
         raise ValueError(
             f"{path} is no description of a model of version {VERSION} (format {str(described.get('format'))[:40]!r}, "
@@ -131,7 +139,7 @@ def read_description(path: Path) -> Description:
 def is_pretrained(folder: Path) -> bool:
     """Whether a folder says that it is one of `write_pretrained`."""
     try:
-        return safe_load.read_plain(folder / CONFIG).get("format") == FORMAT
+        return read_plain(folder / CONFIG).get("format") == FORMAT
     except ValueError:
         return False
 
@@ -146,7 +154,7 @@ def fields_of(
 
     def part(name: str) -> Any:
         try:
-            safe_load.check_numbers(described[name])
+            check_numbers(described[name])
             return build(name, check_spec(described[name], name))
         except Exception as error:
             raise ValueError(f"its {name}: {error}") from error
@@ -160,7 +168,7 @@ def fields_of(
 
 def _facts(described: Description, source: Path) -> Fields:
     shape, names, run, levels = (described[name] for name in ("event_shape", "class_names", "run", "levels"))
-    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= safe_load.LARGEST for n in shape)
+    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= LARGEST for n in shape)
     finite = all(isinstance(described[n], int | float) and math.isfinite(described[n]) for n in ("mean", "std"))
     named = names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
     if not (sized and finite and described["std"] > 0 and named and isinstance(run, dict) and isinstance(levels, int | None)):

@@ -1,14 +1,13 @@
-"""The door for folders from outside: what is opened, how large it may be, and what it may hold.
+"""Reading a folder from anybody: what is opened, how large it may be, and what it may hold.
 
-Only JSON and safetensors are read, neither of which can run anything. A folder that also holds pickles is refused as a
-whole, for whoever opens it next may not be so careful.
+Only JSON (`io.plain`) and safetensors are read, neither of which can run code. A folder that holds pickles is refused,
+because another program may open them. The exception is a `.bin` beside safetensors, as older repositories have it: it is
+not opened, and a warning names it.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections import deque
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,63 +18,31 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-LONGEST = 2**20  # bytes of a file of plain data
-LARGEST = 2**20  # the largest whole number among a network's arguments: a width, a number of classes
-DEEPEST, MOST = 8, 20_000  # how deep its lists and mappings go, and how many values it holds
 BUFFERS = 2**26  # numbers that a network may compute for itself beside its weights
 
 
-def check_folder(folder: Path, *rooms: str) -> None:
-    """Raises ValueError unless `folder` is one without pickles, in itself and in its sub-folders `rooms`."""
+def check_folder(folder: Path, *within: str) -> None:
+    """Raises ValueError unless `folder` is one without pickles, in itself and in its sub-folders `within`.
+
+    A `.bin` in a folder that holds safetensors too is passed over with a UserWarning.
+    """
     if not folder.is_dir():
         raise ValueError(
             f"{folder} is no folder; give one that save_pretrained or diffusers wrote, or a name on the Hub"
         )
-    for place in (folder, *(folder / room for room in rooms)):
-        for path in place.iterdir() if place.is_dir() else ():
-            if path.suffix.lower() in PICKLES:
+    for place in (folder, *(folder / name for name in within)):
+        files = list(place.iterdir()) if place.is_dir() else []
+        safe = any(path.suffix == ".safetensors" for path in files)
+        for path in (path for path in files if path.suffix.lower() in PICKLES):
+            if not (safe and path.suffix.lower() == ".bin"):
                 raise ValueError(f"{path} may be a pickle, which can run code; take a folder of safetensors alone")
+            warnings.warn(f"{path} may be a pickle and is not opened; the safetensors beside it are read", stacklevel=3)
 
 
-def read_plain(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, small and not deep. Raises ValueError, in a sentence, for anything else."""
-    try:
-        if not path.is_file() or path.stat().st_size > LONGEST:
-            raise ValueError(f"there is no such file of at most {LONGEST} bytes")
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError("it holds no JSON object")
-        check_size(found)
-    except (OSError, ValueError, RecursionError) as error:
-        words = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ValueError(f"{path} cannot be read ({words}); take an undamaged copy") from error
-    return found
-
-
-def check_size(whole: Any) -> None:
-    """Raises ValueError for data that hold more, or go deeper, than any description of a network."""
-    for count, (_, depth) in enumerate(_values(whole)):
-        if depth > DEEPEST or count >= MOST:
-            raise ValueError(f"it holds more than {MOST} values, or nests them deeper than {DEEPEST}")
-
-
-def check_numbers(whole: Any) -> None:
-    """Raises ValueError for arguments with a whole number that no network needs, or a number that is not finite."""
-    for value, _ in _values(whole):
-        if isinstance(value, int) and abs(value) > LARGEST:
-            raise ValueError(f"it holds a whole number beyond {LARGEST}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("it holds a number that is not finite")
-
-
-def _values(whole: Any) -> Iterator[tuple[Any, int]]:
-    """All values in plain data with their depth, the outermost first."""
-    rest = deque([(whole, 0)])
-    while rest:
-        value, depth = rest.popleft()
-        yield value, depth
-        if isinstance(value, dict | list | tuple):
-            rest.extend((part, depth + 1) for part in (value.values() if isinstance(value, dict) else value))
+def check_free(folder: Path) -> None:
+    """Raises FileExistsError unless a new folder can be written here: nothing is there, or an empty folder."""
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise FileExistsError(f"{folder} exists and is not empty; name another folder, or move this one away")
 
 
 Shapes = dict[str, tuple[int, ...]]
@@ -109,8 +76,8 @@ def opened(path: Path) -> Iterator[Any]:
         raise ValueError(f"{path} holds no sound safetensors ({first}); take an undamaged copy") from error
 
 
-def built(make: Any, path: Path, source: Path) -> Any:
-    """The network that `make` makes, with the weights of the safetensors file at `path`, in their dtype.
+def built(make: Any, path: Path, source: Path, dtype: torch.dtype | None = torch.float32) -> Any:
+    """The network that `make` makes, with the weights of the safetensors file at `path`, as `dtype`; None: as stored.
 
     It is made without memory first and held against the file's shapes, so that a description of a huge network costs
     nothing; and its making is stopped when it has more parameters than the file. Raises ValueError for a description
@@ -128,10 +95,10 @@ def built(make: Any, path: Path, source: Path) -> Any:
         )
     if sum(buffer.numel() for buffer in ghost.buffers()) > BUFFERS:
         raise ValueError(f"{source} describes a network for events too large to be true; take an undamaged copy")
-    return _filled(make, read_tensors(path), source)
+    return _filled(make, read_tensors(path), source, dtype)
 
 
-def _filled(make: Any, tensors: dict[str, Tensor], source: Path) -> nn.Module:
+def _filled(make: Any, tensors: dict[str, Tensor], source: Path, dtype: torch.dtype | None) -> nn.Module:
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(kinds) > 1:
         raise ValueError(
@@ -139,8 +106,12 @@ def _filled(make: Any, tensors: dict[str, Tensor], source: Path) -> nn.Module:
         )
     with torch.random.fork_rng(devices=[]):
         network = plainly(make, source)
-    if kinds != {parameter.dtype for parameter in network.parameters()}:
-        network = network.to(*kinds)
+    for name, wanted in network.state_dict().items():
+        if wanted.is_floating_point() != tensors[name].is_floating_point():
+            raise ValueError(
+                f"{name} of {source.parent} is {tensors[name].dtype}, and weights are floating-point numbers; save them again"
+            )
+    network = network.to(dtype or next(iter(kinds), torch.float32))
     network.load_state_dict(tensors)
     return network
 

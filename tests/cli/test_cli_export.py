@@ -93,7 +93,7 @@ def test_a_hostile_folder_is_refused(name, trained, tmp_path, refused):
 
 
 def test_a_folder_in_use_is_refused(copied, refused):
-    assert "not empty" in refused("export", str(copied), str(copied))
+    assert "exists and is not empty" in refused("export", str(copied), str(copied))
 
 
 def test_a_network_of_diffusers_trains_here_and_samples_there(tmp_path):

@@ -27,6 +27,19 @@ def test_numbers_are_those_of_yaml_1_2(text):
     assert type(value) is type(NUMBERS[text])
 
 
+def test_integers_are_those_of_yaml_1_2():
+    assert yaml_text.load("[1:30, 1_0, 0b11, 017, 0o17, 0x1F, -3, +4]") == ["1:30", "1_0", "0b11", 17, 15, 31, -3, 4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["training: {steps: 3}\ntraining: {seed: 4}\n", "a: {b: 1, b: 2}", "- {x: 1, 'x': 2}", "{a: 1, b: {c: 1, c: 1}}"],
+)
+def test_a_key_that_is_given_twice_is_refused(text):
+    with pytest.raises(ValueError, match="a second time; give it once"):
+        yaml_text.load(text)
+
+
 def test_an_infinity_is_read_and_a_date_or_a_version_stays_text():
     assert yaml_text.load("[.inf, -.inf]") == [float("inf"), float("-inf")]
     assert yaml_text.load("[2026-11-22, 1.2.3, 1e, e4, .]") == ["2026-11-22", "1.2.3", "1e", "e4", "."]

@@ -14,7 +14,11 @@ from diffusers import (
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
     UNet2DModel,
+    UniPCMultistepScheduler,
 )
 from torch import Tensor
 
@@ -176,7 +180,7 @@ def change(path: Path, **parts) -> None:
         ("model_index.json", {"unet": ["evil", "Model"]}, "only that is taken in"),
         ("model_index.json", {"unet": ["diffusers", "UNet2DConditionModel"]}, "only that is taken in"),
         ("model_index.json", {"vqvae": ["diffusers", "VQModel"]}, "also has 'vqvae'"),
-        ("scheduler/scheduler_config.json", {"_class_name": "PNDMScheduler"}, "known: DDIMScheduler"),
+        ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "known: DDIMScheduler"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "known: epsilon"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "../x"}, "known: linear"),
         ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "no signal at all"),
@@ -197,17 +201,36 @@ def test_a_hostile_folder_is_refused_in_a_sentence(file, parts, words, folder):
     assert "\n" not in str(found.value)
 
 
-def test_pickles_beside_the_weights_are_refused_and_the_kinds_told_apart(folder):
+def test_pickles_are_not_opened_and_the_kinds_of_folders_are_distinguished(folder):
     with pytest.raises(ValueError, match="cannot be read"):
         from_pretrained(folder)
     (folder / "unet/diffusion_pytorch_model.bin").write_bytes(b"x")
+    with pytest.warns(UserWarning, match="may be a pickle and is not opened"):
+        from_diffusers(folder)
+    (folder / "unet/diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(ValueError, match="may be a pickle"):
         from_diffusers(folder)
 
 
+@pytest.mark.parametrize(
+    "scheduler", [PNDMScheduler, UniPCMultistepScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler]
+)
+def test_a_multistep_scheduler_holds_the_same_chain(scheduler, folder):
+    """The tables of betas are those of DDPMScheduler, each with its own defaults, and the samples with them."""
+    scheduler(beta_schedule="scaled_linear").save_pretrained(folder / "scheduler")
+    config = json.loads((folder / "scheduler/scheduler_config.json").read_text())
+    same = {name: config[name] for name in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")}
+    read, wanted = from_diffusers(folder), DDPMScheduler(**same).alphas_cumprod.double()
+    found = torch.tensor([read.sde.alpha_bar(k + 1) for k in range(read.sde.steps)], dtype=torch.float64)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
+
+
 def test_a_scheduler_of_another_family_is_refused(folder):
-    DPMSolverMultistepScheduler().save_pretrained(folder / "scheduler")
-    with pytest.raises(ValueError, match="DPMSolverMultistepScheduler; known"):
+    FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="FlowMatchEulerDiscreteScheduler; known"):
+        from_diffusers(folder)
+    UniPCMultistepScheduler(use_flow_sigmas=True).save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="use_flow_sigmas"):
         from_diffusers(folder)
 
 

@@ -60,7 +60,17 @@ class Bomb:
         return Path.touch, (self.canary,)
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.pt", "x.PKL", "model.safetensors"])
+def test_a_bin_beside_safetensors_is_passed_over_with_a_warning(shared, tmp_path):
+    (shared / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "canary")))
+    with pytest.warns(UserWarning, match="pytorch_model.bin may be a pickle and is not opened"):
+        from_pretrained(shared)
+    assert not (tmp_path / "canary").exists()
+    (shared / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="may be a pickle"):
+        from_pretrained(shared)
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "optimizer.pt", "x.PKL", "model.safetensors"])
 def test_pickles_are_refused_and_not_opened(name, shared, refused, tmp_path):
     (shared / name).write_bytes(pickle.dumps(Bomb(tmp_path / "canary")))
     assert ("may be a pickle" if name != "model.safetensors" else "no sound safetensors") in refused()

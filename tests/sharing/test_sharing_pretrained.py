@@ -23,7 +23,7 @@ from tests.sharing.models import EVENT, MODELS
 def test_a_round_trip_changes_no_bit(name, tmp_path):
     denoiser, sde = MODELS[name]()
     path = save_pretrained(tmp_path / "shared", denoiser, sde, EVENT, mean=0.25, std=1.5, run={"why": "a test"})
-    again = from_pretrained(path)
+    again = from_pretrained(path, dtype=None)
     assert again.sde == sde
     assert again.denoiser.parameterization == denoiser.parameterization
     assert (again.event_shape, again.mean, again.std, again.run) == (EVENT, 0.25, 1.5, {"why": "a test"})

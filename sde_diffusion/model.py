@@ -29,9 +29,9 @@ from sde_diffusion.likelihood import encode as encode_by_flow
 from sde_diffusion.networks.choose import network_for
 from sde_diffusion.objectives import DenoisingScoreMatching, EDMWeighting, LogNormalLevel
 from sde_diffusion.parameterization import EDMPreconditioning, Parameterization
+from sde_diffusion.resolver import spec_of
 from sde_diffusion.sampling import default_solver, sample
 from sde_diffusion.sampling.sampler import Sampler
-from sde_diffusion.resolver import spec_of
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
 from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
 from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, fields_of, read_description
@@ -211,7 +211,13 @@ class DiffusionModel:
         parts = {kind: spec_of(kind, one) for kind, one in kinds.items()}
         data = spec(GIVEN, digest=str(self.data_digest))
         objective = spec_of("objective", loss)
-        return {"sde": spec_of("process", self.sde), **parts, "data": data, "objective": objective, "training": asdict(settings)}
+        return {
+            "sde": spec_of("process", self.sde),
+            **parts,
+            "data": data,
+            "objective": objective,
+            "training": asdict(settings),
+        }
 
     def save(self, folder: str | os.PathLike, card: Card | None = None) -> Path:
         """Write weights, description and a model card into a folder that must not exist or be empty; its path.
@@ -270,7 +276,14 @@ class DiffusionModel:
             raise ValueError(f"sample(n, ...) takes the number of samples first, at least 1, got {n!r}")
         reversal, solver = self.solver(sampler, nfe=nfe, steps=steps, tol=tol, **self.condition(n, condition))
         z = sample(
-            reversal, solver, (n, *self.event_shape), seed, first=first, chunk=chunk, dtype=self.dtype, device=self.device
+            reversal,
+            solver,
+            (n, *self.event_shape),
+            seed,
+            first=first,
+            chunk=chunk,
+            dtype=self.dtype,
+            device=self.device,
         )
         return self.standardization.from_standard(z)
 
@@ -321,14 +334,18 @@ class DiffusionModel:
             return self._label(n, value)
         rows = torch.as_tensor(value)
         if rows.ndim == 0 or len(rows) != n:
-            raise ValueError(f"{name} has one row for each of the {n} samples, got shape {tuple(rows.shape)}; expand it")
+            raise ValueError(
+                f"{name} has one row for each of the {n} samples, got shape {tuple(rows.shape)}; expand it"
+            )
         return rows.to(self.device)
 
     def _label(self, n: int, value: Any) -> int | Tensor:
         if self.class_names is None:
             raise ValueError("this model is unconditional and takes no label; make one with for_data(x, labels=...)")
         several = isinstance(value, Iterable) and not isinstance(value, str) and not getattr(value, "ndim", 1) == 0
-        found = [self._class(one) for one in (value.tolist() if hasattr(value, "tolist") else value)] if several else None
+        found = (
+            [self._class(one) for one in (value.tolist() if hasattr(value, "tolist") else value)] if several else None
+        )
         if found is None:
             return self._class(value)
         if len(found) != n:
@@ -399,7 +416,9 @@ def as_tensor(x: Any) -> Tensor:
     try:
         rows = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"data are numbers (N, *E), got {type(x).__name__} ({error}); give an array or a tensor") from error
+        raise TypeError(
+            f"data are numbers (N, *E), got {type(x).__name__} ({error}); give an array or a tensor"
+        ) from error
     rows = rows if rows.is_floating_point() else rows.float()
     if rows.ndim < 2 or rows.numel() == 0:
         raise ValueError(f"data have shape (N, *E), got {tuple(rows.shape)}; one number a sample is x[:, None]")

@@ -44,10 +44,14 @@ class Standardization:
         A constant column has scale 1. Raises ValueError when all numbers are equal: nothing can be learnt from them.
         """
         rows = x.double()
-        shift, scale = (rows.mean(0), rows.std(0, correction=0)) if x.ndim == 2 else (rows.mean(), rows.std(correction=0))
+        shift, scale = (
+            (rows.mean(0), rows.std(0, correction=0)) if x.ndim == 2 else (rows.mean(), rows.std(correction=0))
+        )
         constant = scale <= 1e-12 * shift.abs()
         if bool(constant.all()):
-            raise ValueError("all data are one and the same number, and nothing can be learnt from them; check the data")
+            raise ValueError(
+                "all data are one and the same number, and nothing can be learnt from them; check the data"
+            )
         return cls(shift, torch.where(constant, torch.ones_like(scale), scale))
 
     def to_standard(self, x: Tensor) -> Tensor:

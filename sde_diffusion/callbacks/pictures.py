@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.denoisers.conditioned import Conditioned
 from sde_diffusion.io.atomic import drafted
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.report.animation.montage import gif_from_images, montage
 from sde_diffusion.report.plots.images import plot_samples
 from sde_diffusion.report.plots.points import plot_points
-from sde_diffusion.sampling.default_ode import default_solver
-from sde_diffusion.sampling.sample import sample
-from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.training.callbacks import Callback, CallbackContext
 from sde_diffusion.training.triggers import Trigger
 
@@ -35,24 +31,21 @@ class Pictures(Callback):
         self,
         trigger: Trigger,
         folder: str | os.PathLike,
-        sde: LinearSDE,
+        model: DiffusionModel,
         real: Tensor,
         *,
-        classes: int | None = None,
         count: int = 64,
         evaluations: int = 15,
         seed: int = 0,
     ) -> None:
-        """`real` (N, *E) are samples of the data, with their shape, mean and standard deviation.
+        """`real` (N, *E) are samples of the data, shown beside those of `model`, whose denoiser the training replaces.
 
-        `count` samples take `evaluations` calls of the model each. For a class-conditional model `classes` is the number
-        of classes: sample i is of class i modulo it.
+        `count` samples take `evaluations` calls of the network each. For a class-conditional model sample i is of class i
+        modulo their number.
         """
-        self.trigger, self.run, self.sde = trigger, Path(folder), sde
+        self.trigger, self.run, self.model = trigger, Path(folder), model
         self.folder = self.run / "pictures"
-        self.mean, self.std = float(real.double().mean()), float(real.double().std())
         self.shape, self.real = tuple(real.shape[1:]), real[:count].cpu()
-        self.labels = None if classes is None else torch.arange(count) % classes
         self.count, self.evaluations, self.seed = count, evaluations, seed
 
     def on_report(self, context: CallbackContext) -> None:
@@ -68,16 +61,11 @@ class Pictures(Callback):
         if context.last:
             self._film(context.step)
 
-    def samples(self, model: nn.Module) -> Tensor:
-        """The samples (count, *E) of a model, on the CPU."""
-        device = next(model.parameters(), self.real).device
-        condition = {} if self.labels is None else {"label": self.labels.to(device)}
-        reversal, solver = default_solver(
-            self.sde, Conditioned(cast(Denoiser, model), **condition), self.evaluations, self.std
-        )
-        reversal = reversal.with_prior(self.sde.prior(self.mean, self.std**2))
-        shape = (self.count, *self.shape)
-        return sample(reversal, solver, shape, self.seed, chunk=self.count, device=device).cpu()
+    def samples(self, denoiser: nn.Module) -> Tensor:
+        """The samples (count, *E) with this denoiser, in the units of the data, on the CPU."""
+        model = replace(self.model, denoiser=denoiser)
+        label = {} if model.classes is None else {"label": torch.arange(self.count) % model.classes}
+        return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, **label).cpu()
 
     def _film(self, step: int) -> None:
         """Of all pictures up to now, those of interrupted and resumed parts of the run among them."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sde_diffusion.data import DataSource
-    from sde_diffusion.sde import LinearSDE
+    from sde_diffusion.model import DiffusionModel
     from sde_diffusion.training.callbacks import Callback
     from sde_diffusion.training.triggers import Trigger
 
@@ -50,14 +50,13 @@ class CallbackSettings:
 
 @dataclass(frozen=True)
 class WatchedRun:
-    """The run that is watched: its folder, process, objective and data, the training events among them."""
+    """The run that callbacks look at: its folder, model, objective and data, x (N, *E) the training samples among them."""
 
     folder: Path
-    sde: LinearSDE
+    model: DiffusionModel
     objective: Callable[..., Any]
     source: DataSource
-    train: Tensor
-    classes: int | None
+    x: Tensor
     seed: int
 
 
@@ -69,20 +68,29 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
     from sde_diffusion.callbacks import HeldOut, Levels, Pictures
 
     events, labels = _held_out(scene, settings.held_out)
-    folder, sde, objective, seed = scene.folder, scene.sde, scene.objective, scene.seed
+    folder, model, objective, seed = scene.folder, scene.model, scene.objective, scene.seed
+    sde, z = model.sde, model.to_standard(events)
     found: list[Callback] = []
     if settings.held_out_every and len(events) > 1:
-        found.append(HeldOut(_moments(settings.held_out_every), sde, objective, events, labels, seed=seed))
+        found.append(HeldOut(_moments(settings.held_out_every), sde, objective, z, labels, seed=seed))
     if settings.levels_every != 0 and len(events) > 1:
         half = slice(max(2, settings.held_out // 2))
-        shown = events[half], None if labels is None else labels[half]
+        shown = z[half], None if labels is None else labels[half]
         found.append(
-            Levels(_moments(settings.levels_every, 400), folder, sde, objective, scene.train, *shown, seed=seed)
+            Levels(
+                _moments(settings.levels_every, 400),
+                folder,
+                sde,
+                objective,
+                model.to_standard(scene.x),
+                *shown,
+                seed=seed,
+            )
         )
     if settings.pictures_every != 0:
-        real = events if len(events) else scene.train[: settings.held_out]
-        more = {"classes": scene.classes, "count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
-        found.append(Pictures(_moments(settings.pictures_every, 100), folder, sde, real, **more))
+        real = events if len(events) else scene.x[: settings.held_out]
+        more = {"count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
+        found.append(Pictures(_moments(settings.pictures_every, 100), folder, model, real, **more))
     return found + (_tensorboard(folder) if settings.tensorboard else [])
 
 
@@ -92,7 +100,7 @@ def _held_out(scene: WatchedRun, count: int) -> tuple[Tensor, Tensor | None]:
 
     rows = permutation(scene.seed, 0, scene.source.size("held_out"))
     events, labels = scene.source.batch(rows[:count], "held_out")
-    return events, None if scene.classes is None else labels
+    return events, None if scene.model.classes is None else labels
 
 
 def _moments(every: int | None, first: int = 1) -> Trigger:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.sampler_specs import Recipe
 from sde_diffusion.evaluation.generate import Generated, generate_chunk
 from sde_diffusion.io.atomic import remove_folder, replace_file, sweep
 from sde_diffusion.io.terminal import progress_bar
@@ -23,7 +22,8 @@ from sde_diffusion.io.terminal import progress_bar
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sde_diffusion.cli.model import Model
+    from sde_diffusion.model import DiffusionModel
+    from sde_diffusion.sampling.sampler import Sampler
     from sde_diffusion.training.distributed.process_group import ProcessGroup
 
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Job:
     """The first `count` samples of a seed, `chunk` at a time, of one class where `label` is given."""
 
-    recipe: Recipe
+    sampler: Sampler
     count: int
     seed: int
     chunk: int
@@ -46,21 +46,21 @@ class Job:
         """The number of samples of a chunk."""
         return min(self.chunk, self.count - number * self.chunk)
 
-    def generate(self, model: Model, number: int) -> tuple[Tensor, int]:
+    def generate(self, model: DiffusionModel, number: int) -> tuple[Tensor, int]:
         """A chunk, and for how many rows the network was called."""
         size, first = self.size(number), number * self.chunk
-        return generate_chunk(model, self.recipe, first, size, self.seed, self.chunk, self.label)
+        return generate_chunk(model, self.sampler, first, size, self.seed, self.chunk, self.label)
 
     @property
     def name(self) -> str:
         """The name of the samples' folder: sampler, steps, seed, number of samples and class."""
-        words = str(self.recipe) if self.recipe.steps == 0 else f"{self.recipe.label}-{self.recipe.steps}"
+        words = str(self.sampler) if self.sampler.steps == 0 else f"{self.sampler.label}-{self.sampler.steps}"
         slug = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in words)[:120]
         label = f"-label{self.label}" if self.label is not None else ""
         return f"{slug}-seed{self.seed}-n{self.count}{label}"
 
 
-def generate_into(folder: Path, job: Job, model: Model, world: ProcessGroup) -> Generated | None:
+def generate_into(folder: Path, job: Job, model: DiffusionModel, world: ProcessGroup) -> Generated | None:
     """All samples of a job in the main process; None in the others, each of which has made its share.
 
     Chunks that `folder` already holds are not made again. Raises ValueError when the processes have different models.
@@ -94,9 +94,9 @@ def _open(folder: Path, place: Path) -> None:
     sweep(place)
 
 
-def _generate_share(place: Path, job: Job, model: Model, world: ProcessGroup) -> None:
+def _generate_share(place: Path, job: Job, model: DiffusionModel, world: ProcessGroup) -> None:
     numbers = range(world.rank, job.chunks, world.size)
-    for number in progress_bar(numbers, job.recipe.label, "chunk", world.is_main):
+    for number in progress_bar(numbers, job.sampler.label, "chunk", world.is_main):
         if _stored(place, job, number) is None:
             _store(place, number, *job.generate(model, number))
 

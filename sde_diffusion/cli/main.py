@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stopped(how: str, stop: BaseException) -> str:
     """How a command was stopped, and what of it was saved where the command says so."""
     return f"{how}; {stop}" if str(stop) else how
+
+
 def version() -> str:
     """The version of the package."""
     return sys.modules[__name__.partition(".")[0]].__version__

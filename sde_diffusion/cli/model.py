@@ -1,85 +1,33 @@
-"""A run's model: trained into a folder, or taken from one; or the model of a folder that somebody shared."""
+"""A run's model: trained into a folder, or loaded from one. Imported when a command needs a model."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_diffusion.cli import factories as build
+from sde_diffusion.cli import factories
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.io.atomic import replace_file, to_json
-from sde_diffusion.io.plain import read_plain
-from sde_diffusion.specs import spec
-from sde_diffusion.training.run_folder import RunFolder
+from sde_diffusion.specs import Spec, check_spec
 from sde_diffusion.training.settings import ComputeSettings
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from sde_diffusion.data import DataSource
-    from sde_diffusion.denoisers.base import Denoiser
-    from sde_diffusion.sde import GaussianPrior, LinearSDE
-    from sde_diffusion.sharing import Pretrained
+    from sde_diffusion.model import DiffusionModel
+    from sde_diffusion.standardization import Standardization
     from sde_diffusion.training.distributed.process_group import ProcessGroup
 
-UNTOLD = "untold"
-
 
 @dataclass(frozen=True)
-class Facts:
-    """What a model must know of its data: the events' shape, mean and standard deviation over all numbers, classes."""
+class _Facts:
+    """What the components must know of the data."""
 
     event_shape: tuple[int, ...]
-    mean: float
     std: float
     classes: int | None
-
-    @classmethod
-    def of(cls, x: Tensor, classes: int | None) -> Facts:
-        """Those of events (N, *E). Raises ValueError when all are one and the same number."""
-        std = float(x.double().std())
-        if not (math.isfinite(std) and std > 0):
-            raise ValueError("the data are one and the same number everywhere, and nothing can be learnt; check them")
-        return cls(tuple(x.shape[1:]), float(x.double().mean()), std, classes)
-
-    @classmethod
-    def read(cls, path: Path) -> Facts:
-        """Those of a run's file; ValueError when it is missing or damaged."""
-        try:
-            stored = read_plain(path)
-            return cls(tuple(stored["event_shape"]), float(stored["mean"]), float(stored["std"]), stored["classes"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is missing or damaged; run the same `sde-diffusion train` again") from error
-
-
-@dataclass(frozen=True)
-class Model:
-    """What sampling needs: the process, the denoiser with averaged weights, the prior, and where they came from."""
-
-    config: RunConfig
-    facts: Facts
-    sde: LinearSDE
-    denoiser: Denoiser
-    device: torch.device
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
-        return self.facts.event_shape
-
-    @property
-    def classes(self) -> int | None:
-        """How many labels the network is told, or None."""
-        return _classes(self.config)
-
-    @property
-    def prior(self) -> GaussianPrior:
-        """The law at the horizon that has the data's first two moments."""
-        return self.sde.prior(self.facts.mean, self.facts.std**2)
 
 
 def train_model(
@@ -89,86 +37,99 @@ def train_model(
     compute: ComputeSettings | None = None,
     world: ProcessGroup | None = None,
     watch: CallbackSettings | None = None,
-) -> Model:
+) -> DiffusionModel:
     """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
 
-    In a `world` of several processes all call, and the leading one writes. `watch` says what is seen meanwhile; nothing
-    without it. Raises ValueError when the folder holds another run or something else, or what is to be watched with is
-    missing; CheckpointError, FolderInUse as `train` does.
+    In a `world` of several processes all call, and the main one writes. `watch` says which callbacks look on; none without
+    it. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
+    CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
     """
-    from sde_diffusion.training import ProcessGroup, fit
+    from sde_diffusion.training import ProcessGroup
 
-    world = world or ProcessGroup()
-    source = build.data(config.part("data"))
+    source = factories.data(config.part("data"))
     x, labels = source.tensors("train")
-    facts = Facts.of(x, source.classes)
-    made = build.components(config, facts)
-    denoiser, sde, objective = made.denoiser, made.sde, made.objective
-    world.run_on_main(lambda: _begin(folder, config, facts))
-    told: dict[str, Any] = {} if _classes(config) is None else {"labels": labels}
+    model, objective = new_model(config, source)
+    conditional = labels if model.class_names is not None else None
+    more: dict[str, Any] = {}
     if watch is not None:
-        scene = WatchedRun(folder, sde, objective, source, x, _classes(config), config.training.seed)
-        told["callbacks"] = callbacks_of(watch, scene)
-    told |= {"objective": objective, "folder": folder, "device": device, "world": world}
-    average: Any = fit(denoiser, sde, x, config.training, compute=compute or ComputeSettings(), **told)
-    return Model(config, facts, sde, average.eval().requires_grad_(False), device)
+        seen = WatchedRun(folder, model, objective, source, x, config.training.seed)
+        more["callbacks"] = callbacks_of(watch, seen)
+    return model.fit(
+        x, conditional, settings=config.training, folder=folder, objective=objective, device=device,
+        compute=compute or ComputeSettings(), world=world or ProcessGroup(), config=config.as_dict(), **more,
+    )  # fmt: skip
 
 
-def _begin(folder: Path, config: RunConfig, facts: Facts) -> None:
-    """The run's folder with what it says of itself."""
-    run = RunFolder.create(folder, config.as_dict())
-    replace_file(run.path / "data.json", to_json(asdict(facts)))
+def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:
+    """The model before its first step, its weights a function of the configuration's seed; and the loss."""
+    from sde_diffusion.model import DiffusionModel
+
+    x, _ = source.tensors("train")
+    standard, mean, std = _coordinates(config.standardization, x)
+    made = factories.components(config, _Facts(source.event_shape, std, source.classes))
+    classes = config.part("network").get("classes")
+    names = None if classes is None else source.class_names
+    model = DiffusionModel(
+        made.sde, made.denoiser, source.event_shape, standard, names, source.levels, mean=mean, std=std
+    )
+    return model, made.objective
 
 
-def load_model(folder: Path, device: torch.device) -> Model:
+def _coordinates(wanted: str, x: torch.Tensor) -> tuple[Standardization, float, float]:
+    """The standardisation, and the data's mean and standard deviation under it."""
+    from sde_diffusion.standardization import Standardization
+
+    measured = Standardization.of(x)
+    if wanted == "data":
+        return measured, 0.0, 1.0
+    rows = x.double()
+    return Standardization.identity(), float(rows.mean()), float(rows.std())
+
+
+def load_model(folder: Path, device: torch.device) -> DiffusionModel:
     """The model of a run, with the averaged weights of its newest whole checkpoint; or that of a shared folder.
 
     Raises ValueError for what is neither, CheckpointError (a ValueError) for damaged or foreign checkpoints.
     """
-    from sde_diffusion.sharing import from_diffusers, from_pretrained, is_pipeline, is_pretrained
-    from sde_diffusion.training import latest, load_average
+    from sde_diffusion.model import DiffusionModel
 
-    if is_pretrained(folder):
-        return _shared(from_pretrained(folder), folder, device)
-    if is_pipeline(folder):
-        return _shared(from_diffusers(folder), folder, device)
-    run = RunFolder(folder)
-    config = RunConfig.of(run.config(), str(run.config_file))
-    facts = Facts.read(folder / "data.json")
-    made = build.components(config, facts)
-    newest = latest(run.checkpoints)
-    if newest is None:
-        raise ValueError(f"{folder} has no checkpoint yet; run its `sde-diffusion train` until the first one")
-    load_average(newest, made.denoiser)
-    return Model(config, facts, made.sde, made.denoiser.to(device).eval().requires_grad_(False), device)
+    return DiffusionModel.load(folder, device=device)
 
 
-def _shared(found: Pretrained, folder: Path, device: torch.device) -> Model:
-    """A shared model; what its folder does not tell of the run, such as the data, is a part called UNTOLD."""
-    untold = RunConfig(network=spec(UNTOLD, classes=found.classes), data=spec(UNTOLD))
-    config = RunConfig.of(found.run, str(folder)) if found.run else untold
-    facts = Facts(found.event_shape, found.mean, found.std, found.classes)
-    return Model(config, facts, found.sde, found.denoiser.to(device), device)
+def data_of(model: DiffusionModel) -> DataSource:
+    """The data that the model was trained on, in their own units; ValueError for a model whose folder does not name them."""
+    part = data_spec(model)
+    if part is None:
+        raise ValueError(
+            "this folder does not name the data that its model was trained on (an array given in Python, or a model from "
+            "elsewhere); name a run of `train`"
+        )
+    return factories.data(part)
 
 
-def data_of(model: Model) -> DataSource:
-    """The data that the model was trained on; ValueError for a shared model that does not tell."""
-    if model.config.part("data")["name"] == UNTOLD:
-        raise ValueError("this folder does not tell what data its model was trained on; name a run, or one of `export`")
-    return build.data(model.config.part("data"))
+def standardised_data_of(model: DiffusionModel) -> DataSource:
+    """The same in the model's coordinates."""
+    from sde_diffusion.data.standardised import Standardised
+
+    return Standardised(data_of(model), model.standardization)
 
 
-def check_label(model: Model, label: int | None) -> None:
-    """Raises ValueError for a label that the model was not told, or does not know."""
-    classes = model.classes
-    if label is None:
-        return
-    if classes is None:
-        raise ValueError("this model was not told the labels; train one with --network.classes, or leave --label out")
-    if not 0 <= label < classes:
-        raise ValueError(f"labels lie in 0 .. {classes - 1}, got {label}; choose one of them")
+def data_spec(model: DiffusionModel) -> Spec | None:
+    """The name of the model's data with its arguments; None where its folder has none that the command line can read."""
+    from sde_diffusion.model import GIVEN
+
+    found = model.run.get("data")
+    return None if not found or found.get("name") == GIVEN else check_spec(found, "data")
 
 
-def _classes(config: RunConfig) -> int | None:
-    """How many labels the network is told, or None."""
-    return config.part("network").get("classes")
+def objective_of(model: DiffusionModel) -> Any:
+    """The loss that the model was trained with; ValueError where its folder does not say."""
+    found = model.run.get("objective")
+    if not found:
+        raise ValueError("this folder does not say how its model was trained; name a run of `train`")
+    return factories.objective(check_spec(found, "objective"), model.std)
+
+
+def label_of(model: DiffusionModel, label: str | None) -> int | None:
+    """The number of a class from its number or its name. ValueError for a model or a class that does not go with it."""
+    return None if label is None else model.condition(1, {"label": label})["label"]

@@ -6,14 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sde_diffusion.sampling.sampler import Sampler
-
-    Recipe = Sampler
-else:
-    Recipe = Any
 
 DEFAULT = "default"
 """The sampler of `sample` and `evaluate` unless another is named."""

@@ -53,6 +53,11 @@ class DataSource(ABC):
     def event_shape(self) -> tuple[int, ...]:
         """The shape E of one event."""
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes, by label; their numbers unless a source knows better."""
+        return None if self.classes is None else tuple(map(str, range(self.classes)))
+
     @abstractmethod
     def size(self, split: str = "train") -> int:
         """How many events the split holds."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sde_diffusion.denoisers.base import Denoiser
-    from sde_diffusion.evaluation.generate import TrainedModel
+    from sde_diffusion.model import DiffusionModel
     from sde_diffusion.training.ema.post_hoc import Fit
 
 
@@ -77,7 +77,7 @@ class Sweep:
 
 
 def sweep_averages(
-    model: TrainedModel,
+    model: DiffusionModel,
     fits: Sequence[Fit],
     objective: Callable[..., Tensor],
     x: Tensor,
@@ -100,7 +100,7 @@ def sweep_averages(
 
 
 def held_out_losses(
-    model: TrainedModel,
+    model: DiffusionModel,
     denoiser: Denoiser,
     objective: Callable[..., Tensor],
     x: Tensor,

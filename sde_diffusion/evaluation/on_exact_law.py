@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sde_diffusion.denoisers.counting import CallCounter
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult, Score
-from sde_diffusion.evaluation.recipe import Recipe, at_budgets, run_sampler
+from sde_diffusion.evaluation.generate import at_budgets
 from sde_diffusion.exact import ExactDenoiser, Law, flow_end_point
 from sde_diffusion.io.terminal import progress_bar
 from sde_diffusion.metrics import bootstrap, sliced_wasserstein
 from sde_diffusion.reversal import Reversal, probability_flow
-from sde_diffusion.sampling.sample import initial_state
+from sde_diffusion.sampling.sample import initial_state, sample
+from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import GaussianPrior, LinearSDE
 from solvers.wiener import PathSpec
 
@@ -77,14 +79,14 @@ class ExactLawBenchmark:
             self._flow_ends = ends
         return self._flow_ends
 
-    def run(self, sampler: Recipe) -> SamplerResult:
+    def run(self, sampler: Sampler) -> SamplerResult:
         """The sampler's cost and scores."""
-        start = time.perf_counter()
-        x, reversal, rows = run_sampler(
-            sampler, self.sde, ExactDenoiser(self.law), self.prior, (self.count, *self.law.event_shape), self.seed,
-            chunk=self.count, dtype=torch.float64, final_denoise=False,
-        )  # fmt: skip
-        seconds = time.perf_counter() - start
+        denoiser, data_std = CallCounter(ExactDenoiser(self.law)), self.law.variance.mean().sqrt().item()
+        reversal, solver = sampler.build(self.sde, denoiser, data_std=data_std)
+        begun = reversal.with_prior(self.prior).without_final_denoise()
+        shape, start = (self.count, *self.law.event_shape), time.perf_counter()
+        x = sample(begun, solver, shape, self.seed, chunk=self.count, dtype=torch.float64)
+        seconds, rows = time.perf_counter() - start, denoiser.rows
         scores = self._scores(reversal, x)
         return SamplerResult(sampler.label, str(sampler), sampler.steps, rows / self.count, seconds, scores)
 
@@ -117,7 +119,7 @@ class ExactLawBenchmark:
 def compare_on_law(
     law: Law,
     sde: LinearSDE,
-    samplers: Sequence[Recipe],
+    samplers: Sequence[Sampler],
     budgets: Sequence[int] = (8, 16, 32, 64, 128),
     count: int = 2000,
     seed: int = 0,

@@ -16,13 +16,14 @@ from torch import Tensor
 from sde_diffusion.data import DataSource
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult
 from sde_diffusion.evaluation.evaluator import MAX_HELD_OUT, Copying, Evaluator
-from sde_diffusion.evaluation.generate import Generated, TrainedModel, samples_of
+from sde_diffusion.evaluation.generate import Generated, at_budgets, samples_of
 from sde_diffusion.evaluation.metrics import EvaluationMetric, all_metrics
 from sde_diffusion.evaluation.metrics_report import REAL, SAMPLES, MetricsReport
-from sde_diffusion.evaluation.recipe import Recipe, at_budgets
 from sde_diffusion.io.terminal import progress_bar
 from sde_diffusion.metrics import Estimate, Extractor, class_shares, pixels
 from sde_diffusion.metrics.extractors import extracted
+from sde_diffusion.model import DiffusionModel
+from sde_diffusion.sampling.sampler import Sampler
 
 CHUNK = 512
 """The most samples in one call of the network."""
@@ -51,9 +52,9 @@ def default_features(source: DataSource) -> FeatureSpace:
 
 
 def compare(
-    model: TrainedModel,
+    model: DiffusionModel,
     source: DataSource,
-    samplers: Sequence[Recipe],
+    samplers: Sequence[Sampler],
     budgets: Sequence[int] = (8, 16, 32, 64, 128),
     seed: int = 0,
     subject: str = "model",
@@ -69,14 +70,14 @@ def compare(
 
 
 def generated_for(
-    evaluator: Evaluator, sampler: Recipe, model: TrainedModel, seed: int, sets: int = 1, chunk: int = CHUNK
+    evaluator: Evaluator, sampler: Sampler, model: DiffusionModel, seed: int, sets: int = 1, chunk: int = CHUNK
 ) -> Generated:
     """`sets` times as many samples as held-out examples; a conditional model gets the held-out examples' classes."""
     labels = evaluator.labels if model.classes is not None else None
     return samples_of(model, sampler, sets * evaluator.count, seed, chunk=min(evaluator.count, chunk), label=labels)
 
 
-def scored(sampler: Recipe, generated: Generated, evaluator: Evaluator) -> SamplerResult:
+def scored(sampler: Sampler, generated: Generated, evaluator: Evaluator) -> SamplerResult:
     """The samples' scores and cost."""
     scores = evaluator.scores(generated.x)
     return SamplerResult(sampler.label, str(sampler), sampler.steps, generated.evaluations, generated.seconds, scores)
@@ -113,9 +114,9 @@ def evaluator_for(
 
 
 def evaluate(
-    model: TrainedModel,
+    model: DiffusionModel,
     source: DataSource,
-    sampler: Recipe,
+    sampler: Sampler,
     features: FeatureSpace | None = None,
     *,
     max_held_out: int = MAX_HELD_OUT,
@@ -134,7 +135,7 @@ def evaluate(
 
 
 def evaluate_sampler(
-    evaluator: Evaluator, model: TrainedModel, sampler: Recipe, features: str, subject: str, sets: int, chunk: int
+    evaluator: Evaluator, model: DiffusionModel, sampler: Sampler, features: str, subject: str, sets: int, chunk: int
 ) -> MetricsReport:
     """Every metric of the evaluator of a sampler's samples, with their cost and class accuracy."""
     generated = generated_for(evaluator, sampler, model, evaluator.seed, sets, chunk)
@@ -208,9 +209,9 @@ class Survey:
 
 
 def survey(
-    model: TrainedModel,
+    model: DiffusionModel,
     source: DataSource,
-    samplers: Sequence[Recipe],
+    samplers: Sequence[Sampler],
     budgets: Sequence[int],
     seed: int = 0,
     subject: str = "model",

@@ -9,11 +9,11 @@ from typing import Any
 
 from sde_diffusion.evaluation.comparison import SamplerResult, Score, times
 from sde_diffusion.evaluation.evaluator import Copying
-from sde_diffusion.evaluation.generate import TrainedModel
 from sde_diffusion.evaluation.on_model import SETS, Survey
 from sde_diffusion.evaluation.training_blocks import overfitting, trained, training_blocks, training_film
 from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.metrics import Estimate, total_variation
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.report.page import Block, Grid, Heading, Listing, Paragraph, Picture, write_page
 from sde_diffusion.report.plain_data import report_json
 from sde_diffusion.report.plots.bars import class_shares
@@ -29,7 +29,7 @@ SHOWN = 48
 
 
 def write_report(
-    folder: Path, title: str, model: TrainedModel, found: Survey, films: list[Path], asked: dict[str, Any]
+    folder: Path, title: str, model: DiffusionModel, found: Survey, films: list[Path], asked: dict[str, Any]
 ) -> Path:
     """Write the figures, the page and results.json, and return the page's path.
 
@@ -218,7 +218,7 @@ def _next(folder: Path) -> list[Block]:
     return [Heading("What next"), Listing("\n".join(commands))]
 
 
-def _made(run: RunFolder, model: TrainedModel) -> list[Block]:
+def _made(run: RunFolder, model: DiffusionModel) -> list[Block]:
     import torch
 
     machine = f"Made on {model.device.type} with {torch.get_num_threads()} threads."

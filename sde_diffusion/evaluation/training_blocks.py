@@ -6,14 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sde_diffusion.evaluation.generate import TrainedModel
 from sde_diffusion.io import json_lines
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.report.page import Block, Heading, Picture
 from sde_diffusion.report.plots.training import training_curve
 from sde_diffusion.training.run_folder import RunFolder
 
 
-def trained(run: RunFolder, model: TrainedModel) -> str:
+def trained(run: RunFolder, model: DiffusionModel) -> str:
     """What was trained, in one sentence."""
     config = run.config()
     parts = {name: _name(config.get(name)) for name in ("network", "data", "sde", "objective")}

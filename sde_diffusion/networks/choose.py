@@ -20,7 +20,9 @@ def network_for(event_shape: tuple[int, ...], classes: int | None = None, **opti
     Raises ValueError for events of another rank, or where the first axis is hardly one of channels.
     """
     if len(event_shape) == 1:
-        return TimeMLP.fitting(event_shape, classes=classes, **{"width": 128 if event_shape[0] <= 16 else 256, **options})
+        return TimeMLP.fitting(
+            event_shape, classes=classes, **{"width": 128 if event_shape[0] <= 16 else 256, **options}
+        )
     if not 2 <= len(event_shape) <= 4:
         raise ValueError(f"there is no usual network for samples of shape {event_shape}; give network=")
     if event_shape[0] > 32:

@@ -25,13 +25,20 @@ from sde_diffusion.sde import LinearSDE
 from sde_diffusion.sharing import safe_load
 from sde_diffusion.sharing.chain import MEANINGS, SCHEDULERS, as_chain, chain_of, levels, timestep_of
 from sde_diffusion.sharing.hub import fetched
+from sde_diffusion.standardization import Standardization
 
 INDEX = "model_index.json"
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 NETWORK, SCHEDULER = "unet/config.json", "scheduler/scheduler_config.json"
 
 
-def to_diffusers(folder: str | Path, denoiser: Denoiser, sde: LinearSDE, event_shape: Sequence[int]) -> Path:
+def to_diffusers(
+    folder: str | Path,
+    denoiser: Denoiser,
+    sde: LinearSDE,
+    event_shape: Sequence[int],
+    standardization: Standardization | None = None,
+) -> Path:
     """Write a DDIMPipeline that samples as this model does, into a folder that must not exist or be empty.
 
     Raises:
@@ -40,6 +47,7 @@ def to_diffusers(folder: str | Path, denoiser: Denoiser, sde: LinearSDE, event_s
         ValueError: the process is no chain and preserves no variance; the network is told other timesteps than the
             chain's; the data are not scaled to unit variance; the events do not fit.
     """
+    _check_units(standardization)
     diffusers = _package()
     unet, meaning = _parts(denoiser, diffusers)
     chain, shape = as_chain(sde), tuple(event_shape)
@@ -154,6 +162,15 @@ def _parts(denoiser: Denoiser, diffusers: Any) -> tuple[Any, str]:
             "train with data_std=1"
         )
     return backbone.network, word
+
+
+def _check_units(standardization: Standardization | None) -> None:
+    """Raises ValueError for a model whose data are standardised: a pipeline's samples are pixels as they are."""
+    if standardization is not None and (standardization.shift != 0).any() | (standardization.scale != 1).any():
+        raise ValueError(
+            "a diffusers pipeline has no standardisation, and this model was trained with one; train with "
+            "--standardization none"
+        )
 
 
 def _check_rule(rule: Any, chain: Any) -> None:

@@ -51,7 +51,9 @@ def describe(model: Any) -> Description:
     TypeError for a denoiser that is no `Preconditioned` network, or arguments that are not plain data.
     """
     if type(model.denoiser) is not Preconditioned:
-        raise TypeError(f"a Preconditioned network is wanted, got {type(model.denoiser).__name__}; give the denoiser within")
+        raise TypeError(
+            f"a Preconditioned network is wanted, got {type(model.denoiser).__name__}; give the denoiser within"
+        )
     things = {
         "network": model.denoiser.backbone, "parameterization": model.denoiser.parameterization, "process": model.sde
     }  # fmt: skip
@@ -60,7 +62,12 @@ def describe(model: Any) -> Description:
         "event_shape": list(model.event_shape), "standardization": model.standardization.as_dict(), "mean": model.mean,
         "std": model.std, "class_names": names, "levels": model.levels, "data_digest": model.data_digest, "run": model.run,
     }  # fmt: skip
-    described = {"format": FORMAT, "version": VERSION, **{kind: spec_of(kind, one) for kind, one in things.items()}, **facts}
+    described = {
+        "format": FORMAT,
+        "version": VERSION,
+        **{kind: spec_of(kind, one) for kind, one in things.items()},
+        **facts,
+    }
     as_json(described)
     return described
 
@@ -73,7 +80,9 @@ def as_json(described: Description) -> bytes:
             check_numbers(described[name])
         return to_json(described)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"the model has an argument that is no plain data ({error}); build it with plain ones") from error
+        raise TypeError(
+            f"the model has an argument that is no plain data ({error}); build it with plain ones"
+        ) from error
 
 
 def digest(described: Description) -> str:
@@ -145,7 +154,10 @@ def is_pretrained(folder: Path) -> bool:
 
 
 def fields_of(
-    described: Description, source: Path, load: Callable[[Callable[[], Preconditioned]], Preconditioned], network: Any = None
+    described: Description,
+    source: Path,
+    load: Callable[[Callable[[], Preconditioned]], Preconditioned],
+    network: Any = None,
 ) -> Fields:
     """What a description says, with the denoiser that `load` gives for a function that makes the untrained one.
 
@@ -171,7 +183,9 @@ def _facts(described: Description, source: Path) -> Fields:
     sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= LARGEST for n in shape)
     finite = all(isinstance(described[n], int | float) and math.isfinite(described[n]) for n in ("mean", "std"))
     named = names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
-    if not (sized and finite and described["std"] > 0 and named and isinstance(run, dict) and isinstance(levels, int | None)):
+    if not (
+        sized and finite and described["std"] > 0 and named and isinstance(run, dict) and isinstance(levels, int | None)
+    ):
         raise ValueError(f"{source} does not say what the samples are; take an undamaged copy")
     return {
         "event_shape": tuple(shape),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+from sde_diffusion.evaluation.recipe import at_budgets
 
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
@@ -20,7 +21,6 @@ from sde_diffusion.evaluation.comparison import Comparison, SamplerResult, Score
 from sde_diffusion.evaluation.evaluator import Evaluator
 from sde_diffusion.evaluation.generate import samples_of
 from sde_diffusion.evaluation.on_exact_law import FLOW_POINTS, ExactLawBenchmark
-from sde_diffusion.evaluation.recipe import at_budgets
 from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.reversal import data_form
 from sde_diffusion.sampling.sample import initial_state

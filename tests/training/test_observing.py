@@ -144,7 +144,7 @@ def test_a_resumed_run_looks_where_a_whole_one_does(run, tmp_path):
     )
 
     def stop(context):
-        if look.step == 6:
+        if context.step == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

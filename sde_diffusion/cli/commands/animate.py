@@ -76,13 +76,14 @@ def _of_law(settings: Settings) -> tuple[Path, Path]:
 
 def _of_run(settings: Settings) -> tuple[Path, Path]:
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import data_of, load_model
+    from sde_diffusion.cli.model import load_model, standardised_data_of
     from sde_diffusion.report.animation.films import of_model
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
     folder = source / "animation" if settings.output is None else folder_of(settings.output)
-    x0 = data_of(model).tensors("held_out")[0].to(model.device)
+    x0 = standardised_data_of(model).tensors("held_out")[0].to(model.device)
     with results_folder(folder, "animate", {**asdict(settings), "run": str(source)}):
-        film = of_model(model.sde, model.denoiser, x0, settings.points, settings.frames, settings.seed)
+        units = model.standardization.from_standard
+        film = of_model(model.sde, model.denoiser, x0, settings.points, settings.frames, settings.seed, units)
         return _written(film, folder)

@@ -15,7 +15,7 @@ from sde_diffusion.report.console import say
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sde_diffusion.cli.model import Model
+    from sde_diffusion.model import DiffusionModel
     from sde_diffusion.report.table import Table
 
 HELD_OUT = "held out"
@@ -56,7 +56,9 @@ def run(settings: Settings) -> None:
 
     source, asked = run_folder(settings.run), check_spec(settings.data, "data")
     model = load_model(source, device_of(settings.device))
-    other = check_shape(build.data(asked).tensors("held_out")[0], model).to(model.device)[: settings.count]
+    other = model.to_standard(check_shape(build.data(asked).tensors("held_out")[0], model)).to(model.device)[
+        : settings.count
+    ]
     folder = source / "anomalies" if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "anomalies", {**asdict(settings), "run": str(source)}):
         found = _scored(settings, model, other, str(asked["name"]))
@@ -95,17 +97,17 @@ class OODReport:
         return Table(["score", "AUROC", "median p", "share of p <= 0.05"], rows, title)
 
 
-def _scored(settings: Settings, model: Model, other: Tensor, name: str) -> OODReport:
-    from sde_diffusion.cli.model import data_of
+def _scored(settings: Settings, model: DiffusionModel, other: Tensor, name: str) -> OODReport:
+    from sde_diffusion.cli.model import standardised_data_of
     from sde_diffusion.likelihood.anomalies import ood_scores
     from sde_diffusion.metrics import p_values
 
-    own = data_of(model).tensors("held_out")[0].to(model.device)
+    own = standardised_data_of(model).tensors("held_out")[0].to(model.device)
     half = min(settings.count, len(own) // 2)
     name = f"{name} (other)" if name == HELD_OUT else name
     calibration, scores = ood_scores(
         model.sde, model.denoiser, own[:half], {HELD_OUT: own[half : 2 * half], name: other}, tol=settings.tol,
-        prior=model.prior, deviation=model.facts.std, seed=settings.seed,
+        prior=model.prior, deviation=model.std, seed=settings.seed,
     )  # fmt: skip
     found = {
         score: {which: p_values(values, calibration[score]) for which, values in by_set.items()}
@@ -124,7 +126,7 @@ def _write(found: OODReport, folder: Path) -> Path:
     return anomaly_plot(found.p_values, folder / "anomalies.png", HELD_OUT, found.calibration)
 
 
-def check_shape(x: Tensor, model: Model) -> Tensor:
+def check_shape(x: Tensor, model: DiffusionModel) -> Tensor:
     """The examples, when they have the run's shape; else a ValueError."""
     if tuple(x.shape[1:]) != tuple(model.event_shape):
         raise ValueError(

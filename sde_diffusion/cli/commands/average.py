@@ -13,8 +13,8 @@ from sde_diffusion.report.console import say
 from sde_diffusion.specs import to_text
 
 if TYPE_CHECKING:
-    from sde_diffusion.cli.model import Model
     from sde_diffusion.evaluation.average_sweep import Sweep
+    from sde_diffusion.model import DiffusionModel
     from sde_diffusion.training.ema.post_hoc import Fit
 
 
@@ -65,7 +65,6 @@ def run(settings: Settings) -> None:
 def _write_average(settings: Settings, source: Path, length: float) -> None:
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import load_model
-    from sde_diffusion.sharing import save_pretrained
     from sde_diffusion.training.checkpoints.tensors import fill
     from sde_diffusion.training.ema.post_hoc import fit
 
@@ -76,11 +75,7 @@ def _write_average(settings: Settings, source: Path, length: float) -> None:
         raise ValueError(f"{folder} exists already; sample from it, or give another --output")
     model = load_model(source, device_of("cpu"))
     fill(model.denoiser, found.average(), source)
-    facts = model.facts
-    save_pretrained(
-        folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
-        card=_card(source, model, found), run=model.config.as_dict(),
-    )  # fmt: skip
+    model.save(folder, _card(source, model, found))
     for text in (
         _picture(found, folder / "profile.png"),
         _words(found),
@@ -89,11 +84,13 @@ def _write_average(settings: Settings, source: Path, length: float) -> None:
         say(text)
 
 
-def _card(source: Path, model: Model, found: Fit):
+def _card(source: Path, model: DiffusionModel, found: Fit):
+    from sde_diffusion.cli.model import data_spec
     from sde_diffusion.sharing import Card
 
     words = f"{_words(found)}\n\n![The weight of each training step](profile.png)"
-    return Card(title=source.name, data=to_text(model.config.part("data")), words=words)
+    data = data_spec(model)
+    return Card(title=source.name, data="" if data is None else to_text(data), words=words)
 
 
 def _words(found: Fit) -> str:
@@ -136,12 +133,10 @@ def _write_sweep(settings: Settings, source: Path, lengths: list[float]) -> None
     say(f"next: sde-diffusion average {settings.run} --sigma_rel {found.best.sigma_rel:g}")
 
 
-def _swept(settings: Settings, model: Model, fits: list[Fit]) -> Sweep:
-    from sde_diffusion.cli import factories as build
-    from sde_diffusion.cli.model import data_of
+def _swept(settings: Settings, model: DiffusionModel, fits: list[Fit]) -> Sweep:
+    from sde_diffusion.cli.model import objective_of, standardised_data_of
     from sde_diffusion.evaluation.average_sweep import sweep_averages
 
-    x, labels = data_of(model).tensors("held_out")
-    objective = build.objective(model.config.part("objective"), model.facts.std)
+    x, labels = standardised_data_of(model).tensors("held_out")
     conditional = labels if model.classes is not None else None
-    return sweep_averages(model, fits, objective, x, conditional, settings.draws, settings.seed)
+    return sweep_averages(model, fits, objective_of(model), x, conditional, settings.draws, settings.seed)

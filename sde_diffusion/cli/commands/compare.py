@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
-from sde_diffusion.cli.sampler_specs import COMPARED, Recipe, samplers
+from sde_diffusion.cli.sampler_specs import COMPARED, samplers
 from sde_diffusion.cli.specs import NAMES, check_spec
 from sde_diffusion.report.console import say
 from sde_diffusion.specs import Spec, parse, spec, to_text
 
 if TYPE_CHECKING:
     from sde_diffusion.evaluation.comparison import Comparison
+    from sde_diffusion.sampling.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def run(settings: Settings) -> None:
         say(path)
 
 
-def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Comparison, list[Path]]:
+def _on_law(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Comparison, list[Path]]:
     from sde_diffusion.cli import factories as build
     from sde_diffusion.evaluation.on_exact_law import compare_on_law
 
@@ -81,7 +82,7 @@ def _on_law(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Comparison, 
         return found, found.write(folder)
 
 
-def _on_run(settings: Settings, recipes: Sequence[Recipe]) -> tuple[Comparison, list[Path]]:
+def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Comparison, list[Path]]:
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import data_of, load_model
     from sde_diffusion.evaluation.on_model import compare

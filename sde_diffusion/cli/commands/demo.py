@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.folders import new_folder
-from sde_diffusion.cli.sampler_specs import COMPARED, Recipe, samplers
+from sde_diffusion.cli.sampler_specs import COMPARED, samplers
 
 if TYPE_CHECKING:
-    from sde_diffusion.cli.model import Model
     from sde_diffusion.data import DataSource
+    from sde_diffusion.model import DiffusionModel
+    from sde_diffusion.sampling.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def _done(folder: Path, settings: Settings) -> bool:
         return False
 
 
-def _evaluate(settings: Settings, recipes: list[Recipe], folder: Path, model: Model, source: DataSource) -> None:
+def _evaluate(
+    settings: Settings, recipes: list[Sampler], folder: Path, model: DiffusionModel, source: DataSource
+) -> None:
     from sde_diffusion.evaluation.on_model import survey
     from sde_diffusion.evaluation.report import metrics_table, write_report
 
@@ -87,14 +90,15 @@ def _evaluate(settings: Settings, recipes: list[Recipe], folder: Path, model: Mo
     metrics_table(found).print()
 
 
-def _film(settings: Settings, folder: Path, model: Model, source: DataSource) -> list[Path]:
+def _film(settings: Settings, folder: Path, model: DiffusionModel, source: DataSource) -> list[Path]:
     if settings.frames == 0:
         return []
     from sde_diffusion.report.animation.films import of_model
     from sde_diffusion.report.animation.frames import write_film
 
-    x0 = source.tensors("held_out")[0].to(model.device)
-    shown = of_model(model.sde, model.denoiser, x0, None, settings.frames, settings.seed)
+    x0 = model.to_standard(source.tensors("held_out")[0]).to(model.device)
+    units = model.standardization.from_standard
+    shown = of_model(model.sde, model.denoiser, x0, None, settings.frames, settings.seed, units)
     return list(
         write_film(shown.frames, shown.captions, folder / "figures" / "film.gif", folder / "figures" / "film.png")
     )

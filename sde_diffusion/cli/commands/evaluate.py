@@ -15,10 +15,10 @@ from sde_diffusion.specs import parse, to_text
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sde_diffusion.cli.model import Model
-    from sde_diffusion.cli.sampler_specs import Recipe
     from sde_diffusion.evaluation.metrics_report import MetricsReport
     from sde_diffusion.evaluation.on_model import FeatureSpace
+    from sde_diffusion.model import DiffusionModel
+    from sde_diffusion.sampling.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Settings:
     """
 
     run: str = positional()
-    sampler: str = "data_adams"
+    sampler: str = "default"
     steps: int | None = None
     samples: str | None = None
     count: int = 10_000
@@ -71,7 +71,7 @@ def run(settings: Settings) -> None:
         say(path)
 
 
-def _measured(settings: Settings, source: Path, model: Model) -> tuple[MetricsReport, list[Path]]:
+def _measured(settings: Settings, source: Path, model: DiffusionModel) -> tuple[MetricsReport, list[Path]]:
     from sde_diffusion.cli.model import data_of
     from sde_diffusion.evaluation.on_model import default_features, evaluate_sampler, evaluate_samples, evaluator_for
 
@@ -110,7 +110,7 @@ def _folder(settings: Settings, source: Path, words: str, count: int) -> Path:
     return source / "evaluate" / f"{_slug(words)}-{ending}"
 
 
-def _samples(settings: Settings, model: Model) -> tuple[Tensor | None, Recipe]:
+def _samples(settings: Settings, model: DiffusionModel) -> tuple[Tensor | None, Sampler]:
     """The samples of `--samples`, or None, and the sampler that makes them otherwise."""
     from sde_diffusion.cli.load_samples import load_samples
     from sde_diffusion.cli.sampler_specs import sampler

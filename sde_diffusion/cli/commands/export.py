@@ -48,21 +48,19 @@ class Settings:
 def run(settings: Settings) -> None:
     """Write the folder; the figures of `compare`, where it was run, go onto the card."""
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
-    from sde_diffusion.sharing import save_pretrained, to_diffusers
+    from sde_diffusion.cli.model import data_spec, load_model
+    from sde_diffusion.sharing import to_diffusers
     from sde_diffusion.sharing.safe_load import check_free
 
     source, folder = run_folder(settings.run), folder_of(settings.folder)
     check_free(folder)
     model = load_model(source, device_of("cpu"))
-    facts, config = model.facts, without_paths(model.config.as_dict())
+    model.run = without_paths(model.run)
     if settings.format == "diffusers":
-        to_diffusers(folder, model.denoiser, model.sde, facts.event_shape)
+        to_diffusers(folder, model.denoiser, model.sde, model.event_shape, model.standardization)
     else:
-        save_pretrained(
-            folder, model.denoiser, model.sde, facts.event_shape, mean=facts.mean, std=facts.std,
-            card=card(settings, source, to_text(config["data"])), run=config,
-        )  # fmt: skip
+        data = data_spec(model)
+        model.save(folder, card(settings, source, "" if data is None else to_text(data)))
     print(f"{folder}; next: sde-diffusion sample {folder}")
 
 

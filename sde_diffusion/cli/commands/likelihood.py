@@ -15,8 +15,8 @@ from sde_diffusion.report.console import say
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sde_diffusion.cli.model import Model
     from sde_diffusion.likelihood import LogProb
+    from sde_diffusion.model import DiffusionModel
 
 
 @dataclass(frozen=True)
@@ -72,23 +72,25 @@ def run(settings: Settings) -> None:
     say(plot)
 
 
-def rules(model: Model, levels: int | None, settings: Settings) -> dict[str, Callable[[Tensor], LogProb]]:
+def rules(model: DiffusionModel, levels: int | None, settings: Settings) -> dict[str, Callable[[Tensor], LogProb]]:
     """Flow, ELBO and IWAE by name: of densities, or of the probabilities of quantised data."""
     import torch
 
     from sde_diffusion.data.pixels import bin_width
-    from sde_diffusion.likelihood import Chain, Uniform, elbo, importance_weighted, log_likelihood, quantised
+    from sde_diffusion.likelihood import Chain, Uniform, elbo, importance_weighted, quantised
 
     def generator(stream: int) -> torch.Generator:
         return torch.Generator(model.device).manual_seed(3 * settings.seed + stream)
 
+    def bound(rule: Callable[..., LogProb], stream: int, **more: int) -> Callable[[Tensor], LogProb]:
+        own = generator(stream)
+        return lambda x: model.in_data_units(rule(chain, model.to_standard(x), generator=own, **more))
+
     chain = Chain(model.sde, model.denoiser, settings.steps, prior=model.prior)
-    flow = partial(log_likelihood, model.sde, model.denoiser, tol=settings.tol, prior=model.prior,
-                   deviation=model.facts.std, seed=settings.seed)  # fmt: skip
     found: dict[str, Callable[[Tensor], LogProb]] = {
-        "flow": flow,
-        "ELBO": partial(elbo, chain, draws=settings.paths, generator=generator(0)),
-        f"IWAE({settings.paths})": partial(importance_weighted, chain, paths=settings.paths, generator=generator(1)),
+        "flow": partial(model.log_prob, tol=settings.tol, seed=settings.seed),
+        "ELBO": bound(elbo, 0, draws=settings.paths),
+        f"IWAE({settings.paths})": bound(importance_weighted, 1, paths=settings.paths),
     }
     if levels is None:
         return found

@@ -1,4 +1,4 @@
-"""Draw samples from a trained run: a picture, the numbers, and what they cost.
+"""Sample from a trained run: a picture, the numbers, and what they cost.
 
 A job that was interrupted goes on when asked for again. Under torchrun the processes share it, and its samples are those
 of one: `torchrun --nproc-per-node 8 --no-python sde-diffusion sample RUN --count 50000 --chunk 512`.
@@ -16,105 +16,113 @@ from sde_diffusion.cli.options import positional
 if TYPE_CHECKING:
     import torch
 
-    from sde_diffusion.cli.sampler_specs import Recipe
     from sde_diffusion.evaluation.generate import Generated
+    from sde_diffusion.sampling.sampler import Sampler
     from sde_diffusion.training.distributed.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to draw.
+    """What to sample.
 
     Attributes:
         run: the run's name or folder.
-        sampler: a named sampler, reversal/method/steps/spacing (`info` lists them), or a file of `tune`.
-        steps: another number of steps than the sampler's own.
-        tol: a tolerance in the place of steps: every sample takes steps of its own; `info` names the methods.
-        count: how many samples.
-        seed: from which sample i is made, whatever the count.
-        label: the class to draw, for a network that was told the labels.
-        chunk: how many samples the network sees at once.
+        sampler: a sampler by name, such as default or dpmpp_2m_karras (`info --kind sampler` lists them), or a file of `tune`.
+        nfe: calls of the network for each sample; the sampler's own number unless given.
+        steps: a number of steps in the place of nfe.
+        tol: a tolerance in the place of nfe, for samplers with a step size for each sample (adaptive_ode, adaptive_sde).
+        count: the number of samples.
+        seed: sample i is a function of the seed and i, whatever the count.
+        label: the class to sample, by number or name, for a class-conditional model.
+        chunk: how many samples the network gets at once.
         output: another folder than RUN/samples/SAMPLER-STEPS-seedSEED.
         device: auto, cpu or cuda.
         timeout: seconds to wait for the other processes, when there are several.
     """
 
     run: str = positional()
-    sampler: str = "data_adams"
+    sampler: str = "default"
+    nfe: int | None = None
     steps: int | None = None
     tol: float | None = None
     count: int = 64
     seed: int = 0
-    label: int | None = None
+    label: str | None = None
     chunk: int = 64
     output: str | None = None
     device: str = "auto"
     timeout: float = 3600.0
 
     def __post_init__(self) -> None:
-        for name in ("count", "chunk", "steps"):
+        for name in ("count", "chunk", "steps", "nfe"):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= 10**7:
                 raise ValueError(f"{name} is between 1 and 10000000, got {value}; correct it")
-        if self.steps is not None and self.tol is not None:
-            raise ValueError(f"steps or tol, not both, got {self.steps} and {self.tol}; leave one out")
+        given = [name for name in ("nfe", "steps", "tol") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of nfe, steps and tol, got {' and '.join(given)}; leave one out")
 
 
 def run(settings: Settings) -> None:
-    """Draw, and write samples.png, samples.safetensors and samples.json."""
-    source, recipe = run_folder(settings.run), sampler_of(settings)
+    """Sample, and write samples.png, samples.safetensors and samples.json."""
+    source, sampler = run_folder(settings.run), sampler_of(settings)
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.training.distributed.process_group import join_process_group, own_device
 
     device = own_device(device_of(settings.device).type)
     with join_process_group(device, settings.timeout) as world:
-        _draw(settings, source, recipe, device, world)
+        _sample(settings, source, sampler, device, world)
 
 
-def sampler_of(settings: Settings) -> Recipe:
-    """The named sampler with the number of steps or the tolerance that was asked for."""
+def sampler_of(settings: Settings) -> Sampler:
+    """The named sampler with the budget that was asked for."""
     from sde_diffusion.cli.sampler_specs import sampler
 
-    recipe = sampler(settings.sampler)
-    recipe = recipe if settings.steps is None else recipe.with_steps(settings.steps)
-    return recipe if settings.tol is None else recipe.with_tol(settings.tol)
+    chosen = sampler(settings.sampler)
+    chosen = chosen if settings.nfe is None else chosen.with_nfe(settings.nfe)
+    chosen = chosen if settings.steps is None else chosen.with_steps(settings.steps)
+    return chosen if settings.tol is None else chosen.with_tol(settings.tol)
 
 
-def _draw(settings: Settings, source: Path, recipe: Recipe, device: torch.device, world: ProcessGroup) -> None:
+def _sample(settings: Settings, source: Path, sampler: Sampler, device: torch.device, world: ProcessGroup) -> None:
     from sde_diffusion.cli.folders import claim_output_folder
     from sde_diffusion.cli.generate_job import Job, delete_chunks, generate_into
-    from sde_diffusion.cli.model import check_label, load_model
+    from sde_diffusion.cli.model import label_of, load_model
 
     model = load_model(source, device)
-    check_label(model, settings.label)
-    job = Job(recipe, settings.count, settings.seed, settings.chunk, settings.label)
+    label = label_of(model, settings.label)
+    job = Job(sampler, settings.count, settings.seed, settings.chunk, label)
     folder = source / "samples" / job.name if settings.output is None else folder_of(settings.output)
     world.run_on_main(
         lambda: str(
-            claim_output_folder(folder, "sample", {**_told(settings), "run": str(source), "recipe": str(recipe)})
+            claim_output_folder(
+                folder, "sample", {**_deciding(settings), "run": str(source), "sampled_by": str(sampler)}
+            )
         )
     )
-    drawn = generate_into(folder, job, model, world)
-    if drawn is not None:
-        write(folder, drawn, recipe, settings.seed)
+    generated = generate_into(folder, job, model, world)
+    if generated is not None:
+        write(folder, generated, sampler, settings.seed)
         delete_chunks(folder)
-        print(f"{settings.count} samples, {drawn.evaluations:g} evaluations each, {drawn.seconds:.2f} s: {folder}")
+        print(
+            f"{settings.count} samples, {generated.evaluations:g} evaluations each, {generated.seconds:.2f} s: {folder}"
+        )
 
 
-def _told(settings: Settings) -> dict[str, Any]:
+def _deciding(settings: Settings) -> dict[str, Any]:
     """What decides the samples."""
     return {name: value for name, value in asdict(settings).items() if name != "timeout"}
 
 
-def write(folder: Path, drawn: Generated, recipe: Recipe, seed: int) -> None:
+def write(folder: Path, generated: Generated, sampler: Sampler, seed: int) -> None:
     """The samples as a picture and as numbers, with what they cost as JSON."""
     from safetensors.torch import save
 
     from sde_diffusion.io.atomic import replace_file, to_json
     from sde_diffusion.report.plots.images import plot_samples
 
-    replace_file(folder / "samples.safetensors", save({"x": drawn.x.contiguous()}))
-    plot_samples(drawn.x, folder / "samples.png")
-    facts = {"sampler": str(recipe), "count": len(drawn.x), "seed": seed}
-    cost = {"evaluations": drawn.evaluations, "seconds": drawn.seconds}
+    replace_file(folder / "samples.safetensors", save({"x": generated.x.contiguous()}))
+    plot_samples(generated.x, folder / "samples.png")
+    facts = {"sampler": str(sampler), "count": len(generated.x), "seed": seed}
+    cost = {"evaluations": generated.evaluations, "seconds": generated.seconds}
     replace_file(folder / "samples.json", to_json(facts | cost))

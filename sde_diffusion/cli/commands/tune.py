@@ -11,7 +11,7 @@ from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.sampler_specs import SUFFIX
 
 if TYPE_CHECKING:
-    from sde_diffusion.cli.model import Model
+    from sde_diffusion.model import DiffusionModel
     from sde_diffusion.sampling.tuned import Tuned
 
 
@@ -65,10 +65,10 @@ def run(settings: Settings) -> None:
     print(f"{file}; next: sde-diffusion sample {source} --sampler {file}")
 
 
-def _tuned(settings: Settings, source: Path, model: Model) -> Tuned:
+def _tuned(settings: Settings, source: Path, model: DiffusionModel) -> Tuned:
     from tqdm import tqdm
 
-    from sde_diffusion.training.fitting import tqdm_options
+    from sde_diffusion.io.terminal import tqdm_options
     from sde_diffusion.tuning.tune import (
         STARTS,
         TuneProgress,
@@ -83,6 +83,6 @@ def _tuned(settings: Settings, source: Path, model: Model) -> Tuned:
             bar.set_postfix(held_out=f"{report.held_out:.3g}")
             bar.update()
 
-        return tune(model.denoiser, model.sde, settings.nfe, model.facts.event_shape, wanted,
-                    deviation=model.facts.std, prior=model.prior, device=model.device, progress=progress,
+        return tune(model.denoiser, model.sde, settings.nfe, model.event_shape, wanted,
+                    deviation=model.std, prior=model.prior, device=model.device, progress=progress,
                     model=f"run {source.name}")  # fmt: skip

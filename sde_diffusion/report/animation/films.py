@@ -38,6 +38,10 @@ Trajectory = list[tuple[float, Tensor]]
 """States (B, *E) and their times, in the order of the simulation."""
 
 
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
 def of_law(law: Law, sde: LinearSDE, count: int | None, frames: int, seed: int) -> Film:
     """Points of a law on the plane beside its exact density at each time; images of any other law.
 
@@ -53,13 +57,24 @@ def of_law(law: Law, sde: LinearSDE, count: int | None, frames: int, seed: int) 
     return _clouds(forward, reverse, _groups(law), reach, lambda t, x: Heat(density[t], reach), "exact density")
 
 
-def of_model(sde: LinearSDE, denoiser: Denoiser, x0: Tensor, count: int | None, frames: int, seed: int) -> Film:
-    """Examples (N, *E) made noisy and denoised again by a trained model, beside its prediction of the clean data."""
+def of_model(
+    sde: LinearSDE,
+    denoiser: Denoiser,
+    x0: Tensor,
+    count: int | None,
+    frames: int,
+    seed: int,
+    units: Callable[[Tensor], Tensor] = _as_it_is,
+) -> Film:
+    """Samples of the data (N, *E) made noisy and denoised again by a trained model, beside its prediction of the clean data.
+
+    `x0` is in the model's coordinates; `units` takes images (N, *E) from there to the pixels that are shown.
+    """
     shape = tuple(x0.shape[1:])
     x0 = x0[: _number(shape, count)]
     forward, reverse = _trajectories(sde, denoiser, x0, frames, seed)
     if shape != (2,):
-        return _images(sde, denoiser, forward, reverse, "A trained model")
+        return _images(sde, denoiser, forward, reverse, "A trained model", units)
     reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forward)
     ones = torch.zeros(len(x0), dtype=torch.int64)
 
@@ -96,9 +111,16 @@ def _clouds(
     return Film(frames, captions)
 
 
-def _images(sde: LinearSDE, denoiser: Denoiser, forward: Trajectory, reverse: Trajectory, who: str) -> Film:
+def _images(
+    sde: LinearSDE,
+    denoiser: Denoiser,
+    forward: Trajectory,
+    reverse: Trajectory,
+    who: str,
+    units: Callable[[Tensor], Tensor] = _as_it_is,
+) -> Film:
     def frame(t: float, x: Tensor, backward: bool) -> Frame:
-        return Frame(t, backward, _tiles(_unit(sde, t, x)), _tiles(_prediction(sde, denoiser, t, x)))
+        return Frame(t, backward, _tiles(units(_unit(sde, t, x))), _tiles(units(_prediction(sde, denoiser, t, x))))
 
     frames = [frame(t, x, False) for t, x in forward] + [frame(t, x, True) for t, x in reverse]
     return Film(frames, Captions(f"{who} turns noise into images", "noisy image", "prediction of the clean image"))

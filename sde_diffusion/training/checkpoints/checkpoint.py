@@ -121,6 +121,15 @@ def load(path: Path) -> Checkpoint:
     )
 
 
+def fingerprint_of(path: Path) -> dict[str, Any]:
+    """Verify a checkpoint; what tells its run from others. Raises CheckpointError for a damaged or foreign one."""
+    verify(path)
+    found = read_object(Path(path) / _STATE).get("fingerprint")
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} is foreign: it does not say which run it is of")
+    return found
+
+
 def load_average(path: Path, model: nn.Module) -> int:
     """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step."""
     verify(path)

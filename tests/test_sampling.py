@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sde_diffusion.denoisers.base import Preconditioned
+from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.parameterization import EDMPreconditioning
@@ -48,7 +48,7 @@ def network() -> Preconditioned:
     return Preconditioned(net, EDMPreconditioning()).eval()
 
 
-class Elementwise(torch.nn.Module):
+class Elementwise(Denoiser):
     """A denoiser of additions and multiplications only: bit-exact in any batch, so that the solver is what is tested."""
 
     def forward(self, x, kernel):
@@ -79,8 +79,7 @@ def test_solver_operations_are_bit_identical_whatever_the_batch(name):
     def solve(indices):
         spec = PathSpec(7, torch.tensor(indices), (3, 2), reversal.start, reversal.stop)
         noise = WienerTree(spec) if reversal.equation.stochastic else None
-        y = reversal.to_chart(initial_state(reversal, spec), reversal.start)
-        return solver(reversal.equation, y, reversal.start, reversal.stop, noise)
+        return reversal.solve(solver, initial_state(reversal, spec), noise)
 
     whole = solve(list(range(37)))
     for indices in ([4], [36, 4, 0], list(range(36, -1, -1)), [5] * 3 + [4]):
@@ -126,7 +125,7 @@ def test_a_method_that_needs_areas_sees_one_path_too():
 def test_a_path_without_areas_is_refused_at_the_door():
     reversal = reverse_sde(SDE, ExactDenoiser(LINEAR))
     with pytest.raises(TypeError, match=r"SRA1 needs the Levy area .* WienerTree does not .* noise=AreaTree"):
-        sample(reversal, FixedGrid(SRA1(), 4), (8, 2))
+        sample(reversal, FixedGrid(SRA1(), 4), (8, 2), noise=WienerTree)
 
 
 def test_initial_states_have_the_priors_law():

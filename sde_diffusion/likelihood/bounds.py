@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from sde_diffusion.likelihood.log_prob import LogProb
 from sde_diffusion.likelihood.paths import Chain, Pieces, forward_path_terms
+from solvers.equations import select_rows
 
 
 def elbo(chain: Chain, x: Tensor, draws: int = 4, generator: torch.Generator | None = None) -> LogProb:
@@ -55,7 +57,9 @@ def _paths(chain: Chain, x: Tensor, count: int, generator: torch.Generator | Non
     if count < 2:
         raise ValueError(f"a standard error needs at least 2 paths a point, got {count}; give 4")
     chain.sde.check_data(x)
-    whole = forward_path_terms(chain, x.repeat_interleave(count, 0), generator)
+    rows = torch.arange(len(x), device=x.device).repeat_interleave(count)
+    chain = replace(chain, denoiser=select_rows(chain.denoiser, rows))
+    whole = forward_path_terms(chain, x[rows], generator)
     return Pieces(*(value.reshape(len(x), count) for value in vars(whole).values()))
 
 

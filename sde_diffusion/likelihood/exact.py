@@ -35,9 +35,11 @@ from sde_diffusion.kernel import Kernel
 from sde_diffusion.likelihood.flow import flow_log_prob, upwards
 from sde_diffusion.likelihood.log_prob import LogProb
 from sde_diffusion.likelihood.refinement import Refined, refine
+from sde_diffusion.reversal.form import check_process_and_model
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.base import LinearSDE
 from solvers.divergence import Divergence, ExactTrace, Hutchinson
+from solvers.equations import select_rows
 from solvers.integrate import FixedGrid
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 from solvers.random import mix
@@ -78,7 +80,10 @@ def log_likelihood(
     """
     if not tol > 0:
         raise ValueError(f"a tolerance is positive, got {tol}; take 1e-3 bits per dimension")
+    check_process_and_model("log_likelihood", LinearSDE, sde, denoiser)
     sde.check_data(x)
+    if x.ndim < 2:
+        raise ValueError(f"x has shape (B, *E), got {tuple(x.shape)}; add the batch axis with x[None]")
     task = _Task(sde, denoiser, prior, deviation, tol * math.log(2) * x[0].numel() / math.sqrt(2), seed)
     numbers = torch.arange(len(x), device=x.device)
     parts = [task.solve(*pair, divergence) for pair in zip(x.split(block), numbers.split(block), strict=True)]
@@ -121,7 +126,7 @@ class _Task:
 
     def columns(self, x: Tensor, numbers: Tensor, divergence: Divergence, steps: int, seed: int) -> Tensor:
         """Estimates of log p (B, columns), in the data's units, on one grid for all."""
-        form, usual = default_solver(self.sde, self.denoiser, FAMILY, self.deviation)
+        form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), FAMILY, self.deviation)
         form = form if self.prior is None else form.with_prior(self.prior)
         solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
         alpha = float(self.sde.alpha(self.sde.t_min))
@@ -132,7 +137,8 @@ class _Task:
         """Equation (1), (B,)."""
         kernel = Kernel(1.0, math.exp(-0.5 * float(self.sde.log_snr(self.sde.t_min))))
         probes = divergence.probes(x, self.seed, numbers)
-        data, spread = divergence.along(lambda y: self.denoiser(y, kernel), x, probes)
+        denoiser = select_rows(self.denoiser, numbers)
+        data, spread = divergence.along(lambda y: denoiser(y, kernel), x, probes)
         distance = (data - x).flatten(1).square().sum(1) / kernel.sigma**2
         return -0.5 * (spread.mean(1) - x[0].numel() + distance)
 

@@ -16,6 +16,7 @@ References:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -65,17 +66,19 @@ def upwards(spacing: Spacing) -> Spacing:
 
 def encode(reversal: Reversal, solver: Solver, x: Tensor) -> Tensor:
     """The code z (B, *E) of x at t_min, standard normal under the model: prior.from_noise(z) flows to x."""
-    y = solver(as_ode(reversal.equation, "encode"), reversal.to_chart(x, reversal.stop), reversal.stop, reversal.start)
-    x_T, origin = reversal.from_chart(y, reversal.start), torch.zeros_like(x[:1])
+    x_T, origin = _flow(reversal).solve(solver, x, start=reversal.stop, stop=reversal.start), torch.zeros_like(x[:1])
     mean = reversal.prior.from_noise(origin)
     return (x_T - mean) / (reversal.prior.from_noise(origin + 1) - mean)
 
 
 def decode(reversal: Reversal, solver: Solver, z: Tensor) -> Tensor:
     """The x at t_min (B, *E) whose code is z."""
-    y = reversal.to_chart(reversal.prior.from_noise(z), reversal.start)
-    y = solver(as_ode(reversal.equation, "decode"), y, reversal.start, reversal.stop)
-    return reversal.from_chart(y, reversal.stop)
+    return _flow(reversal).solve(solver, reversal.prior.from_noise(z))
+
+
+def _flow(reversal: Reversal) -> Reversal:
+    """The same with its equation as an `ODE`, which every deterministic solver takes; TypeError for a stochastic one."""
+    return replace(reversal, equation=as_ode(reversal.equation, "a code"))
 
 
 def interpolate(z0: Tensor, z1: Tensor, weights: Tensor) -> Tensor:

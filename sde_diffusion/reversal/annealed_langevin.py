@@ -1,7 +1,7 @@
 r"""Annealed Langevin dynamics as one SDE.
 
 At each noise level kappa = sigma/alpha of y = x/alpha run Langevin dynamics dy = grad log p ds + sqrt(2) dW(s), and let
-the level fall slowly. With C relaxation times kappa^2 spent on each e-fold of the noise level, and the clock
+the level fall slowly. With C relaxation times kappa^2 spent on each e-fold of the noise level, and the time variable
 lambda = log(kappa) running downwards,
 
     dy = C (y - x0_hat) dlambda + sqrt(2 C) e^lambda dW.                                                         (1)
@@ -38,8 +38,8 @@ def annealed_langevin(sde: LinearSDE, denoiser: Denoiser, relaxations: float = 1
     if not relaxations > 0:
         raise ValueError(f"relaxations must be positive, got {relaxations}; choose about 10")
 
-    def drift(y: Tensor, reading: Coefficient) -> Tensor:
-        return relaxations * (y - denoiser(y, Kernel(1.0, exp(reading))))
+    def drift(y: Tensor, u: Coefficient) -> Tensor:
+        return relaxations * (y - denoiser(y, Kernel(1.0, exp(u))))
 
-    equation = ItoSDE(drift, lambda reading: math.sqrt(2 * relaxations) * exp(reading))
+    equation = ItoSDE(drift, lambda u: math.sqrt(2 * relaxations) * exp(u))
     return in_data_chart(sde, denoiser, equation)

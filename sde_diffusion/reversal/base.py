@@ -41,8 +41,8 @@ class Clock:
         return through(self.to_time, self.from_time, in_time)
 
 
-DEFAULT_LEVELS = tapered(1.0, 2.0, 0.25)
-"""The default time grid, in sigma/alpha."""
+DEFAULT_LEVELS = tapered(0.3, 1.0, 0.5)
+"""The default time grid in sigma/alpha: its root is uniform below 0.3, the root of its logarithm above (decision 14)."""
 
 SDE_TIME = Clock(float, float)
 """The SDE's own time."""
@@ -161,5 +161,5 @@ def change_of_variables(
 
 
 def in_noise_level(sde: LinearSDE, clock: Clock, spacing: Spacing = DEFAULT_LEVELS) -> Spacing:
-    """A grid laid out in sigma/alpha, as a grid of the given time variable: the default of every form (decision 14)."""
+    """A grid laid out in sigma/alpha, as a grid of the given time variable: the default of every form but the data forms."""
     return in_log_snr(sde, clock, through(math.exp, math.log, spacing))

@@ -1,4 +1,4 @@
-r"""The data form: x/alpha in the clock lambda = log(sigma/alpha), where only the denoiser is not linear.
+r"""The data form: x/alpha in the time variable lambda = log(sigma/alpha), where only the denoiser is not linear.
 
 With y = x/alpha the reverse SDE of stochasticity eta is, lambda running downwards,
 
@@ -16,6 +16,8 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
@@ -26,6 +28,7 @@ from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import exp, expm1, sqrt
 from solvers.elementwise import Coefficient
 from solvers.equations import Equation, SemilinearODE, SemilinearSDE
+from solvers.grids import uniform
 
 
 @form(LinearSDE)
@@ -44,8 +47,8 @@ def data_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0) -> Reversal:
 
 
 def in_data_chart(sde: LinearSDE, denoiser: Model, equation: Equation) -> Reversal:
-    """An equation of y = x/alpha in the time variable log(sigma/alpha)."""
-    return change_of_variables(sde, denoiser, equation, noise_clock(sde), sde.alpha)
+    """An equation of y = x/alpha in the time variable log(sigma/alpha), with equal steps by default."""
+    return change_of_variables(sde, denoiser, replace(equation, spacing=uniform), noise_clock(sde), sde.alpha)
 
 
 def convolution_std(eta: float, t: Coefficient, s: Coefficient) -> Coefficient:
@@ -54,8 +57,8 @@ def convolution_std(eta: float, t: Coefficient, s: Coefficient) -> Coefficient:
 
 
 def _forcing(denoiser: Model, rate: float):
-    def forcing(y: Tensor, reading: Coefficient) -> Tensor:
-        data = denoiser(y, Kernel(1.0, exp(reading)))
+    def forcing(y: Tensor, u: Coefficient) -> Tensor:
+        data = denoiser(y, Kernel(1.0, exp(u)))
         return -data if rate == 1.0 else -rate * data
 
     return forcing

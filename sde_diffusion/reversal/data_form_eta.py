@@ -1,6 +1,6 @@
 r"""The data form with a stochasticity eta(kappa) of one's own at every noise level kappa = sigma/alpha.
 
-With lambda = log kappa and nu(lambda) the integral of eta^2, the equation of `data_form` reads, in the clock
+With lambda = log kappa and nu(lambda) the integral of eta^2, the equation of `data_form` reads, in the time variable
 mu = lambda + nu,
 
     dy = (y - x0_hat) dmu + noise,                                                                                 (1)
@@ -33,7 +33,7 @@ from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.reversal.base import Clock, Reversal, change_of_variables, noise_clock
+from sde_diffusion.reversal.base import Clock, Reversal, change_of_variables, in_log_snr, noise_clock
 from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import LinearSDE
 from solvers.elementary import exp, expm1, sqrt
@@ -63,26 +63,22 @@ def data_form_eta(
         ValueError: eta is negative or not finite at a noise level of the process, or zero at all of them.
     """
     level = noise_clock(sde)
-    clock = _Polygon.of(eta, level.from_time(sde.t_min), level.from_time(sde.horizon))
+    polygon = _Polygon.of(eta, level.from_time(sde.t_min), level.from_time(sde.horizon))
 
-    def forcing(y: Tensor, reading: Coefficient) -> Tensor:
-        return -denoiser(y, Kernel(1.0, exp(clock.log_level(reading))))
+    def forcing(y: Tensor, mu: Coefficient) -> Tensor:
+        return -denoiser(y, Kernel(1.0, exp(polygon.log_level(mu))))
 
     def spread(t: Coefficient, s: Coefficient) -> Coefficient:
-        lower = clock.log_level(s)
-        forgotten = (s - lower) - (t - clock.log_level(t))
+        lower = polygon.log_level(s)
+        forgotten = (s - lower) - (t - polygon.log_level(t))
         return exp(lower) * sqrt(-expm1(2 * _at_most_zero(forgotten)))
 
-    return change_of_variables(
-        sde,
-        denoiser,
-        SemilinearSDE(1.0, forcing, spread),
-        Clock(
-            lambda t: clock.reading(level.from_time(t)),
-            lambda reading: level.to_time(cast(float, clock.log_level(reading))),
-        ),
-        sde.alpha,
+    time_variable = Clock(
+        lambda t: polygon.mu(level.from_time(t)),
+        lambda mu: level.to_time(cast(float, polygon.log_level(mu))),
     )
+    equation = SemilinearSDE(1.0, forcing, spread, spacing=in_log_snr(sde, time_variable))
+    return change_of_variables(sde, denoiser, equation, time_variable, sde.alpha)
 
 
 def _at_most_zero(value: Coefficient) -> Coefficient:
@@ -94,7 +90,7 @@ class _Polygon:
     """mu against lambda, both increasing from the same number; beyond its ends it goes on with slope one."""
 
     log_levels: Tensor
-    readings: Tensor
+    mus: Tensor
 
     @classmethod
     def of(cls, eta: Stochasticity, low: float, high: float) -> _Polygon:
@@ -109,13 +105,13 @@ class _Polygon:
         rates = 1 + torch.tensor(etas, dtype=torch.float64) ** 2
         return cls(ends, low + torch.cat([rates.new_zeros(1), (rates * ends.diff()).cumsum(0)]))
 
-    def reading(self, log_level: Coefficient) -> Coefficient:
+    def mu(self, log_level: Coefficient) -> Coefficient:
         """mu at lambda."""
-        return _interpolated(log_level, self.log_levels, self.readings)
+        return _interpolated(log_level, self.log_levels, self.mus)
 
-    def log_level(self, reading: Coefficient) -> Coefficient:
+    def log_level(self, mu: Coefficient) -> Coefficient:
         """lambda at mu."""
-        return _interpolated(reading, self.readings, self.log_levels)
+        return _interpolated(mu, self.mus, self.log_levels)
 
 
 def _interpolated(x: Coefficient, xs: Tensor, ys: Tensor) -> Coefficient:

@@ -1,6 +1,6 @@
 r"""The Gaussian form: the linear part holds the whole flow, and the whole reverse SDE, of data N(m, v I).
 
-With y = x/alpha, kappa = sigma/alpha and stochasticity eta, in the clock rho = (1 + eta^2)/2 log(kappa^2 + v),
+With y = x/alpha, kappa = sigma/alpha and stochasticity eta, in the time variable rho = (1 + eta^2)/2 log(kappa^2 + v),
 
     dy = (y - F) drho + noise,   F = x0_hat - (v/kappa^2)(y - x0_hat),                                             (1)
 
@@ -10,7 +10,7 @@ with w = kappa^2 + v its variance over a step from t down to s is, by the integr
     spread(t, s)^2 = w_s (1 - (w_s/w_t)^{eta^2}).                                                                   (2)
 
 Data N(m, v I) have F = m: every exponential method is exact for them, in one step, law and path of the flow. v = 0 is
-`data_form`. The clock runs like log kappa where kappa^2 >> v and comes to an end where kappa^2 << v, where nothing
+`data_form`. It runs like log kappa where kappa^2 >> v and stops where kappa^2 << v, where nothing
 happens any more to data as smooth as that: a v of the size of the finest features spares the steps spent there.
 
 References:
@@ -47,11 +47,11 @@ def gaussian_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0, deviatio
         )
     v, half = deviation**2, (1 + eta**2) / 2
 
-    def width(reading: Coefficient) -> Coefficient:
-        return exp(reading / half)
+    def width(u: Coefficient) -> Coefficient:
+        return exp(u / half)
 
-    def forcing(y: Tensor, reading: Coefficient) -> Tensor:
-        w = width(reading)
+    def forcing(y: Tensor, u: Coefficient) -> Tensor:
+        w = width(u)
         level = w - v
         return combine(v / level, y, -w / level, denoiser(y, Kernel(1.0, sqrt(level))))
 
@@ -67,5 +67,5 @@ def gaussian_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0, deviatio
 def _clock(sde: LinearSDE, v: float, half: float) -> Clock:
     return Clock(
         lambda t: half * log(exp(-sde.log_snr(t)) + v),
-        lambda reading: sde.time(-log(exp(reading / half) - v)),
+        lambda u: sde.time(-log(exp(u / half) - v)),
     )

@@ -1,4 +1,4 @@
-r"""The noise form: x/sigma in the clock lambda = log(sigma/alpha), dy/dlambda = -y + eps_hat.
+r"""The noise form: x/sigma in the time variable lambda = log(sigma/alpha), dy/dlambda = -y + eps_hat.
 
 Exponential Euler on it is DDIM again; exponential Adams of k steps is DEIS, DPM-Solver of multistep kind.
 
@@ -27,8 +27,8 @@ from solvers.equations import SemilinearODE
 def noise_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """The probability flow as a semilinear ODE of y = x/sigma."""
 
-    def forcing(y: Tensor, reading: Coefficient) -> Tensor:
-        kernel = Kernel(exp(-reading), 1.0)
+    def forcing(y: Tensor, u: Coefficient) -> Tensor:
+        kernel = Kernel(exp(-u), 1.0)
         return kernel.noise(y, denoiser(y, kernel))
 
     return change_of_variables(sde, denoiser, SemilinearODE(-1.0, forcing), noise_clock(sde), sde.sigma)

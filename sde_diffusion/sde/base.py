@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -64,21 +64,27 @@ class SDE(ABC):
         return axpy(self.drift(x, t), -weight * self.diffusion(t) ** 2, self.score(model, x, t))
 
     def check_time(self, t: Coefficient) -> None:
-        """Raises ValueError for a time outside [0, horizon] (tensors on an accelerator are not read back)."""
+        """Raises ValueError for a time outside [0, horizon], up to one unit in the last place of t's own dtype.
+
+        Tensors on an accelerator are not read back.
+        """
         if isinstance(t, Tensor):
             if t.device.type != "cpu":
                 return
             if not t.is_floating_point():
                 raise TypeError(f"times are floating point, got {t.dtype}; convert them with .double()")
-            low, high = t.detach().min().item(), t.detach().max().item()
+            low, high, unit = t.detach().min().item(), t.detach().max().item(), torch.finfo(t.dtype).eps
         else:
             low = high = t
-        if not (low >= 0.0 and high <= self.horizon * (1 + 1e-12)):
-            outside = high if not high <= self.horizon else low
-            raise ValueError(
-                f"{type(self).__name__} lives on 0 <= t <= {self.horizon:g}, got t = {outside:g}; "
-                "clamp the time or give the process a longer horizon"
-            )
+            unit = 1e-12
+        if not (low >= 0.0 and high <= self.horizon * (1 + unit)):
+            self._refuse_time(high if not high <= self.horizon else low)
+
+    def _refuse_time(self, t: float) -> NoReturn:
+        raise ValueError(
+            f"{type(self).__name__} is defined for 0 <= t <= {self.horizon:g}, got t = {t:g}; "
+            "clamp the time or give the process a longer horizon"
+        )
 
 
 class LinearSDE(SDE):
@@ -117,8 +123,14 @@ class LinearSDE(SDE):
         return 2 * (log(self.alpha(t)) - log(self.sigma(t)))
 
     def kernel(self, t: Coefficient) -> Kernel:
-        """The channel from x_0 to x_t; tensors become float64. Not checked: it is called at every step."""
-        t = t.to(torch.float64) if isinstance(t, Tensor) else t
+        """The Gaussian kernel of x_t given x_0; tensors become float64. Floats are checked, tensors are not (see `marginal`).
+
+        Raises ValueError for a float outside [0, horizon] by more than rounding.
+        """
+        if isinstance(t, Tensor):
+            t = t.to(torch.float64)
+        elif not -1e-9 <= t / self.horizon <= 1 + 1e-9:
+            self._refuse_time(t)
         return Kernel(self.alpha(t), self.sigma(t))
 
     def marginal(self, x0: Tensor, t: Coefficient) -> tuple[Tensor, Tensor]:

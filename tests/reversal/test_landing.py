@@ -164,5 +164,6 @@ def replace_law():
 
 
 def test_a_reversal_keeps_its_parts_when_one_is_replaced():
-    reversal = on_sde_time(VP(), probability_flow(VP(), ExactDenoiser(LAW)).equation, lambda x, r: x + 1)
+    denoiser = ExactDenoiser(LAW)
+    reversal = on_sde_time(VP(), denoiser, probability_flow(VP(), denoiser).equation)
     assert replace(reversal, stop=0.5).start == reversal.start

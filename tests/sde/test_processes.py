@@ -156,7 +156,7 @@ def test_prior_has_the_first_two_moments_of_the_law_at_the_horizon(process, data
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda s: s.marginal(torch.ones(2, 1), 1.5), "lives on 0 <= t <= 1, got t = 1.5"),
+        (lambda s: s.marginal(torch.ones(2, 1), 1.5), "is defined for 0 <= t <= 1, got t = 1.5"),
         (lambda s: s.marginal(torch.ones(2, 1), -0.1), "got t = -0.1"),
         (lambda s: s.marginal(torch.ones(2, 1), torch.tensor([0.5, 2.0])), "got t = 2"),
         (lambda s: s.marginal(torch.ones(2, 1), torch.tensor([0.5, 0.5, 0.5])), "one time per sample"),

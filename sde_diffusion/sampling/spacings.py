@@ -2,17 +2,22 @@ r"""Time grids of samplers, laid out in the noise level kappa = sigma/alpha: the
 
 | name | equal steps of | range |
 |---|---|---|
-| `log_snr` | log kappa | LOW to HIGH |
-| `karras` | kappa^(1/7) | LOW to HIGH |
+| `log_snr` | log kappa; the steps widen below LOW and above HIGH | the process's |
+| `karras` | kappa^(1/7) below TOP; one step from a higher start | the process's |
 | `cosine` | arctan(kappa/data_std) | the process's |
 | `quadratic` | sqrt(t), t the time of the VP process at the level kappa/data_std | the process's |
-| `level(rho)` | kappa^(1/rho) | the process's |
+| `in_log_snr`, `level(rho)` | log kappa, kappa^(1/rho) | the process's |
 | `time`, `power(rho)` | t, t^(1/rho), t the time of the process itself | the process's |
 | `uniform` | the equation's own time variable | the process's |
 
-LOW = 0.002 and HIGH = 80 standard deviations of the data. A process that goes beyond them does so in its first and its last
-step alone: above HIGH the denoiser's answer is the data's mean, below LOW it is x itself, and every form here integrates both
-to rounding. Without this range a process that runs to kappa = 1000 spends most of its steps where nothing happens.
+LOW = 0.004, HIGH = 40 and TOP = 80, in standard deviations of the data. Above HIGH the denoiser's answer is nearly the data's
+mean, below LOW it is nearly x: little happens there. `log_snr` has equal steps of
+
+    log(kappa + LOW) - log(1 + kappa/HIGH).                                                                       (1)
+
+Without this a process that runs from kappa = 1000 to 0.0001 spends half of its steps where nothing happens. Cutting the range
+off at LOW instead would leave a last step of many e-folds after many short ones, and multistep formulas extrapolate over it:
+with three fields the noise of the stochastic samplers then grows a hundredfold.
 
 References:
     Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
@@ -35,7 +40,7 @@ from sde_diffusion.sde.vp import VP
 from solvers.grids import Spacing, geometric, power, through
 from solvers.grids import uniform as equal
 
-LOW, HIGH = 0.002, 80.0
+LOW, HIGH, TOP = 0.004, 40.0, 80.0
 
 
 @dataclass(frozen=True)
@@ -63,25 +68,25 @@ class Grid:
         return self.name
 
 
-def log_snr(low: float = LOW, high: float = HIGH) -> Grid:
-    """Equal steps of log(sigma/alpha), between `low` and `high` standard deviations of the data."""
-    return Grid(_name("log_snr", low, high), _within(low, high, geometric))
+def log_snr() -> Grid:
+    """Equal steps of log(sigma/alpha) between LOW and HIGH standard deviations of the data, wider ones beyond: equation (1)."""
+    return Grid("log_snr", lambda sde, clock, std: in_levels(sde, clock, _scaled(std, through(_middle, _from_middle))))
 
 
-def karras(rho: float = 7.0, low: float = LOW, high: float = HIGH) -> Grid:
-    """Equal steps of (sigma/alpha)^(1/rho), between `low` and `high` standard deviations of the data."""
-    name = _name("karras", low, high) if rho == 7.0 else f"karras(rho={rho:g}, low={low:g}, high={high:g})"
-    return Grid(name, _within(low, high, power(rho)))
+def karras(rho: float = 7.0) -> Grid:
+    """Equal steps of (sigma/alpha)^(1/rho) from at most TOP standard deviations of the data; EDM's grid for rho = 7."""
+    name = "karras" if rho == 7.0 else f"karras(rho={rho:g})"
+    return Grid(name, lambda sde, clock, std: in_levels(sde, clock, _scaled(std, _from_top(power(rho)))))
 
 
 def in_log_snr() -> Grid:
     """Equal steps of log(sigma/alpha) over the whole range of the process."""
-    return Grid("in_log_snr", _within(0.0, math.inf, geometric))
+    return Grid("in_log_snr", lambda sde, clock, std: in_levels(sde, clock, geometric))
 
 
 def level(rho: float = 7.0) -> Grid:
     """Equal steps of (sigma/alpha)^(1/rho) over the whole range of the process."""
-    return Grid(f"level(rho={rho:g})", _within(0.0, math.inf, power(rho)))
+    return Grid(f"level(rho={rho:g})", lambda sde, clock, std: in_levels(sde, clock, power(rho)))
 
 
 def quadratic() -> Grid:
@@ -115,35 +120,33 @@ def in_levels(sde: LinearSDE, clock: Clock, spacing: Spacing) -> Spacing:
     return clock.spacing(through(kappa.from_time, kappa.to_time, spacing))
 
 
-def _within(low: float, high: float, spacing: Spacing) -> Callable[[LinearSDE, Clock, float], Spacing]:
-    return lambda sde, clock, std: in_levels(sde, clock, _clipped(low * std, high * std, spacing))
+def _middle(kappa: float) -> float:
+    return math.log(kappa + LOW) - math.log1p(kappa / HIGH)
 
 
-def _clipped(low: float, high: float, spacing: Spacing) -> Spacing:
-    """The spacing between the ends moved into [low, high], with the ends themselves in the place of its own."""
+def _from_middle(u: float) -> float:
+    return (math.exp(u) - LOW) / (1 - math.exp(u) / HIGH)
 
-    def clipped(start: float, stop: float, steps: int):
-        inner, outer = max(stop, low), min(start, high)
-        if not inner < outer:
-            inner, outer = stop, start
-        times = spacing(outer, inner, steps)
-        times[0], times[-1] = start, stop
+
+def _from_top(spacing: Spacing) -> Spacing:
+    """The spacing from TOP down, with the start itself in the place of TOP where it lies higher."""
+
+    def below(start: float, stop: float, steps: int):
+        times = spacing(min(start, TOP) if stop < TOP else start, stop, steps)
+        times[0] = start
         return times
 
-    return clipped
+    return below
 
 
 def _scaled(std: float, spacing: Spacing) -> Spacing:
+    """A grid for data of standard deviation one, as one for data of another."""
     return through(lambda kappa: kappa / std, lambda kappa: kappa * std, spacing)
 
 
 def _quadratic(start: float, stop: float, steps: int):
     vp = sigma_clock(VP())
     return through(vp.from_time, vp.to_time, power(2))(start, stop, steps)
-
-
-def _name(name: str, low: float, high: float) -> str:
-    return name if (low, high) == (LOW, HIGH) else f"{name}(low={low:g}, high={high:g})"
 
 
 GRIDS: dict[str, Callable[..., Grid]] = {

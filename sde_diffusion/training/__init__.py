@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from sde_diffusion.training.ema.exponential import EMA
     from sde_diffusion.training.ema.post_hoc import reconstruct
     from sde_diffusion.training.fitting import fit
-    from sde_diffusion.training.trainer import train
     from sde_diffusion.training.metrics import Progress
     from sde_diffusion.training.run_folder import RunFolder
     from sde_diffusion.training.settings import ComputeSettings, TrainSettings
+    from sde_diffusion.training.trainer import train
     from sde_diffusion.training.triggers import Doubling, Every
 
 __all__ = [

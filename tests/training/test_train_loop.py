@@ -13,9 +13,9 @@ from torch import nn
 from sde_diffusion.data.order import indices
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
-from sde_diffusion.training import EMA, TrainSettings, fit, train
-from sde_diffusion.training.optimizer import make_optimizer, rate
+from sde_diffusion.training import TrainSettings, fit, train
 from sde_diffusion.training.batches import seeded_generators, step_seed
+from sde_diffusion.training.optimizer import make_optimizer, rate
 from sde_diffusion.training.step import RunningMetrics
 
 CPU = torch.device("cpu")

@@ -13,8 +13,9 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -31,6 +32,6 @@ def tf32_policy(precision: str) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which a loss is computed."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+def autocast(precision: str, device: torch.device) -> Callable[[], torch.autocast]:
+    """Makes the context in which a loss is computed."""
+    return partial(torch.autocast, device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

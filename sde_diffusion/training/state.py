@@ -29,6 +29,7 @@ class TrainState:
 
     Attributes:
         settled: False while a step is under way: only a settled state is worth saving.
+        averages: all that a step updates.
         threads: of the CPU, which decide the last bits; 0 until they are chosen.
         asked: [step, steps] for each time that the run was started with another number of steps: from that step on the
             learning rate was that of a run of `steps`.
@@ -44,10 +45,8 @@ class TrainState:
     threads: int = 0
     asked: list[list[int]] = field(default_factory=list)
 
-    @property
-    def averages(self) -> list[Average]:
-        """All averages that a step updates."""
-        return [self.ema.average, *self.power.averages.values()]
+    def __post_init__(self) -> None:
+        self.averages: list[Average] = [self.ema.average, *self.power.averages.values()]
 
     def checkpoint(self, fingerprint: dict) -> Checkpoint:
         """The state as a checkpoint of the run of this fingerprint; all processes must ask."""

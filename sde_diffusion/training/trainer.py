@@ -127,7 +127,7 @@ def train(
         parts,
         world,
         no_sync=strategy.no_sync(loss),
-        autocast=partial(autocast, compute.precision, place),
+        autocast=autocast(compute.precision, place),
         average=average.model if state.model is denoiser else InShares(),
         schedule=schedule,
         teacher=None if teacher is None else teacher.to(place).eval().requires_grad_(False),

@@ -1,4 +1,4 @@
-"""Observers see the averaged model at their moments and change nothing; their errors cost no run."""
+"""Callbacks see the averaged model at their triggers and change nothing; their errors cost no run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import re
+import select
 import signal
 import sys
 
@@ -176,8 +177,8 @@ def test_an_interrupt_of_a_look_leaves_the_step_saved(run, same, tmp_path, numbe
     whole, straight = run(tmp_path), run()
     straight.go()
 
-    def strike(look):
-        if look.step == 5:
+    def strike(context):
+        if context.step == 5:
             os.kill(os.getpid(), number)
 
     def end(*_):
@@ -201,8 +202,8 @@ def test_an_error_is_one_warning_and_costs_nothing(run, same, tmp_path):
     whole, straight, after = run(tmp_path), run(), Recorder()
     straight.go()
 
-    def full(look):
-        if look.step in (3, 4, 9):
+    def full(context):
+        if context.step in (3, 4, 9):
             raise OSError(28, "No space left on device")
 
     failing = Recorder(act=full, number=0.0)
@@ -243,12 +244,12 @@ def test_only_the_leading_process_looks(run):
     watch = CallbackList([seen], whole.ema, whole.settings)
     watch.world = ProcessGroup(rank=1)
     progress = Progress(9, 1.0, 1.0, 1e-3, 5.0, 0)
-    assert watch.show(progress) == {}
+    assert watch.on_report(progress) == {}
     watch.close()
     assert seen.steps == []
     assert seen.closed == 0
     watch.world = ProcessGroup()
-    assert watch.show(progress) == {NAME: 10.0}
+    assert watch.on_report(progress) == {NAME: 10.0}
 
 
 class Terminal(io.StringIO):
@@ -289,6 +290,14 @@ def test_the_bar_of_a_resumed_run_begins_where_it_was(terminal):
     assert "12.3k images/s" in shown
 
 
+def everything(handle: int) -> str:
+    """What was written to a terminal, which may arrive in pieces."""
+    pieces = []
+    while select.select([handle], [], [], 0.5)[0]:
+        pieces.append(os.read(handle, 10_000))
+    return b"".join(pieces).decode()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are of POSIX")
 @pytest.mark.parametrize(("columns", "width"), [(120, 119), (70, 69), (0, 100)])
 def test_the_bar_fits_a_real_terminal(columns, width, monkeypatch):
@@ -307,7 +316,7 @@ def test_the_bar_fits_a_real_terminal(columns, width, monkeypatch):
         bar.show(Progress(950, 0.5, 1.0, 1e-3, 12_345.0, 0), {NAME: 0.25})
         bar.close()
         screen.flush()
-        shown = os.read(ours, 10_000).decode().strip().split("\r")[-1]
+        shown = everything(ours).strip().split("\r")[-1]
     os.close(ours)
     assert "950/1000" in shown
     assert len(shown) <= width
@@ -315,12 +324,28 @@ def test_the_bar_fits_a_real_terminal(columns, width, monkeypatch):
         assert shown.endswith("loss=0.5, held out=0.25, 12.3k images/s]")
 
 
-def test_the_bar_is_silent_off_a_terminal_and_in_the_other_processes(run, terminal, monkeypatch):
+def test_off_a_terminal_a_line_for_each_tenth_and_none_in_the_other_processes(run, terminal, monkeypatch):
     screen = terminal()
     silent = Bar(TrainSettings(steps=10), speaks=False)
     silent.show(Progress(10, 0.5, 1.0, 1e-3, 5.0, 0), {})
     silent.close()
     assert screen.getvalue() == ""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    fitted(run())
-    assert sys.stderr.getvalue() == ""
+    fitted(run())  # 9 steps with a report each: step 1 is 11%, step 9 the last
+    lines = sys.stderr.getvalue().splitlines()
+    assert [
+        re.match(r"step (\d) of 9 \((\d+)%\), loss=\S+, \S+ images/s, \d\d:\d\d left$", line).groups() for line in lines
+    ] == [(str(step), str(10 * step // 9 * 10)) for step in range(1, 10)]
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    fitted(run(steps=400, log_every=1))
+    assert len(sys.stderr.getvalue().splitlines()) == 10
+
+
+def test_the_lines_of_a_resumed_run_count_the_time_from_where_it_was(monkeypatch):
+    """From step 900 of 1000: 50 steps in 10 s, so that 50 more take 10 s."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    bar = Bar(TrainSettings(steps=1000, log_every=50))
+    bar._begin(900)
+    bar.lines.begun -= 10
+    bar.show(Progress(1000, 0.5, 1.0, 1e-3, 12_345.0, 0), {NAME: 0.25})
+    assert sys.stderr.getvalue() == "step 1000 of 1000 (100%), loss=0.5, held out=0.25, 12.3k images/s, 00:00 left\n"

@@ -236,7 +236,7 @@ HURT = {
     "facts that are none": lambda path: forged(path, lambda facts: {"lengths": 3}),
     "lengths of other files": lambda path: forged(path, lambda facts: facts | {"lengths": [0.05, 0.2]}),
     "a length that is none": lambda path: forged(path, lambda facts: facts | {"lengths": ["wide"]}),
-    "another run": lambda path: forged(path, lambda facts: facts | {"identity": {"seed": 1}}),
+    "another run": lambda path: forged(path, lambda facts: facts | {"fingerprint": {"seed": 1}}),
 }
 
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.io.git import commit as git_commit
 from sde_diffusion.training import RunFolder, run_folder
 
 CONFIG = {"seed": 3, "sde": {"name": "vp", "beta": (0.1, 20.0)}, "steps": 10}
@@ -104,23 +105,134 @@ def git(folder, *arguments):
     ).stdout
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_state_of_git_is_recorded(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert run_folder.git_state(tmp_path) is None
+HAS_GIT = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository of one commit, and its hash."""
     git(tmp_path, "init")
-    assert run_folder.git_state(tmp_path) is None  # no commit yet
     (tmp_path / "a").write_text("1")
     git(tmp_path, "add", "a")
     git(tmp_path, "commit", "-m", "first")
-    commit = git(tmp_path, "rev-parse", "HEAD").strip()
-    assert run_folder.git_state(tmp_path) == {"commit": commit, "dirty": False}
-    (tmp_path / "a").write_text("2")
-    assert run_folder.git_state(tmp_path) == {"commit": commit, "dirty": True}
-    monkeypatch.chdir(tmp_path)
-    assert run_folder.environment()["git"]["commit"] == commit
+    return tmp_path, git(tmp_path, "rev-parse", "HEAD").strip()
+
+
+@HAS_GIT
+def test_the_commit_is_recorded(tmp_path, monkeypatch):
+    assert git_commit(tmp_path) is None
+    git(tmp_path, "init")
+    assert git_commit(tmp_path) is None  # no commit yet
+
+
+@HAS_GIT
+def test_the_commit_is_read_however_git_keeps_it(repository, tmp_path_factory, monkeypatch):
+    """A loose reference, a packed one, a detached head, a folder below, a work tree of its own."""
+    folder, commit = repository
+    (folder / "below").mkdir()
+    assert git_commit(folder) == git_commit(folder / "below") == commit
+    git(folder, "pack-refs", "--all")
+    assert not list((folder / ".git/refs/heads").iterdir())
+    assert git_commit(folder) == commit
+    other = tmp_path_factory.mktemp("work") / "tree"
+    git(folder, "worktree", "add", "-b", "side", str(other))
+    (other / "b").write_text("2")
+    git(other, "add", "b")
+    git(other, "commit", "-m", "second")
+    assert git_commit(other) == git(other, "rev-parse", "HEAD").strip() != commit
+    git(folder, "checkout", "--detach", "HEAD")
+    assert git_commit(folder) == commit
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", "")
-    assert "git" not in run_folder.environment()
+    assert run_folder.environment()["git"] == {"commit": commit}
+
+
+WAYS = {
+    "filter": ('[filter "x"]\n\tclean = {evil}\n', {".gitattributes": "* filter=x"}, {}),
+    "monitor": ("[core]\n\tfsmonitor = {evil}\n", {}, {}),
+    "hooks": ("", {}, {"post-index-change", "post-checkout", "pre-auto-gc"}),
+    "hooks elsewhere": ("[core]\n\thooksPath = {home}\n", {"post-index-change": "{evil}"}, {}),
+    "attributes of the repository": ('[filter "x"]\n\tclean = {evil}\n', {".git/info/attributes": "* filter=x"}, {}),
+}
+
+
+@HAS_GIT
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_of_a_repository_runs(repository, tmp_path_factory, monkeypatch, way):
+    """Programs that git itself would run when it looks at the work tree; the canary shows that it does."""
+    folder, commit = repository
+    canary = tmp_path_factory.mktemp("canary") / "sang"
+    evil = canary.parent / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {canary}\ncat\n")
+    evil.chmod(0o755)
+    config, files, hooks = WAYS[way]
+    with open(folder / ".git/config", "a", encoding="utf-8") as file:
+        file.write(config.format(evil=evil, home=folder))
+    (folder / ".git/info").mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(evil.read_text() if content == "{evil}" else content)
+        (folder / name).chmod(0o755)
+    for hook in hooks:
+        shutil.copy(evil, folder / ".git/hooks" / hook)
+    os.utime(folder / "a", (1, 1))
+    monkeypatch.chdir(folder)
+    assert run_folder.environment()["git"] == {"commit": commit}
+    RunFolder.create(folder / "run", CONFIG)
+    assert not canary.exists()
+    subprocess.run(["git", "status"], cwd=folder, capture_output=True, timeout=20, check=False)
+    assert canary.exists(), "this way runs nothing, and tests nothing"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"HEAD": "ref: refs/../../secret"},
+        {"HEAD": "ref: refs/heads/main", "refs/heads/main": "password"},
+        {"HEAD": "password"},
+        {"HEAD": "ref: refs/heads/main", "packed-refs": "password refs/heads/main"},
+        {},
+    ],
+    ids=str,
+)
+def test_what_is_no_commit_is_not_recorded(tmp_path, files):
+    (tmp_path / ".git/refs/heads").mkdir(parents=True)
+    (tmp_path / "secret").write_text("a" * 40)
+    for name, content in files.items():
+        (tmp_path / ".git" / name).write_text(content)
+    assert git_commit(tmp_path) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links and pipes are of POSIX")
+@pytest.mark.parametrize("name", ["lock", "metrics.jsonl"])
+def test_a_link_in_a_run_is_refused_and_its_target_left_alone(run, tmp_path, is_sentence, name):
+    victim = tmp_path / "victim"
+    victim.write_text("")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(victim)
+    with pytest.raises(ValueError, match="symbolic link") as caught:
+        run(tmp_path / "run").go()
+    assert is_sentence(caught.value)
+    assert victim.read_text() == ""
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.name != "lock"] == [name] * (name != "lock")
+
+
+def test_what_decides_nothing_may_change_in_the_configuration(tmp_path, is_sentence):
+    """The settings of saving and reporting, and the number of steps; the file then says what was asked last."""
+    config = {"seed": 3, "training": {"max_checkpoints": 3, "log_every": 5, "steps": 10, "learning_rate": 0.1}}
+    run = RunFolder.create(tmp_path, config)
+    changed = {"max_checkpoints": 1, "log_every": 9, "steps": 20}
+    RunFolder.create(tmp_path, config | {"training": config["training"] | changed})
+    assert run.config()["training"] == {**changed, "learning_rate": 0.1}
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"training.learning_rate is 0.1 there and 0.2 here") as caught:
+        RunFolder.create(tmp_path, config | {"training": config["training"] | {"learning_rate": 0.2}})
+    assert is_sentence(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_check_writes_nothing(tmp_path):
+    RunFolder.check(tmp_path / "run", CONFIG)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_trains_in_it(run, tmp_path):
@@ -156,7 +268,8 @@ def test_a_damaged_line_is_refused(tmp_path, is_sentence):
 
 def test_settings_and_folders_need_no_torch():
     code = (
-        "import sys\nfrom sde_diffusion.training import RunFolder, TrainSettings, metrics_file, schedule, lock\n"
+        "import sys\nfrom sde_diffusion.io import json_lines, lock, terminal\n"
+        "from sde_diffusion.training import RunFolder, TrainSettings\nfrom sde_diffusion.training import errors, signals\n"
         "TrainSettings()\nassert 'torch' not in sys.modules"
     )
     root = str(Path(run_folder.__file__).parents[2])

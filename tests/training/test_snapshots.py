@@ -133,7 +133,7 @@ def test_other_intervals_are_the_same_run_and_other_lengths_another(run, same, s
     run(tmp_path / "stopped", **(OFTEN | {"snapshot_every": 3})).go()
     assert list(kept(tmp_path / "stopped")) == [2, 4, 6, 9]
     assert same(kept(tmp_path / "stopped")[6], kept(straight)[6])
-    for changed, words in (({"snapshot_every": 0}, "None here"), ({"snapshot_lengths": (0.2,)}, r"\[0.2\] here")):
+    for changed, words in (({"snapshot_every": 0}, "absent here"), ({"snapshot_lengths": (0.2,)}, r"\[0.2\] here")):
         with pytest.raises(ValueError, match=f"another run: snapshot_lengths is .*{words}") as caught:
             run(straight, **(OFTEN | changed)).go()
         assert is_sentence(caught.value)
@@ -195,12 +195,12 @@ def test_snapshots_without_a_folder_are_refused(is_sentence):
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 7, 20, 100])
-def test_the_timetable_passes_by_no_step_that_is_due(every):
-    """Walking from look to look, each multiple and the last step is met, once; step 0 is none."""
+def test_the_triggers_pass_by_no_step_that_is_due(every):
+    """From one synchronisation to the next, each multiple and the last step is met, once; step 0 is none."""
     settings = TrainSettings(steps=20, checkpoint_every=6, max_consecutive_skips=4, log_every=3, snapshot_every=every)
     due, step, met = RunTriggers(settings), 0, []
     assert not due.snapshot(0)
     while step < 20:
-        step = min(due.next_look(step), due.next_report(step))
+        step = min(due.next_sync(step), due.next_report(step))
         met += [step] if due.snapshot(step) else []
     assert met == sorted({*range(every, 21, every), 20})

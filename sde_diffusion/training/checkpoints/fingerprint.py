@@ -32,7 +32,7 @@ def check_fingerprint(there: object, here: dict[str, Any], source: Path) -> None
     if not isinstance(there, dict):
         raise CheckpointError(f"{source} is foreign: it does not say which run it is of")
     old, new = _flat(there), _flat(here)
-    differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    differing = sorted((name for name in old.keys() | new.keys() if old.get(name) != new.get(name)), key=_order)
     if differing:
         name = differing[0]
         raise CheckpointError(
@@ -85,15 +85,14 @@ def _described_object(value: Any, depth: int) -> Any:
         return _described_module(value, depth)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: describe(getattr(value, field.name), depth - 1) for field in dataclasses.fields(value)}
-        return {"class": type(value).__qualname__, **fields} if fields else type(value).__qualname__
+        return {"class": type(value).__qualname__, **fields}
     if isinstance(value, functools.partial):
         return {"partial": describe(value.func, depth - 1), "args": describe([*value.args, value.keywords], depth - 1)}
     if isinstance(value, enum.Enum):
         return f"{type(value).__qualname__}.{value.name}"
     if isinstance(value, (type, torch.dtype)) or inspect.isroutine(value):
         return getattr(value, "__qualname__", str(value))
-    known = _arguments(value, depth)
-    return {"class": type(value).__qualname__, **known} if known else type(value).__qualname__
+    return {"class": type(value).__qualname__, **_arguments(value, depth)}
 
 
 def _described_module(module: nn.Module, depth: int) -> dict[str, Any]:
@@ -126,11 +125,16 @@ def _is_argument(value: Any) -> bool:
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted names and values; the class of a thing comes before its arguments when names are sorted."""
-    if isinstance(value, dict) and value:
+    """Dotted names and values."""
+    if isinstance(value, dict):
         parts = [_flat(part, f"{prefix}.{name}" if prefix else str(name)) for name, part in value.items()]
         return {name: one for part in parts for name, one in part.items()}
     return {prefix: value}
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """What a person understands comes first: the class of a thing, then its arguments, then digests."""
+    return name.endswith("modules"), not name.endswith(".class"), name
 
 
 def _said(flat: dict[str, Any], name: str) -> str:

@@ -144,3 +144,15 @@ def test_every_link_of_a_page_leads_to_a_file(page):
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
     missing = [target for target in targets if not (DOCS / page).parent.joinpath(target).exists()]
     assert not missing
+
+
+def test_the_layers_of_the_contributing_guide_are_those_of_the_imports_test():
+    from tests.test_imports import FLOORS, ROOT
+
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    written = {name: int(layer) for layer, row in rows for name in re.findall(r"`(\w+)`", row)}
+    names = {entry.removeprefix("sde_diffusion."): layer for entry, layer in FLOORS.items() if entry != "sde_diffusion"}
+    there = [ROOT / "sde_diffusion", ROOT]
+    built = {n: layer for n, layer in names.items() if any((p / n).is_dir() or (p / f"{n}.py").exists() for p in there)}
+    assert written == built

@@ -93,7 +93,7 @@ ROWS = [
     ),
     Row(
         "killed in the middle of every step k of a short run, closed after every step, killed after every save; resume",
-        "bit-equal weights, average, moments, counters, reports; the same events, labels and generators in each step",
+        "bit-equal weights, average, moments, counters, reports; the same samples, labels and generators in each step",
         25,
         (
             f"{HERE}resumed.py::test_killed_in_every_step",
@@ -103,7 +103,7 @@ ROWS = [
     ),
     Row(
         "any single tensor or counter of a checkpoint dropped",
-        "the run ends elsewhere or refuses: the row above can fail",
+        "the run ends with other weights or is refused: the row above can fail",
         108,
         (
             f"{HERE}resumed.py::test_every_single_number_of_a_checkpoint_is_needed",
@@ -234,8 +234,8 @@ ROWS = [
         (f"{TRAINING}distributed.py::test_what_is_not_finite_on_one",),
     ),
     Row(
-        "an observer of training fails; it is interrupted in a look, alone and in one of two processes",
-        "a warning, and the undisturbed weights; the last whole step saved and left as elsewhere",
+        "a callback fails; it is interrupted, alone and in one of two processes",
+        "a warning, and the undisturbed weights; the last whole step saved, the usual exit code",
         4,
         (f"{TRAINING}distributed.py::test_observers_of_two", f"{TRAINING}distributed.py::test_an_interrupt_of_a_look"),
     ),

@@ -89,6 +89,7 @@ def load_raw(name: str) -> dict[str, Any]:
 def save_picture(figure: Figure, name: str, dpi: int = 110) -> Path:
     """Write results/NAME.png with a palette of 256 colours where the difference is invisible, and close the figure."""
     import matplotlib.pyplot as plt
+
     from sde_diffusion.report.plots.style import save
 
     figure.set_dpi(dpi)

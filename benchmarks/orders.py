@@ -29,12 +29,13 @@ from solvers.testing.problems import BENDS, CLOCKS, LINEAR, SOLUTIONS, TRANSFORM
 
 DETERMINISTIC = """# Orders of convergence
 
-Declared and observed, for every method on disk; written by `python -m benchmarks.orders`, asserted to 0.2 by
-`tests/solvers/test_orders.py`. Two numbers are the least and the greatest.
+Declared and observed, for every method in `solvers/methods/`. Written by `python -m benchmarks.orders`; `tests/solvers/test_orders.py`
+asserts the declared orders to 0.2. Two numbers are the smallest and the largest.
 
 ## Deterministic equations
 
-Three manufactured nonlinear problems ({problems}), both directions of time: on a smooth uneven grid, and (sine) on steps of lengths 1, 3, 2, 1, 3, 2, ...
+Three manufactured nonlinear problems ({problems}), both directions of time, on a smooth uneven grid. For sine also on steps of lengths 1, 3, 2,
+1, 3, 2, ...
 
 | method | equation | declared | uneven | alternating |
 |---|---|---|---|---|
@@ -42,28 +43,33 @@ Three manufactured nonlinear problems ({problems}), both directions of time: on 
 ADDITIVE = """
 ## Additive noise
 
-On a smooth uneven grid and without a random number, by impulses (`solvers/testing/stochastic_orders.py`), both directions: mean and variance
-of three linear problems ({linear}; in the first the forcing does not depend on the state), E[y] and E[x y] of a nonlinear cascade, and the RMS error on the three
-linear problems. Sampled: the RMS distance to a run of 16 times the steps for three nonlinear drifts ({bends}); E[sin x + x^2] for the first of
-them (a dash where its bias is below six standard errors). Linear problems may flatter: SRA1's error of order 1.5, and the weak error of order 2 of
-a corrected step, are not there where nothing is nonlinear, or where no field sees the noise.
+On a smooth uneven grid, both directions, without a random number (by impulses, `solvers/testing/stochastic_orders.py`): mean and variance of
+three linear problems ({linear}; in the first the forcing does not depend on the state), E[y] and E[x y] of a nonlinear
+cascade, and the RMS error on the three linear problems.
+
+Sampled: the RMS distance to a run of 16 times the steps for three nonlinear drifts ({bends}), and E[sin x + x^2] for the first of them
+(a dash where its bias is below six standard errors).
+
+Linear problems alone flatter. SRA1's error of order 1.5 and the weak error of order 2 of a corrected step vanish where nothing is nonlinear,
+or where no field depends on the noise.
 
 | method | equation | declared | strong, linear | strong, nonlinear | weak, {columns} | weak, cascade | weak, nonlinear |
 |---|---|---|---|---|---|---|---|---|---|
 """
 OTHER = """
-## Diagonal noise, and flows that are noised again
+## Diagonal noise, and ODEs with noise added again
 
-Diagonal noise: three equations whose solution is a function of the noise ({functions}), strong and weak on shared paths, and the weak order for geometric
-Brownian motion without sampling. Flows: mean and variance on three clocks ({clocks}), without sampling.
+Diagonal noise: three equations whose solution is a function of the noise ({functions}), strong and weak on shared paths, and the weak
+order for geometric Brownian motion without sampling. ODEs with noise added again: mean and variance in three time variables
+({clocks}), without sampling.
 
 | method | equation | declared | strong | weak |
 |---|---|---|---|---|
 """
 LAWS = """
-## Methods that keep a law
+## Methods that keep a distribution
 
-They have no order in the step: the law itself is tested.
+They have no order in the step. The distribution itself is tested.
 
 | method | equation | declared | tested by |
 |---|---|---|---|

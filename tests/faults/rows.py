@@ -93,7 +93,7 @@ ROWS = [
     ),
     Row(
         "killed in the middle of every step k of a short run, closed after every step, killed after every save; resume",
-        "bit-equal weights, average, moments, counters, reports; the same events, labels and generators in each step",
+        "bit-equal weights, average, moments, counters, reports; the same samples, labels and generators in each step",
         25,
         (
             f"{HERE}resumed.py::test_killed_in_every_step",
@@ -103,7 +103,7 @@ ROWS = [
     ),
     Row(
         "any single tensor or counter of a checkpoint dropped",
-        "the run ends elsewhere or refuses: the row above can fail",
+        "the run ends with other weights or is refused: the row above can fail",
         108,
         (
             f"{HERE}resumed.py::test_every_single_number_of_a_checkpoint_is_needed",
@@ -149,7 +149,7 @@ ROWS = [
         (f"{TRAINING}train_loop.py::test_a_step_that_is_not_finite", f"{TRAINING}train_loop.py::test_a_skipped_step"),
     ),
     Row(
-        "the same for as many steps in a row as `patience`",
+        "the same for as many steps in a row as `max_consecutive_skips`",
         "rolled back, in memory and on the disk, to the checkpoint before; exit code 3; without the fault the run goes on "
         "to the weights of the one that never had it",
         55,
@@ -234,8 +234,8 @@ ROWS = [
         (f"{TRAINING}distributed.py::test_what_is_not_finite_on_one",),
     ),
     Row(
-        "an observer of training fails; it is interrupted in a look, alone and in one of two processes",
-        "a warning, and the undisturbed weights; the last whole step saved and left as elsewhere",
+        "a callback fails; it is interrupted, alone and in one of two processes",
+        "a warning, and the undisturbed weights; the last whole step saved, the usual exit code",
         4,
         (f"{TRAINING}distributed.py::test_observers_of_two", f"{TRAINING}distributed.py::test_an_interrupt_of_a_look"),
     ),

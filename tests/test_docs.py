@@ -1,0 +1,158 @@
+"""The Python of the pages runs, and does what the pages say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+QUICK = 20
+"""Steps of every training in a test; the pages have as many as give good samples."""
+
+
+def blocks(page: str) -> list[str]:
+    """The Python blocks of a page, in their order."""
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def quick(code: str) -> str:
+    """The same code with short trainings."""
+    return re.sub(r"(\.fit\([^)]*?\bsteps=)(?:1000|500)\b", rf"\g<1>{QUICK}", code)
+
+
+def run(page: str) -> dict:
+    """Runs the page from top to bottom in one namespace, and returns that."""
+    space: dict = {"__name__": __name__}
+    for code in blocks(page):
+        exec(compile(quick(code), page, "exec", dont_inherit=True), space)
+    return space
+
+
+def test_a_training_is_made_short_and_a_sampling_is_not():
+    assert quick("model.fit(x, steps=1000, seed=1)") == f"model.fit(x, steps={QUICK}, seed=1)"
+    assert quick("model.sample(4, steps=200)") == "model.sample(4, steps=200)"
+    assert quick("model.fit(x, steps=60, folder='a')") == "model.fit(x, steps=60, folder='a')"
+
+
+@pytest.mark.slow
+def test_first_steps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("first-steps.md")
+    assert (tmp_path / "runs/moons/metrics.jsonl").exists()
+    for name, shape in {"upper": (32, 2), "each": (4, 2), "codes": (4, 2), "y": (16, 2), "both": (100, 2)}.items():
+        assert space[name].shape == shape, name
+        assert space[name].isfinite().all(), name
+    assert (space["low"] <= space["nats"]).all()
+    assert (space["nats"] <= space["high"]).all()
+
+
+@pytest.mark.slow
+def test_your_own_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("your-own-data.md")
+    assert space["warm"].shape == (64, 2)
+    assert abs(space["warm"][:, 0].mean() - 30) < 5  # the units of the table
+    assert space["warm"][:, 1].std() > 100
+    assert space["nats"].isfinite().all()
+    assert space["pictures"].shape == (4, 1, 16, 16)
+    assert space["points"].shape == (16, 2)
+
+
+@pytest.fixture(scope="module")
+def skeletons() -> dict:
+    return run("how-to-add.md")
+
+
+def test_the_process_and_the_method_of_the_page_pass_their_checks(skeletons):
+    from sde_diffusion.testing import check_method, check_sde
+
+    assert check_sde(skeletons["Ornstein"]()).ok
+    assert check_method(skeletons["Midpoint"]()).ok
+
+
+def test_the_sampler_of_the_page_reaches_an_exact_distribution(skeletons):
+    from sde_diffusion.exact import ExactDenoiser, Gaussian
+    from sde_diffusion.sampling import sample
+
+    law = Gaussian(torch.tensor([0.5], dtype=torch.float64), torch.eye(1, dtype=torch.float64))
+    sde = skeletons["Ornstein"]()
+    reversal, solver = skeletons["midpoint_flow"].build(sde, ExactDenoiser(law), nfe=61)
+    x = sample(reversal, solver, (4000, 1), dtype=torch.float64)
+    assert abs(x.mean() - 0.5) < 0.08  # five standard errors
+    assert abs(x.std() - 1) < 0.06
+
+
+def test_the_parameterization_of_the_page_inverts_its_target(skeletons):
+    from sde_diffusion.kernel import Kernel
+
+    flow, kernel = skeletons["Flow"](), Kernel(0.6, 0.9)
+    x0, noise = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0))
+    raw = flow.target(x0, noise, kernel)
+    torch.testing.assert_close(flow.to_denoised(raw, kernel.perturb(x0, noise), kernel), x0)
+
+
+def test_the_objective_of_the_page_is_zero_for_the_right_answer(skeletons):
+    from sde_diffusion.sde import VP
+
+    x0 = torch.ones(8, 2)
+    losses = skeletons["Absolute"]()(lambda x, kernel: torch.ones_like(x), VP(), x0, torch.Generator().manual_seed(0))
+    assert losses.shape == (8,)
+    assert losses.abs().max() == 0
+    off = skeletons["Absolute"]()(lambda x, kernel: torch.zeros_like(x), VP(), x0, torch.Generator().manual_seed(0))
+    assert (off == 1).all()
+
+
+def test_the_network_of_the_page_begins_as_zero_and_takes_labels(skeletons):
+    network = skeletons["Perceptron"].fitting((3,), classes=2, **skeletons["Perceptron"].presets["wide"])
+    x, label = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, -1])
+    assert (network(x, torch.zeros(5), label) == 0).all()
+    assert network.arguments == {"features": 3, "width": 512, "classes": 2}
+
+
+def test_the_features_of_the_page_tell_smooth_from_rough_images(skeletons):
+    smooth = torch.ones(4, 1, 8, 8)
+    rough = torch.where((torch.arange(8)[:, None] + torch.arange(8)) % 2 == 0, 1.0, -1.0).expand(4, 1, 8, 8)
+    features = skeletons["spectrum"](bins=8)
+    assert (features(smooth).argmax(1) == 0).all()
+    assert (features(rough).argmax(1) == 7).all()
+
+
+def test_the_callback_of_the_page_adds_its_number(skeletons):
+    from types import SimpleNamespace
+
+    model = torch.nn.Linear(2, 1, bias=False).requires_grad_(False)  # callbacks see a frozen model
+    torch.nn.init.constant_(model.weight, 3.0)
+    context = SimpleNamespace(model=model, numbers={})
+    skeletons["callbacks"][0].on_report(context)
+    assert context.numbers["weight_norm"] == pytest.approx(18**0.5)
+
+
+def test_the_glossary_has_every_sampler():
+    from sde_diffusion.sampling import named
+
+    table = (DOCS / "glossary.md").read_text(encoding="utf-8").split("## Samplers")[1].split("### Their names")[0]
+    listed = re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
+    assert sorted(listed) == sorted(named.names())
+
+
+@pytest.mark.parametrize("page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")))
+def test_every_link_of_a_page_leads_to_a_file(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
+    missing = [target for target in targets if not (DOCS / page).parent.joinpath(target).exists()]
+    assert not missing
+
+
+def test_the_layers_of_the_contributing_guide_are_those_of_the_imports_test():
+    from tests.test_imports import FLOORS, ROOT
+
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    written = {name: int(layer) for layer, row in rows for name in re.findall(r"`(\w+)`", row)}
+    names = {entry.removeprefix("sde_diffusion."): layer for entry, layer in FLOORS.items() if entry != "sde_diffusion"}
+    there = [ROOT / "sde_diffusion", ROOT]
+    built = {n: layer for n, layer in names.items() if any((p / n).is_dir() or (p / f"{n}.py").exists() for p in there)}
+    assert written == built

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from sde_diffusion.cli import commands, options
+from sde_diffusion.cli import commands, list_options, options
 from sde_diffusion.cli import specs as parts
 from sde_diffusion.cli.exit_codes import (
     INTERRUPTED,
@@ -74,8 +74,10 @@ def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, o
     parsers = {name: _parser(module) for name, module in known.items()}
     for name, parser in parsers.items():
         choice.add_subcommand(name, parser, help=_summary(known[name]))
+    command = next((name for name in arguments if name in known), None)
+    given = list(arguments) if command is None else list_options.join_lists(arguments, known[command].Settings)
     try:
-        values = whole.parse_args(list(arguments))
+        values = whole.parse_args(given)
     except ArgumentError as error:
         raise ValueError(_with_nearest(str(error), known, parsers, arguments)) from error
     if values.command is None:

@@ -98,7 +98,7 @@ def test_a_row_of_another_length_is_refused():
 def test_pixels_are_the_numbers():
     x = torch.tensor([-1.0, 0.0, 1.0, 7.0]).reshape(1, 1, 2, 2)
     assert to_pixels(x)[0, ..., 0].tolist() == [[0, 128], [255, 255]]
-    with pytest.raises(ValueError, match="pictures have shape"):
+    with pytest.raises(ValueError, match="images have shape"):
         to_pixels(torch.zeros(3, 2))
 
 

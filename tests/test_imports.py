@@ -50,9 +50,9 @@ FLOORS = {
     "sde_diffusion.standardization": 1,
     "sde_diffusion.model": 7,
     "sde_diffusion.callbacks": 8,
-    "sde_diffusion.evaluation": 8,
-    "sde_diffusion.cli": 9,
-    "sde_diffusion": 10,  # the facade imports all, nothing imports the facade
+    "sde_diffusion.evaluation": 9,
+    "sde_diffusion.cli": 10,
+    "sde_diffusion": 11,  # the facade imports all, nothing imports the facade
 }
 HELPERS = {
     f"sde_diffusion.{name}" for name in ("specs", "plugins", "resolver", "io", "kernel")

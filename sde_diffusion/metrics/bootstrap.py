@@ -1,12 +1,12 @@
-r"""How sure is a metric? Draw the samples again from themselves, with replacement, and see how far it moves.
+r"""Bootstrap intervals: the spread of a metric over samples resampled from themselves with replacement.
 
 With v the metric of the samples, r_p the p-quantile of its resampled values and r their mean, the interval is
 
     [v - (r_{1 - a/2} - r),  v - (r_{a/2} - r)],    a = 1 - level                                              (1)
 
 It covers the metric's expectation at these sample sizes. It is the basic bootstrap interval less the resampling bias
-r - v, which doubled rows cause and which is no guide to the bias of v: an energy distance has none, a Frechet distance
-is too large by O(1/N) and compares only with others of the same N. Where the two laws are equal a distance is at its
+r - v, which repeated rows cause and which differs from the bias of v: an energy distance has none, a Frechet distance
+is too large by O(1/N) and compares only with others of the same N. Where the two distributions are equal a distance is at its
 minimum and (1) is too wide; a permutation test is then the right question.
 
 References:

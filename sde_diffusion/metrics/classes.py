@@ -1,4 +1,4 @@
-"""The share of each class among samples: modes that a model drops or prefers are seen at once."""
+"""The share of each class among samples: it shows modes that a model drops or prefers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def class_shares(labels: Tensor, classes: int) -> Tensor:
 
 
 def total_variation(shares: Tensor, other: Tensor) -> float:
-    """Half the sum of |p_k - q_k| for two laws on the classes (K,): 0 for equal, 1 for disjoint ones."""
+    """Half the sum of |p_k - q_k| for two distributions on the classes (K,): 0 for equal, 1 for disjoint ones."""
     if shares.shape != other.shape:
-        raise ValueError(f"both laws are on the same classes, got {tuple(shares.shape)} and {tuple(other.shape)}")
+        raise ValueError(
+            f"both distributions are on the same classes, got shapes {tuple(shares.shape)} and {tuple(other.shape)}"
+        )
     return float((shares - other.to(shares)).abs().sum() / 2)

@@ -1,7 +1,7 @@
-"""A small picture classifier: its last hidden layer gives the features in which samples are compared.
+"""A small image classifier: its last hidden layer gives the features in which samples are compared.
 
-It takes the place of the Inception network for data sets that Inception has never seen, and is a function of the
-training data and a seed.
+It replaces the Inception network for data unlike Inception's training images. It is a function of the training data and a
+seed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch.nn.functional import cross_entropy
 
 
 class Classifier(nn.Module):
-    """Pictures (B, C, H, W) in [-1, 1] to logits (B, classes), by way of `width` features.
+    """Images (B, C, H, W) in [-1, 1] to logits (B, classes), by way of `width` features.
 
-    Convolutions of stride 2 until the picture is at most 4 pixels wide, then two linear layers.
+    Convolutions of stride 2 until the image is at most 4 pixels wide, then two linear layers.
     """
 
     def __init__(self, event_shape: tuple[int, ...], classes: int, width: int = 64) -> None:
         super().__init__()
         if len(event_shape) != 3 or min((*event_shape, classes)) < 1:
-            raise ValueError(f"a classifier takes pictures (C, H, W) of at least one class, got {tuple(event_shape)}")
+            raise ValueError(f"a classifier takes images (C, H, W) of at least one class, got {tuple(event_shape)}")
         channels, height, breadth = event_shape
         halvings = max(1, math.ceil(math.log2(max(height, breadth) / 4)))
         widths = [min(32 * 2**i, 128) for i in range(halvings + 1)]
@@ -52,12 +52,12 @@ class Classifier(nn.Module):
 def train_classifier(
     x: Tensor, labels: Tensor, classes: int, steps: int = 500, batch_size: int = 128, rate: float = 3e-3, seed: int = 0
 ) -> Classifier:
-    """A classifier of pictures x (N, C, H, W) with labels (N,), by Adam at a rate falling to zero; on x's device.
+    """A classifier of images x (N, C, H, W) with labels (N,), by Adam at a rate falling to zero; on x's device.
 
     The weights and the order of the data are functions of `seed`; the global generator is neither used nor moved.
     """
     if len(x) != len(labels) or len(x) == 0:
-        raise ValueError(f"each picture has one label, got {len(x)} pictures and {len(labels)} labels")
+        raise ValueError(f"each image has one label, got {len(x)} images and {len(labels)} labels")
     generator = torch.Generator().manual_seed(seed)
     network = _initialised(tuple(x.shape[1:]), classes, generator).to(x)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)

@@ -1,8 +1,9 @@
-r"""The energy distance: zero exactly when the laws are equal, without features, bandwidths or densities.
+r"""The energy distance: zero exactly when the distributions are equal, without features, bandwidths or densities.
 
     E(p, q) = 2 E|X - Y| - E|X - X'| - E|Y - Y'|,    X, X' ~ p and Y, Y' ~ q independent                      (1)
 
-It is the discrepancy of `pair_sums` with the kernel -|x - y|: unbiased, below zero as often as not for equal laws.
+It is the discrepancy of `pair_sums` with the kernel -|x - y|: unbiased, about half of its values are below zero for equal
+distributions.
 
 References:
     Szekely & Rizzo, Energy Statistics: A Class of Statistics Based on Distances, 2013,

@@ -1,4 +1,4 @@
-"""A measured number that knows how sure it is."""
+"""A measured number with its confidence interval."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Estimate:
 
 
 def normal_quantile(level: float) -> float:
-    """How many deviations on either side of its mean a normal law keeps with probability `level` in (0, 1)."""
+    """z with P(|Z| <= z) = `level` for a standard normal Z; `level` in (0, 1)."""
     if not 0 < level < 1:
-        raise ValueError(f"a level of confidence lies in (0, 1), got {level}; 0.95 is usual")
+        raise ValueError(f"a confidence level lies in (0, 1), got {level}; 0.95 is usual")
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
@@ -41,7 +41,7 @@ def from_error(value: float, error: float, n: int, seed: int | None = None, leve
 
 
 def from_share(share: float, count: float, n: int, seed: int | None = None, level: float = 0.95) -> Estimate:
-    r"""A share with Wilson's interval for `count` independent yes-or-noes, which is inside [0, 1] and has no width 0.
+    r"""A share with Wilson's interval for `count` independent trials; it lies in [0, 1] and never has width 0.
 
         (p + z^2/(2 n) +- z (p (1 - p)/n + z^2/(4 n^2))^{1/2}) / (1 + z^2/n)
 

@@ -1,4 +1,4 @@
-"""What every metric accepts, checked at the door."""
+"""The check of every metric's arguments."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ With C_i = A_i A_i^T the last trace is the nuclear norm of A_1^T A_2, the sum of
 eigenvectors of C_i, so that a covariance without full rank (fewer samples than features) is no special case, and no
 square root is taken of a rounding error.
 
-The estimate from N samples is too large by O(1/N), for equal laws about (D + ...)/N: compare only at equal N.
+The estimate from N samples is too large by O(1/N), for equal distributions about (D + ...)/N: compare only at equal N.
 
 References:
     Dowson & Landau, The Frechet Distance between Multivariate Normal Distributions, 1982,

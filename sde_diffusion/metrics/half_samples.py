@@ -7,7 +7,8 @@ nearest neighbours has no bootstrap; halves have no such rows, and (1) is right 
 delete-one jackknife. Two quantiles of a few dozen resampled values are poorly known as well: with 40 of them 92% of the
 bootstrap's 95% intervals of a Frechet distance covered its expectation, with 40 halves 96% (docs/metrics.md).
 
-A distance of unequal laws deviates as 1/sqrt(n), which (1) assumes. That of equal ones deviates less, and (1) is too large.
+For unequal distributions the standard deviation of a distance falls as 1/sqrt(n), which (1) assumes. For equal ones it is
+smaller, and (1) is too large.
 
 References:
     Shao & Wu, A General Theory for Jackknife Variance Estimation, 1989, https://doi.org/10.1214/aos/1176347263

@@ -3,8 +3,8 @@ r"""The kernel distance (KID): the squared maximum mean discrepancy with a cubic
     k(x, y) = (x . y / D + 1)^3,    x, y in R^D                                                                 (1)
 
 It sees the first three moments of the features, and nothing else. The estimate is that of `pair_sums`: its mean is that
-of the laws at any number of samples, where a Frechet distance is too large by O(1/N); below zero as often as not for
-equal laws.
+of the distributions at any number of samples, where a Frechet distance is too large by O(1/N); about half of its values
+are below zero for equal distributions.
 
 References:
     Binkowski et al., Demystifying MMD GANs, 2018, https://arxiv.org/abs/1801.01401, section 4 and equation (4)

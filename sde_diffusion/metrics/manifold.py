@@ -1,16 +1,16 @@
-r"""Do samples look real, and are all kinds of real events among them? Two questions, asked of nearest neighbours.
+r"""Precision, recall, density and coverage: fidelity and diversity of samples by nearest neighbours.
 
 A set of points X spans the balls B_k(X_i) around each of them that reach to its k-th nearest neighbour in X. With real
-events X_1 .. X_N and samples Y_1 .. Y_M:
+real examples X_1 .. X_N and samples Y_1 .. Y_M:
 
-    precision   the share of samples in at least one ball of the real events                                             (1)
-    recall      the share of real events in at least one ball of the samples                                    (2)
+    precision   the share of samples in at least one ball of the real examples                                           (1)
+    recall      the share of real examples in at least one ball of the samples                                    (2)
     density     1/(k M) sum_j #{i: Y_j in B_k(X_i)}: how many real balls hold a sample, over k                  (3)
-    coverage    the share of real events whose own ball holds at least one sample                               (4)
+    coverage    the share of real examples whose own ball holds at least one sample                               (4)
 
-One real outlier, whose ball is large, makes (1) large; (3) counts its ball as one of many. (2) grows with strange samples,
-whose balls are large; (4) has balls of real events only. For equal continuous laws density has mean 1 and coverage has mean
-1 - prod_{i=1}^{k} (N - i)/(M + N - i), whatever the law and the dimension.
+One real outlier, whose ball is large, makes (1) large; (3) counts its ball as one of many. (2) grows with outlying samples,
+whose balls are large; (4) has balls of real examples only. For equal continuous distributions density has mean 1 and coverage has mean
+1 - prod_{i=1}^{k} (N - i)/(M + N - i), for every distribution and dimension.
 
 References:
     Kynkaanniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019,
@@ -33,7 +33,7 @@ from sde_diffusion.metrics.half_samples import Measured, half_sampled
 
 
 def precision_recall(x: Tensor, truth: Tensor, k: int = 3, chunk: int = 1024) -> tuple[float, float]:
-    """(1) and (2) of samples x (M, D) and real events truth (N, D); each more than k rows; memory O(chunk max(N, M))."""
+    """(1) and (2) of samples x (M, D) and real examples truth (N, D); each more than k rows; memory O(chunk max(N, M))."""
     x, truth = _prepared(x, truth, k)
     precision = _held(x, truth, radii(truth, k, chunk), chunk) > 0
     recall = _held(truth, x, radii(x, k, chunk), chunk) > 0
@@ -41,7 +41,7 @@ def precision_recall(x: Tensor, truth: Tensor, k: int = 3, chunk: int = 1024) ->
 
 
 def density_coverage(x: Tensor, truth: Tensor, k: int = 5, chunk: int = 1024) -> tuple[float, float]:
-    """(3) and (4) of samples x (M, D) and real events truth (N, D), the latter more than k; memory O(chunk max(N, M))."""
+    """(3) and (4) of samples x (M, D) and real examples truth (N, D), the latter more than k; memory O(chunk max(N, M))."""
     x, truth = _prepared(x, truth, k)
     reach = radii(truth, k, chunk)
     nearest = torch.cat([torch.cdist(rows, x).min(dim=1).values for rows in truth.split(chunk)])
@@ -86,7 +86,7 @@ def estimate_manifold(
     """precision, recall, density and coverage by name, with intervals from random halves of both sets.
 
     x (N, D) is held against truth (M, D) in `sets` equal parts, of at least 12 rows as truth is: their halves hold more
-    than k. The shares have Wilson's interval for as many independent events as have their standard error, and no more
+    than k. The shares have Wilson's interval for as many independent examples as have their standard error, and no more
     than there are, so that a share of 0 or 1 is not taken for certain.
     """
     if min(len(x) // sets, len(truth)) < 12:
@@ -97,17 +97,17 @@ def estimate_manifold(
 
     found = half_sampled(measured, x, truth, sets=sets, resamples=resamples, seed=seed)
     precision, recall, density, coverage = found
-    n, told = len(x) // sets, {"seed": seed, "level": level}
-    balls = from_error(density.value, density.error, n, **told)
+    n, options = len(x) // sets, {"seed": seed, "level": level}
+    balls = from_error(density.value, density.error, n, **options)
     return {
-        "precision": _share(precision, len(x), n, **told),
-        "recall": _share(recall, len(truth), n, **told),
+        "precision": _share(precision, len(x), n, **options),
+        "recall": _share(recall, len(truth), n, **options),
         "density": replace(balls, low=max(balls.low, 0.0)),
-        "coverage": _share(coverage, len(truth), n, **told),
+        "coverage": _share(coverage, len(truth), n, **options),
     }
 
 
-def _share(found: Measured, events: int, n: int, seed: int, level: float) -> Estimate:
-    """The share among `events`, which are dependent: worth as many independent ones as have its standard error."""
+def _share(found: Measured, count: int, n: int, seed: int, level: float) -> Estimate:
+    """The share among `count` dependent examples: worth as many independent ones as have its standard error."""
     worth = found.value * (1 - found.value) / found.error**2 if found.error > 0 else math.inf
-    return from_share(found.value, min(events, worth) or events, n, seed, level)
+    return from_share(found.value, min(count, worth) or count, n, seed, level)

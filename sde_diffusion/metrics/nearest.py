@@ -1,4 +1,4 @@
-"""The nearest training example of each sample: a model that copies shows here before anywhere else."""
+"""The nearest training example of each sample: the distance shows memorised training data."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def nearest(x: Tensor, train: Tensor, chunk: int = 1024) -> tuple[Tensor, Tensor
 
 
 def copied_share(x: Tensor, train: Tensor, held_out: Tensor, quantile: float = 0.01) -> float:
-    """The share of x nearer to a training example than the `quantile` of genuine new data, `held_out`, are.
+    """The share of x nearer to a training example than the `quantile` of the held-out data are.
 
-    About `quantile` for a model that learnt the law, 1 for one that recites. All are (., D).
+    About `quantile` for a model without memorisation, 1 for one that repeats its training data. All are (., D).
     """
     usual = torch.quantile(nearest(held_out, train)[0], quantile)
     return float((nearest(x, train)[0] < usual).double().mean())

@@ -1,10 +1,10 @@
-r"""From scores without a scale to probabilities: how often would an event of the law look as strange as this?
+r"""Conformal p-values: how often would an in-distribution example have a score as large as this one?
 
-With n calibration events that the model has not seen, exchangeable with the one in question if it comes from the law,
+With n calibration examples that the model was not trained on, exchangeable with the one in question if it is in-distribution,
 
     p = (1 + #{calibration scores >= score})/(n + 1)                                                              (1)
 
-is at most a with probability at most a, whatever the score; over many new events of the law it is uniform up to the
+is at most a with probability at most a, whatever the score; over many new in-distribution examples it is uniform up to the
 calibration set's own chance.
 
 References:
@@ -19,9 +19,9 @@ from torch import Tensor
 
 
 def p_values(scores: Tensor, calibration: Tensor) -> Tensor:
-    """Equation (1) for scores (B,), larger for stranger, and calibration scores (N,): float64 (B,). ValueError for N = 0."""
+    """Equation (1) for scores (B,), larger for less likely examples, and calibration scores (N,): float64 (B,). ValueError for N = 0."""
     if calibration.ndim != 1 or not len(calibration):
-        raise ValueError(f"calibration takes scores (N,) of at least one event, got shape {tuple(calibration.shape)}")
+        raise ValueError(f"calibration takes scores (N,) of at least one example, got shape {tuple(calibration.shape)}")
     ordered = calibration.sort().values
     below = torch.searchsorted(ordered, scores.to(ordered), right=False)
     return (1.0 + len(ordered) - below).double() / (len(ordered) + 1)

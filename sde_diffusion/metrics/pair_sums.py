@@ -5,11 +5,11 @@ With a kernel k and independent X, X' ~ p and Y, Y' ~ q the squared maximum mean
     MMD^2(p, q) = E k(X, X') + E k(Y, Y') - 2 E k(X, Y)                                                        (1)
 
 The estimate leaves a sample out of its own partners (a U-statistic), so its mean is (1) whatever the sample sizes, and
-for equal laws it is as often below zero as its mean of zero demands.
+for equal distributions its mean is zero, so it is often below zero.
 
 The standard error is the jackknife's: the estimate without sample i is known from the sums of the i-th row, so that all
 N + M of them cost nothing beyond the sums. Its square has a mean of at least the variance at N - 1 samples (Efron &
-Stein): about equal to it where the laws differ, twice it where they are equal and the statistic degenerates. The mean
+Stein): about equal to it where the distributions differ, twice it where they are equal and the statistic degenerates. The mean
 over random subsets, as KID was first reported, would use a part of the pairs, and the deviation among overlapping
 subsets is the error of nothing.
 

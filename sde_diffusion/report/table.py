@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,20 +34,21 @@ class Table:
 
     def print(self) -> None:
         """Write it on the terminal; never fails because of one (see `console.say`)."""
+        from rich.box import ASCII, HEAVY_HEAD
         from rich.console import Console
         from rich.table import Table as Drawn
         from rich.text import Text
 
-        drawn = Drawn(title=Text(self.title), title_justify="left", title_style="bold")
+        terminal, text = Console(), io.StringIO()
+        lines = HEAVY_HEAD if terminal.encoding.startswith("utf") else ASCII
+        drawn = Drawn(title=Text(self.title), title_justify="left", title_style="bold", box=lines)
         for head, side in zip(self.heads, self.sides(), strict=True):
             drawn.add_column(Text(head), justify=side, overflow="fold")
         for row in self.rows:
             drawn.add_row(*map(Text, row))
-        terminal = Console()
-        console = terminal if terminal.is_terminal else Console(width=WIDTH)
-        with console.capture() as text:
-            console.print(drawn)
-        say(text.get().rstrip("\n"))
+        width = terminal.width if terminal.is_terminal else WIDTH
+        Console(file=text, force_terminal=terminal.is_terminal, width=width).print(drawn)
+        say(text.getvalue().rstrip("\n"))
 
     def markdown(self) -> str:
         """A Markdown table, its text escaped."""

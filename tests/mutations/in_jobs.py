@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-FILE, TESTS = "sde_diffusion/cli/generate_job.py", "tests/cli/test_cli_drawing_job.py"
+FILE, TESTS = "sde_diffusion/cli/generate_job.py", "tests/cli/test_generate_job.py"
 
 FAULTS = [
     Fault(

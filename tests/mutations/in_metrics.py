@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-FRECHET, TRANSPORT = "tests/metrics/test_metrics_frechet.py", "tests/metrics/test_metrics_transport.py"
-PAIRS, MANIFOLD = "tests/metrics/test_metrics_pairs.py", "tests/metrics/test_metrics_manifold.py"
-INTERVALS, EXTRACTORS = "tests/metrics/test_metrics_intervals.py", "tests/metrics/test_metrics_extractors.py"
-EVALUATE = "tests/cli/test_cli_evaluate.py"
+FRECHET, TRANSPORT = "tests/metrics/test_frechet.py", "tests/metrics/test_transport.py"
+PAIRS, MANIFOLD = "tests/metrics/test_pairs.py", "tests/metrics/test_manifold.py"
+INTERVALS, EXTRACTORS = "tests/metrics/test_intervals.py", "tests/metrics/test_extractors.py"
+EVALUATE = "tests/cli/test_evaluate.py"
 
 FAULTS = [
     Fault(
@@ -166,16 +166,16 @@ FAULTS = [
     Fault(
         "a-classifier-taught-what-is-compared",
         "sde_diffusion/evaluation/evaluator.py",
-        "spare[self.unlearnt] = False",
+        "spare[self.rows_unseen_by_classifier] = False",
         "spare[:] = True",
-        "Features of events the classifier has learnt: the floor is of another law.",
+        "Features of examples that the classifier has learnt: the baseline has another distribution.",
         EVALUATE,
         "learns_from_nothing",
     ),
     Fault(
         "labels-by-the-place-in-a-chunk",
-        "sde_diffusion/cli/generate.py",
-        "label[torch.arange(begin, begin + chunk) % len(label)]",
+        "sde_diffusion/evaluation/generate.py",
+        "label[torch.arange(first, first + chunk) % len(label)]",
         "label[torch.arange(chunk) % len(label)]",
         "A sample's class depends on where the chunks end.",
         EVALUATE,
@@ -184,8 +184,8 @@ FAULTS = [
     Fault(
         "a-ratio-to-nothing",
         "sde_diffusion/evaluation/comparison.py",
-        "return None if self.unbiased or not self.floor else",
-        "return None if not self.floor else",
+        "return None if self.unbiased or not self.baseline else",
+        "return None if not self.baseline else",
         "KID as a multiple of a number whose mean is zero.",
         EVALUATE,
         "figures_are_those",
@@ -193,19 +193,19 @@ FAULTS = [
     Fault(
         "a-classifier-taught-the-floor-of-classes",
         "sde_diffusion/evaluation/evaluator.py",
-        "spare[self.unlearnt] = False",
-        "spare[: len(self.unlearnt)] = False",
-        "The classifier learns events of the floor where these are not the first ones.",
-        "tests/cli/test_cli_evaluate.py",
+        "spare[self.rows_unseen_by_classifier] = False",
+        "spare[: len(self.rows_unseen_by_classifier)] = False",
+        "The classifier learns examples of the baseline where these are not the first ones.",
+        "tests/cli/test_evaluate.py",
         "has_the_classes",
     ),
     Fault(
         "a-floor-of-any-classes",
         "sde_diffusion/evaluation/evaluator.py",
-        "self._like_held_out() if told else",
-        "self._like_held_out() if not told else",
-        "Samples of given classes beside real events of any: the model looks better than the data.",
-        "tests/cli/test_cli_evaluate.py",
+        "self._rows_of_held_out_classes() if conditional else",
+        "self._rows_of_held_out_classes() if not conditional else",
+        "Samples of given classes beside real examples of any: the model looks better than the data.",
+        "tests/cli/test_evaluate.py",
         "has_the_classes",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Extractors: in which numbers two sets of events are compared. Each is a function that returns an `Extractor`."""
+"""Extractors: the features in which two sets of examples are compared. Each is a function that returns an `Extractor`."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class _Inception:
 def to_bytes(x: Tensor) -> Tensor:
     """Pictures (N, 1 or 3, H, W) in [-1, 1] as uint8 (N, 3, H, W): round(255 (x + 1)/2), cut to 0 .. 255, grey repeated.
 
-    A picture read from 8 bits gets its own bytes back. Raises ValueError for other events.
+    A picture read from 8 bits gets its own bytes back. Raises ValueError for other samples.
     """
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise ValueError(f"Inception sees pictures (N, 1 or 3, H, W), got shape {tuple(x.shape)}; take pixels")

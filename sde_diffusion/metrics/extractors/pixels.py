@@ -1,4 +1,4 @@
-"""The numbers of an event as they are."""
+"""The values of an example as its features."""
 
 from __future__ import annotations
 

@@ -52,9 +52,9 @@ def of_law(law: Law, sde: LinearSDE, count: int | None, frames: int, seed: int) 
     forward, reverse = _trajectories(sde, denoiser, x0, frames, seed)
     if tuple(law.event_shape) != (2,):
         return _images(sde, denoiser, forward, reverse, "An exact denoiser")
-    reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forward)
+    reach = _reach(sde, forward)
     density = {t: _density(law, sde, t, reach) for t, _ in forward + reverse}
-    return _clouds(forward, reverse, _groups(law), reach, lambda t, x: Heat(density[t], reach), "exact density")
+    return _clouds(sde, forward, reverse, _groups(law), reach, lambda t, x: Heat(density[t], reach), "exact density")
 
 
 def of_model(
@@ -75,13 +75,13 @@ def of_model(
     forward, reverse = _trajectories(sde, denoiser, x0, frames, seed)
     if shape != (2,):
         return _images(sde, denoiser, forward, reverse, "A trained model", units)
-    reach = 1.05 * max(float(x.abs().quantile(0.999)) for _, x in forward)
+    reach = _reach(sde, forward)
     ones = torch.zeros(len(x0), dtype=torch.int64)
 
     def prediction(t: float, x: Tensor) -> Panel:
         return Cloud(_prediction(sde, denoiser, t, x), ones, reach)
 
-    return _clouds(forward, reverse, lambda x: ones, reach, prediction, "the model's prediction of the data")
+    return _clouds(sde, forward, reverse, lambda x: ones, reach, prediction, "the model's prediction of the data")
 
 
 def _trajectories(
@@ -93,6 +93,7 @@ def _trajectories(
 
 
 def _clouds(
+    sde: LinearSDE,
     forward: Trajectory,
     reverse: Trajectory,
     groups: Callable[[Tensor], Tensor],
@@ -102,8 +103,8 @@ def _clouds(
 ) -> Film:
     """Points coloured by the mode of their start in the forward process, of their end in the reverse process."""
     started, ended = groups(forward[0][1]), groups(reverse[-1][1])
-    frames = [Frame(t, False, Cloud(x, started, reach), beside(t, x)) for t, x in forward]
-    frames += [Frame(t, True, Cloud(x, ended, reach), beside(t, x)) for t, x in reverse]
+    frames = [Frame(t, False, Cloud(_unit(sde, t, x), started, reach), beside(t, x)) for t, x in forward]
+    frames += [Frame(t, True, Cloud(_unit(sde, t, x), ended, reach), beside(t, x)) for t, x in reverse]
     captions = Captions(
         f"{len(started)} points diffuse into a Gaussian, and back", "samples", right,
         "forward: data to noise, coloured by origin", "reverse: noise to data, coloured by destination",
@@ -145,7 +146,12 @@ def _density(law: Law, sde: LinearSDE, t: float, reach: float) -> Tensor:
     axis = torch.linspace(-reach, reach, MESH, dtype=torch.float64)
     points = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
     behind = law if t == 0 else law.through(sde.kernel(t))
-    return behind.log_prob(points).exp().reshape(MESH, MESH)
+    return behind.log_prob(points * float(sde.kernel(t).scale)).exp().reshape(MESH, MESH)
+
+
+def _reach(sde: LinearSDE, trajectory: Trajectory) -> float:
+    """Half the side of a square that holds nearly all points of all times, at the scale of the data."""
+    return 1.05 * max(float(_unit(sde, t, x).abs().quantile(0.999)) for t, x in trajectory)
 
 
 def _groups(law: Law) -> Callable[[Tensor], Tensor]:

@@ -51,11 +51,12 @@ def _plain_ticks(axis) -> None:
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """The centred mean over about `width` values: over i - h .. i + h, h = width // 2, and fewer near the two ends.
+    """The centred mean over about `width` values: over i - h .. i + h, h = width // 2, as far as there are values.
 
-    The window stays symmetric, so that a falling curve's mean neither leads nor lags.
+    At the start, where losses fall fast, the window stays symmetric, so that the mean neither leads nor lags.
     """
     sums = np.cumsum(np.concatenate([[0.0], values]))
     index = np.arange(len(values))
-    half = np.minimum(width // 2, np.minimum(index, len(values) - 1 - index))
-    return (sums[index + half + 1] - sums[index - half]) / (2 * half + 1)
+    before = np.minimum(width // 2, index)
+    after = np.minimum(before, len(values) - 1 - index)
+    return (sums[index + after + 1] - sums[index - before]) / (before + after + 1)

@@ -1,9 +1,15 @@
-"""Pages are inert whatever they are told to say, and pictures show what they are given."""
+"""Pages are inert whatever their text is, and pictures show what they are given."""
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +20,8 @@ from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.report.animation.gif import FEW, MANY, spread, write_gif
 from sde_diffusion.report.animation.simulate import frame_times, simulate_forward, simulate_reverse
 from sde_diffusion.report.page import Grid, Heading, Listing, Paragraph, Picture, write_page
+from sde_diffusion.report.plain_data import report_json
+from sde_diffusion.report.plots.bars import MetricRow
 from sde_diffusion.report.plots.cost import Line, Panel, cost_plot
 from sde_diffusion.report.plots.images import image_grid, tiled, to_pixels
 from sde_diffusion.report.plots.style import AT_AN_EDGE, figure, save, with_palette
@@ -21,6 +29,7 @@ from sde_diffusion.report.plots.training import running_mean
 from sde_diffusion.report.table import Table
 from sde_diffusion.sde import VE, VP
 
+ROOT = Path(__file__).parents[2]
 EVIL = [
     "<script>alert(1)</script>",
     "</script><img src=x onerror=alert(1)>",
@@ -89,7 +98,7 @@ def test_a_row_of_another_length_is_refused():
 def test_pixels_are_the_numbers():
     x = torch.tensor([-1.0, 0.0, 1.0, 7.0]).reshape(1, 1, 2, 2)
     assert to_pixels(x)[0, ..., 0].tolist() == [[0, 128], [255, 255]]
-    with pytest.raises(ValueError, match="pictures have shape"):
+    with pytest.raises(ValueError, match="images have shape"):
         to_pixels(torch.zeros(3, 2))
 
 
@@ -106,8 +115,54 @@ def test_tiles_stand_where_they_should():
 
 def test_the_running_mean_is_a_mean():
     values = np.random.default_rng(0).normal(size=50)
-    expected = [values[max(0, i - 6) : i + 1].mean() for i in range(50)]
+    halves = [min(3, i) for i in range(50)]
+    expected = [values[i - half : i + half + 1].mean() for i, half in enumerate(halves)]
     np.testing.assert_allclose(running_mean(values, 7), expected, rtol=1e-12)
+    np.testing.assert_allclose(running_mean(np.arange(9.0), 5)[:7], np.arange(7.0))  # a line has no lag
+
+
+def test_a_metric_is_a_ratio_to_real_data_or_a_difference_in_half_widths():
+    ratio = MetricRow("Frechet", (6.0, 5.0, 7.0), (2.0, 1.0, 4.0), ratio=True)
+    assert ratio.scaled(ratio.samples) == (3.0, 2.5, 3.5)
+    assert ratio.scaled(ratio.real) == (1.0, 0.5, 2.0)
+    difference = MetricRow("KID", (5.0, 3.0, 7.0), (1.0, -1.0, 3.0), ratio=False)
+    assert difference.scaled(difference.samples) == (2.0, 1.0, 3.0)
+    assert difference.scaled(difference.real) == (0.0, -1.0, 1.0)
+
+
+def test_a_grid_of_images_is_about_800_wide(tmp_path):
+    for count, side in ((16, 8), (64, 8), (4, 32), (1, 28)):
+        with Image.open(image_grid(torch.zeros(count, 1, side, side), tmp_path / "x.png")) as grid:
+            assert 700 <= grid.width <= 900
+
+
+def test_a_number_that_is_not_finite_is_null():
+    found = json.loads(report_json({"a": float("nan"), "b": [1.0, (float("inf"), 2)], "c": {"d": -float("inf")}}))
+    assert found == {"a": None, "b": [1.0, [None, 2]], "c": {"d": None}}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_table_prints_on_any_terminal(monkeypatch, encoding):
+    """What the terminal cannot show becomes a question mark; the rest is there."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    Table(("error", "b"), [("1 ± 2 → 3", "x")], "title").print()
+    shown = raw.getvalue().decode(encoding)
+    assert "title" in shown
+    assert ("1 ? 2 ? 3" if encoding == "ascii" else "1 ± 2 ? 3") in shown
+
+
+def test_a_closed_pipe_is_no_error():
+    """In a process of its own: nothing on standard error, exit code 0, and the work after the table is done."""
+    code = (
+        "from sde_diffusion.report.table import Table\nfrom sde_diffusion.report.console import say\nimport sys\n"
+        "for _ in range(3): Table(('a',), [('1',)] * 999).print(); say('x')\nprint('done', file=sys.stderr)"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "done\n")
 
 
 def test_a_film_keeps_its_frames_and_its_pace(tmp_path):
@@ -177,15 +232,22 @@ def test_stills_are_spread_from_end_to_end(count, wanted):
 
 
 def test_what_diverges_does_not_flatten_the_others(tmp_path):
-    """The error axis ends at most a hundred times above the median error; a floor belongs to it."""
+    """The axis ends at most ten times above the typical sampler's largest error; the baseline is inside; a mark says so."""
     from sde_diffusion.report.plots import cost as module
 
     lines = [Line("a", [1, 2], [1.0, 0.1]), Line("b", [1, 2], [1e30, 0.2])]
     low, high = module._range(Panel("t", "y", lines))
     assert low < 0.1
-    assert 1.0 < high < 1e3
-    assert cost_plot([Panel("t", "y", lines, (0.05, 0.3, "floor"))], tmp_path / "x.png").stat().st_size > 5000
-    assert module._range(Panel("t", "y", lines, (0.05, 0.3, "floor")))[0] < 0.05
+    assert 1.0 < high <= 16.0
+    assert cost_plot([Panel("t", "y", lines, (0.05, 0.3, "real"))], tmp_path / "x.png").stat().st_size > 5000
+    assert module._range(Panel("t", "y", lines, (0.05, 0.3, "real")))[0] < 0.05
+    for beyond, marks in (([1e30, 0.2], 1), ([float("inf"), float("nan")], 2), ([2.0, 0.2], 0)):
+        with figure(3, 3) as drawing:
+            axis = drawing.subplots()
+            module._draw(axis, Panel("t", "y", [lines[0], Line("b", [1, 2], beyond)]), ["a", "b"])
+            drawn = [len(line.get_xdata()) for line in axis.lines if line.get_marker() == "^"]
+            assert sum(drawn) == marks
+            assert (module.OFF_SCALE in axis.get_legend_handles_labels()[1]) is bool(marks)
 
 
 def test_a_figure_leaves_the_global_settings_alone(tmp_path):
@@ -206,8 +268,8 @@ def test_moments_share_the_noise_evenly(sde):
     torch.testing.assert_close(share.diff(), share.diff().mean().expand(8), rtol=1e-6, atol=1e-9)
 
 
-def test_a_journey_goes_there_and_back():
-    """The forward end has the law at the horizon, the way back ends on the data: moments within 5 standard errors."""
+def test_the_forward_and_the_reverse_process_end_where_they_should():
+    """The forward process ends in the law at the horizon, the reverse process in the data: moments within 5 standard errors."""
     law, sde, count = problems.two(), VP(), 2000
     x0 = law.sample(count, torch.Generator().manual_seed(0))
     times = frame_times(sde, 10)

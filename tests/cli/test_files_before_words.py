@@ -1,0 +1,113 @@
+"""A command's results are on disk before it prints: no terminal and no pipe can lose them. A refused one leaves nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from sde_diffusion.cli.main import main
+from sde_diffusion.cli.results_folder import results_folder
+from tests.cli.conftest import TINY
+
+CPU = ["--device", "cpu"]
+COMMANDS = {
+    "compare a law": (["compare", "--law", "two", "--samplers", "ancestral", "--budgets", "4", "--count", "16"],
+                      ["comparison.json", "comparison.md", "comparison.png"]),
+    "compare a run": (["compare", "RUN", "--samplers", "data_adams", "--budgets", "2", *CPU],
+                      ["comparison.json", "comparison.md", "comparison.png"]),
+    "evaluate": (["evaluate", "RUN", "--steps", "2", "--extractor", "pixels", *CPU],
+                 ["evaluation.json", "evaluation.md", "evaluation.png"]),
+    "likelihood": (["likelihood", "RUN", "--count", "2", "--steps", "2", "--paths", "2", "--tol", "0.5", *CPU],
+                   ["likelihood.json", "likelihood.png"]),
+    "anomalies": (["anomalies", "RUN", "--count", "12", "--tol", "1.0", *CPU], ["anomalies.json", "anomalies.png"]),
+    "average --sweep": (["average", "RUN", "--sweep", "0.05", "0.1", "--draws", "1", *CPU],
+                        ["lengths.json", "lengths.png"]),
+    "animate": (["animate", "--frames", "4", "--points", "9"], ["diffusion.gif", "diffusion.png"]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run with snapshots."""
+    folder = tmp_path_factory.mktemp("words") / "run"
+    more = ["--training.snapshot_every", "2", "--training.snapshot_lengths", "[0.1, 0.05]"]
+    assert main(["train", *TINY, *more, "--output", str(folder)]) == 0
+    return folder
+
+
+class ClosedPipe(io.StringIO):
+    """Standard output whose reader is gone; it notes which files were there at the first word."""
+
+    encoding = "utf-8"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder, self.found = folder, None
+
+    def write(self, text: str) -> int:
+        if self.found is None:
+            self.found = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_files_are_there_before_the_first_word(run, tmp_path, monkeypatch, command):
+    """On a closed pipe: exit code 0 and every file."""
+    words, files = COMMANDS[command]
+    out = tmp_path / "out"
+    pipe = ClosedPipe(out)
+    monkeypatch.setattr(sys, "stdout", pipe)
+    assert main([str(run) if word == "RUN" else word for word in words] + ["--output", str(out)]) == 0
+    assert pipe.found is not None
+    assert {*files, "made.json"} <= pipe.found
+    for name in files:
+        content = (out / name).read_bytes()
+        assert content
+        if name.endswith(".json"):
+            json.loads(content, parse_constant=pytest.fail)  # NaN or Infinity
+
+
+def test_an_ascii_terminal_loses_nothing(tmp_path, monkeypatch):
+    """The table has a plus-minus sign."""
+    words, files = COMMANDS["compare a law"]
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    assert b"ancestral" in raw.getvalue()
+    assert all((tmp_path / "out" / name).stat().st_size > 0 for name in files)
+
+
+def test_a_refused_command_leaves_nothing_behind_and_may_be_corrected(run, tmp_path, refused):
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    before = sorted(copy.rglob("*"))
+    wanted = ["likelihood", str(copy), "--count", "2", "--steps", "2", "--paths", "2", *CPU]
+    assert "tolerance is positive" in refused(*wanted, "--tol", "0")
+    assert sorted(copy.rglob("*")) == before
+    assert main([*wanted, "--tol", "0.5"]) == 0
+
+
+def test_a_failed_command_keeps_what_was_there(tmp_path):
+    """The results of an earlier call stay, with their made.json; new folders go, others' files stay."""
+    with results_folder(tmp_path / "a" / "b", "x", {}) as folder:
+        (folder / "result").write_text("1")
+    with pytest.raises(ValueError, match="oops"), results_folder(folder, "x", {}):
+        raise ValueError("oops")
+    assert {path.name for path in folder.iterdir()} == {"result", "made.json"}
+    with pytest.raises(ValueError, match="oops"), results_folder(tmp_path / "c" / "d", "x", {}):
+        raise ValueError("oops")
+    assert not (tmp_path / "c").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="oops"), results_folder(tmp_path / "empty", "x", {}):
+        raise ValueError("oops")
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_lists_are_written_as_words(refused):
+    assert "--sampler is --samplers here" in refused("compare", "--law", "two", "--sampler", "ancestral")
+    assert "between 1 and 1000000, got [0, 8]" in refused("compare", "--law", "two", "--budgets", "0", "8")
+    assert "no sampler is called 'b'" in refused("compare", "--law", "two", "--samplers", "ancestral", "b")

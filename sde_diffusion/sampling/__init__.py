@@ -20,8 +20,8 @@ from solvers import (
 from solvers.adaptive import Adaptive
 
 __all__ = [
-    "Adaptive",
     "AdamsBashforth",
+    "Adaptive",
     "Euler",
     "EulerMaruyama",
     "ExponentialAdams",

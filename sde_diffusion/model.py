@@ -34,6 +34,7 @@ from sde_diffusion.sampling import default_solver, sample
 from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
 from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
+from sde_diffusion.sharing.hub import fetched
 from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, fields_of, read_description
 from sde_diffusion.sharing.pretrained import digest as description_digest
 from sde_diffusion.specs import spec
@@ -240,12 +241,10 @@ class DiffusionModel:
         `network` is that of a run whose own network no package holds. Nothing in the folder is executed. Raises ValueError
         for a folder of another kind, one that is damaged, or whose parts do not belong together.
         """
-        path = Path(folder)
+        path = fetched(os.fspath(folder), revision)
         if (path / RECORD).is_file():
             return cls(**_of_run(path, network)).to(device)
-        if is_pipeline(path):
-            return cls(**read_diffusers(path)).to(device)
-        return cls(**read_pretrained(os.fspath(folder), revision)).to(device)
+        return cls(**(read_diffusers(path) if is_pipeline(path) else read_pretrained(path))).to(device)
 
     def sample(
         self,
@@ -342,7 +341,7 @@ class DiffusionModel:
     def _label(self, n: int, value: Any) -> int | Tensor:
         if self.class_names is None:
             raise ValueError("this model is unconditional and takes no label; make one with for_data(x, labels=...)")
-        several = isinstance(value, Iterable) and not isinstance(value, str) and not getattr(value, "ndim", 1) == 0
+        several = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0
         found = (
             [self._class(one) for one in (value.tolist() if hasattr(value, "tolist") else value)] if several else None
         )

@@ -1,4 +1,4 @@
-"""Small models to share."""
+"""Small models to share, and how the tests save and load them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sde_diffusion.denoisers.base import Preconditioned
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.networks import DiT, TimeMLP, UNet
 from sde_diffusion.parameterization import (
     Data,
@@ -15,6 +16,7 @@ from sde_diffusion.parameterization import (
 )
 from sde_diffusion.sde import DDPM, VP, Rectified
 from sde_diffusion.sde import EDM as EDMProcess
+from sde_diffusion.sharing import read_diffusers, read_pretrained
 
 EVENT = (2, 4, 4)
 
@@ -39,3 +41,22 @@ MODELS = {
     "dit": lambda: (Preconditioned(moved(DiT(EVENT, width=24, depth=2, heads=2)), Data()), Rectified()),
     "double": lambda: (Preconditioned(moved(TimeMLP(EVENT, width=8, depth=1)).double(), Noise()), EDMProcess()),
 }
+
+
+def save_pretrained(folder, denoiser, sde, event_shape, card=None, **fields):
+    """The path of a folder of `DiffusionModel.save`."""
+    classes = (
+        getattr(denoiser, "backbone", denoiser).arguments.get("classes") if hasattr(denoiser, "backbone") else None
+    )
+    names = None if classes is None else tuple(map(str, range(classes)))
+    return DiffusionModel(sde, denoiser, tuple(event_shape), class_names=names, **fields).save(folder, card)
+
+
+def from_pretrained(folder, revision=None, **options):
+    """The model of such a folder."""
+    return DiffusionModel(**read_pretrained(folder, revision, **options))
+
+
+def from_diffusers(folder, **options):
+    """The model of a pipeline's folder."""
+    return DiffusionModel(**read_diffusers(folder, **options))

@@ -33,10 +33,10 @@ from sde_diffusion.parameterization import (
 )
 from sde_diffusion.reversal import data_form
 from sde_diffusion.sde import DDPM, VE, VP, LinearSDE
-from sde_diffusion.sharing import from_diffusers, from_pretrained, timestep_of, to_diffusers
+from sde_diffusion.sharing import timestep_of, to_diffusers
 from sde_diffusion.sharing.chain import as_chain
 from solvers import ExponentialEuler, FixedGrid, fixed
-from tests.sharing.models import moved
+from tests.sharing.models import from_diffusers, from_pretrained, moved
 
 EVENT = (2, 8, 8)
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sde_diffusion.sharing import from_pretrained, save_pretrained
-from tests.sharing.models import EVENT, MODELS
+from tests.sharing.models import EVENT, MODELS, from_pretrained, save_pretrained
 
 resource = pytest.importorskip("resource")
 
@@ -140,7 +139,7 @@ def test_missing_files(shared, refused):
         ('{"a":' + "[" * 50 + "]" * 50 + "}", "nests them deeper"),
         (json.dumps({"a": [0] * 50_000}), "more than 20000 values"),
         (" " * 2**21, "at most"),
-        ('{"format": "other"}', "no folder of save_pretrained"),
+        ('{"format": "other"}', "no description of a model"),
     ],
     ids=range(8),
 )
@@ -161,11 +160,11 @@ def test_damaged_descriptions(text, words, shared, refused):
         ({"process": {"name": "__class__"}}, "no process is called"),
         ({"parameterization": {"data_std": "x"}}, "nothing that can be built"),
         ({"surprise": 1}, "does not know 'surprise'"),
-        ({"version": 2}, "of version 1"),
-        ({"event_shape": [2, -4]}, "what the events are"),
-        ({"event_shape": [2**40]}, "what the events are"),
-        ({"std": 0.0}, "what the events are"),
-        ({"std": float("nan")}, "what the events are"),
+        ({"version": 3}, "of version 2"),
+        ({"event_shape": [2, -4]}, "what the samples are"),
+        ({"event_shape": [2**40]}, "what the samples are"),
+        ({"std": 0.0}, "what the samples are"),
+        ({"std": float("nan")}, "what the samples are"),
         ({"network": {"width": 17}}, "another network"),
         ({"network": {"width": 2**40}}, "beyond 1048576"),
         ({"network": {"width": 2**20}}, "another network"),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sde_diffusion.sharing import from_pretrained, push_to_hub, save_pretrained
-from tests.sharing.models import EVENT, MODELS
+from sde_diffusion.sharing import push_to_hub
+from tests.sharing.models import EVENT, MODELS, from_pretrained, save_pretrained
 
 
 class Hub:

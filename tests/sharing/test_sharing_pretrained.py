@@ -15,8 +15,8 @@ from sde_diffusion.networks import TimeMLP
 from sde_diffusion.networks.foreign import DiffusersBackbone
 from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
-from sde_diffusion.sharing import Card, Figure, from_pretrained, save_pretrained
-from tests.sharing.models import EVENT, MODELS
+from sde_diffusion.sharing import Card, Figure
+from tests.sharing.models import EVENT, MODELS, from_pretrained, save_pretrained
 
 
 @pytest.mark.parametrize("name", MODELS)

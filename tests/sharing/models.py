@@ -45,9 +45,7 @@ MODELS = {
 
 def save_pretrained(folder, denoiser, sde, event_shape, card=None, **fields):
     """The path of a folder of `DiffusionModel.save`."""
-    classes = (
-        getattr(denoiser, "backbone", denoiser).arguments.get("classes") if hasattr(denoiser, "backbone") else None
-    )
+    classes = getattr(getattr(denoiser, "backbone", None), "arguments", {}).get("classes")
     names = None if classes is None else tuple(map(str, range(classes)))
     return DiffusionModel(sde, denoiser, tuple(event_shape), class_names=names, **fields).save(folder, card)
 

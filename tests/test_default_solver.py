@@ -116,7 +116,7 @@ def test_data_of_another_scale_are_solved_by_a_scaled_rule(nfe):
     law, scaled = Mixture([0.3, 0.7], [[-1.0], [1.0]], 0.04), Mixture([0.3, 0.7], [[-100.0], [100.0]], 400.0)
     x = start_points(small, law)
     y = end_point(*default_solver(small, ExactDenoiser(law), nfe), x)
-    z = end_point(*default_solver(large, ExactDenoiser(scaled), nfe, deviation=100.0), 100 * x)
+    z = end_point(*default_solver(large, ExactDenoiser(scaled), nfe, data_std=100.0), 100 * x)
     torch.testing.assert_close(z, 100 * y, rtol=1e-7, atol=1e-7)
 
 
@@ -165,7 +165,7 @@ def test_a_budget_is_a_positive_number_of_calls(nfe):
     with pytest.raises(ValueError, match="number of denoiser calls"):
         default_solver(VP(), ExactDenoiser(two()), nfe)
     with pytest.raises(ValueError, match="deviation"):
-        default_solver(VP(), ExactDenoiser(two()), 10, deviation=0.0)
+        default_solver(VP(), ExactDenoiser(two()), 10, data_std=0.0)
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0, 4.0])

@@ -104,4 +104,4 @@ def test_a_budget_is_a_positive_number_of_calls(nfe):
     with pytest.raises(ValueError, match="number of denoiser calls"):
         default_stochastic_solver(VP(), ExactDenoiser(two()), nfe)
     with pytest.raises(ValueError, match="deviation"):
-        default_stochastic_solver(VP(), ExactDenoiser(two()), 10, deviation=0.0)
+        default_stochastic_solver(VP(), ExactDenoiser(two()), 10, data_std=0.0)

@@ -13,7 +13,7 @@ The weight c and the density were fitted in each of the four ranges of budgets b
 in 1 to 64 dimensions, each of about unit variance: Gaussian mixtures with few and many, narrow and wide, isotropic and
 full modes, and empirical laws of images and tables. What was minimised is the mean logarithm of the error over that of
 the best of 13 good published settings, with a penalty on ratios above one: to be near the best everywhere counts for more
-than to be far ahead somewhere. `deviation` carries them to data of another scale, exactly. benchmarks/work_precision.py
+than to be far ahead somewhere. `data_std` carries them to data of another scale, exactly. benchmarks/work_precision.py
 measures the rule on points, and on problems, that no fit has seen.
 """
 
@@ -91,20 +91,20 @@ RANGES = (
 )
 
 
-def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: float = 1.0) -> tuple[Reversal, FixedGrid]:
+def default_solver(sde: LinearSDE, denoiser: Denoiser, nfe: int, data_std: float = 1.0) -> tuple[Reversal, FixedGrid]:
     """(reversal, solver) of the probability flow that costs exactly `nfe` denoiser calls; hand both to `sample`.
 
     Args:
         nfe: the budget, at least 1.
-        deviation: standard deviation of the data, root mean square over the coordinates.
+        data_std: standard deviation of the data, root mean square over the coordinates.
 
     Raises:
-        ValueError: a budget or a deviation that is not positive.
+        ValueError: a budget or a standard deviation that is not positive.
     """
-    checked(nfe, deviation)
+    checked(nfe, data_std)
     chosen = shape(nfe)
-    c = chosen.weight / deviation
-    levels = by_density([level * deviation for level in LEVELS], chosen.density)
+    c = chosen.weight / data_std
+    levels = by_density([level * data_std for level in LEVELS], chosen.density)
     return scaled_velocity_form(sde, denoiser, c).without_final_denoise(), FixedGrid(
         method(nfe), nfe, in_chart(levels, c)
     )
@@ -115,12 +115,12 @@ def in_chart(levels: Spacing, c: float) -> Spacing:
     return through(lambda u: u / (1 - c * u), lambda level: level / (1 + c * level), levels)
 
 
-def checked(nfe: int, deviation: float) -> None:
-    """Raises ValueError for a budget or a deviation that is not positive."""
+def checked(nfe: int, data_std: float) -> None:
+    """Raises ValueError for a budget or a standard deviation that is not positive."""
     if not isinstance(nfe, int) or nfe < 1:
         raise ValueError(f"a budget is a number of denoiser calls, at least 1, got {nfe!r}; give 20")
-    if not deviation > 0:
-        raise ValueError(f"the data's deviation must be above 0, got {deviation}; give 1 for normalised data")
+    if not data_std > 0:
+        raise ValueError(f"the data's standard deviation must be above 0, got {data_std}; give 1 for normalised data")
 
 
 def method(nfe: int) -> Method:

@@ -4,7 +4,7 @@ r"""One solver of Anderson's reverse SDE for every budget: a rule from the denoi
     grid      log(1 + (kappa/level)^inner)^outer uniform, kappa = sigma/alpha                     (solvers.grids.tapered)
     method    a predictor-corrector of three fields, one call a step                              (PredictEvaluateCorrect)
 
-The rule knows the budget and the data's deviation, and nothing of the law behind the denoiser. The Gaussian form takes
+The rule knows the budget and the data's standard deviation, and nothing of the law behind the denoiser. The Gaussian form takes
 the steps of a log-spaced grid above kappa = FINE, and few below it, where data without finer features have come to rest;
 features ten times finer cost accuracy slowly. With an exact denoiser a deterministic sampler is more accurate in law at
 every budget (`default_solver`): noise pays where the denoiser errs, for it forgets earlier errors.
@@ -29,7 +29,7 @@ FINE, LEVEL, INNER, OUTER = 0.15, 0.1, 2.75, 0.25
 
 
 def default_stochastic_solver(
-    sde: LinearSDE, denoiser: Denoiser, nfe: int, deviation: float = 1.0
+    sde: LinearSDE, denoiser: Denoiser, nfe: int, data_std: float = 1.0
 ) -> tuple[Reversal, FixedGrid]:
     """(reversal, solver) of the reverse SDE that costs exactly `nfe` denoiser calls; hand both to `sample`.
 
@@ -37,14 +37,14 @@ def default_stochastic_solver(
 
     Args:
         nfe: the budget, at least 1.
-        deviation: standard deviation of the data, root mean square over the coordinates.
+        data_std: standard deviation of the data, root mean square over the coordinates.
 
     Raises:
-        ValueError: a budget or a deviation that is not positive.
+        ValueError: a budget or a standard deviation that is not positive.
     """
-    checked(nfe, deviation)
-    form = gaussian_form(sde, denoiser, 1.0, FINE * deviation).without_final_denoise()
-    levels = tapered(LEVEL * deviation, INNER, OUTER)
+    checked(nfe, data_std)
+    form = gaussian_form(sde, denoiser, 1.0, FINE * data_std).without_final_denoise()
+    levels = tapered(LEVEL * data_std, INNER, OUTER)
     return form, FixedGrid(PredictEvaluateCorrect(3), nfe, form.clock.spacing(in_noise_level(sde, levels)))
 
 

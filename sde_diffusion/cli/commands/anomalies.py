@@ -63,7 +63,7 @@ def run(settings: Settings) -> None:
     half = min(settings.count, len(own) // 2)
     sets = {"held out": own[half : 2 * half], str(asked["name"]): other}
     calibration, judged = ood_scores(
-        model.sde, model.denoiser, own[:half], sets, tol=settings.tol, prior=model.prior, deviation=model.facts.std,
+        model.sde, model.denoiser, own[:half], sets, tol=settings.tol, prior=model.prior, data_std=model.facts.std,
         seed=settings.seed,
     )  # fmt: skip
     found = {

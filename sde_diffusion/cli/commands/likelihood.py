@@ -81,7 +81,7 @@ def rules(model: Model, levels: int | None, settings: Settings) -> dict[str, Cal
 
     chain = Chain(model.sde, model.denoiser, settings.steps, prior=model.prior)
     flow = partial(log_likelihood, model.sde, model.denoiser, tol=settings.tol, prior=model.prior,
-                   deviation=model.facts.std, seed=settings.seed)  # fmt: skip
+                   data_std=model.facts.std, seed=settings.seed)  # fmt: skip
     found: dict[str, Callable[[Tensor], LogProb]] = {
         "flow": flow,
         "ELBO": partial(elbo, chain, draws=settings.paths, generator=generator(0)),

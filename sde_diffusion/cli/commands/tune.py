@@ -84,5 +84,5 @@ def _tuned(settings: Settings, source: Path, model: Model) -> Tuned:
             bar.update()
 
         return tune(model.denoiser, model.sde, settings.nfe, model.facts.event_shape, wanted,
-                    deviation=model.facts.std, prior=model.prior, device=model.device, progress=progress,
+                    data_std=model.facts.std, prior=model.prior, device=model.device, progress=progress,
                     model=f"run {source.name}")  # fmt: skip

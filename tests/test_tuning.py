@@ -141,7 +141,7 @@ def test_the_record_says_what_it_was_tuned_on(tuned):
     assert (record["model"], record["event_shape"], record["dtype"]) == ("ExactDenoiser", [2], "float64")
     assert (record["seed"], record["trained_on_samples"]) == (0, [0, 2048])
     assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 4 * 2048]
-    assert record["deviation"] == 1.0
+    assert record["data_std"] == 1.0
 
 
 def test_a_loaded_file_samples_bit_for_bit(tuned, tmp_path):

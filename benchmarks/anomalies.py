@@ -52,7 +52,7 @@ def main() -> None:
     denoiser = trained(ContinuousBound(), "mean", data)
     digits = held_out[HALF : 2 * HALF]
     sets = {name: dequantised(x, 5) for name, x in {"held out": digits, **strangers(digits)}.items()}
-    calibration, found = ood_scores(SDE, denoiser, dequantised(held_out[:HALF], 4), sets, deviation=data.std().item())
+    calibration, found = ood_scores(SDE, denoiser, dequantised(held_out[:HALF], 4), sets, data_std=data.std().item())
     names, rows, p = list(sets)[1:], [], {}
     for score, by_set in found.items():
         p[score] = {name: p_values(values, calibration[score]) for name, values in by_set.items()}

@@ -103,7 +103,7 @@ def scores(denoiser: Denoiser, x: Tensor, std: float) -> dict[str, LogProb]:
     spread = {"log_excess": denoiser.log_excess} if isinstance(denoiser, LearnedVariance) else {}
     chain = Chain(SDE, denoiser, 100, **spread)
     bounds = {
-        "flow": partial(log_likelihood, SDE, denoiser, tol=5e-3, deviation=std),
+        "flow": partial(log_likelihood, SDE, denoiser, tol=5e-3, data_std=std),
         "ELBO": partial(elbo, chain, draws=4, generator=rng(1)),
         "IWAE(16)": partial(importance_weighted, chain, paths=16, generator=rng(2)),
     }
@@ -143,7 +143,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     comparison = variances(pilot, schedule, held_out)
     learned = fit_dequantisation(Variational(WIDTH, 64), pilot, SDE, data, steps=1000, generator=rng(6))
-    flow = partial(log_likelihood, SDE, pilot, tol=5e-3, deviation=std)
+    flow = partial(log_likelihood, SDE, pilot, tol=5e-3, data_std=std)
     bins = [[name, shown(quantised(flow, x, rule, DRAWS, rng(3)))] for name, rule in
             (("uniform", Uniform(WIDTH)), ("variational", learned))]  # fmt: skip
     save_table("objectives_schedule", "Variance of the continuous bound by schedule (VDM's network)",

@@ -308,7 +308,7 @@ class DiffusionModel:
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
         z = z.to(self.device, self.dtype)
-        found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, deviation=self.std, seed=seed)
+        found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, data_std=self.std, seed=seed)
         return self.in_data_units(found)
 
     def in_data_units(self, found: LogProb) -> LogProb:

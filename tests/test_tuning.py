@@ -141,7 +141,7 @@ def test_the_record_says_what_it_was_tuned_on(tuned):
     assert (record["model"], record["event_shape"], record["dtype"]) == ("ExactDenoiser", [2], "float64")
     assert (record["seed"], record["trained_on_samples"]) == (0, [0, 2048])
     assert record["held_out_samples"] == [HELD_OUT, HELD_OUT + 4 * 2048]
-    assert record["deviation"] == 1.0
+    assert record["data_std"] == 1.0
 
 
 def test_a_loaded_file_samples_bit_for_bit(tuned, tmp_path):
@@ -157,7 +157,7 @@ def test_data_of_another_scale_are_the_same_problem():
     variances, after = torch.diag(torch.tensor([1.5, 0.1], dtype=torch.float64)), []
     for scale in (1.0, 3.0):
         denoiser, sde = ExactDenoiser(Gaussian(torch.zeros(2), scale**2 * variances)), EDM(80 * scale, 0.002 * scale)
-        found = tune(denoiser, sde, 3, (2,), TuneSettings(2, 16, 40), dtype=torch.float64, deviation=scale,
+        found = tune(denoiser, sde, 3, (2,), TuneSettings(2, 16, 40), dtype=torch.float64, data_std=scale,
                      prior=sde.prior(0.0, scale**2))  # fmt: skip
         after.append(found.record["held_out_distance_after"])
     assert after[1] == pytest.approx(3 * after[0], rel=1e-6)

@@ -90,7 +90,7 @@ def test_a_sampler_in_another_chart_has_a_table(sde, method):
     form = data_form(sde, denoiser).without_final_denoise()
     solver = FixedGrid(method, 7, cosine(sde, form.clock, 1.3))
     end = form.from_chart(solver(form.equation, form.to_chart(x, form.start), form.start, form.stop), form.stop)
-    chart, _ = default_solver(sde, denoiser, 7, deviation=shape(7).weight / c)
+    chart, _ = default_solver(sde, denoiser, 7, data_std=shape(7).weight / c)
     table = table_in_chart(lambda seen: data_form(sde, seen), solver, sde, c)
     *_, y = states(chart.equation.drift, table, chart.to_chart(x, chart.start))
     torch.testing.assert_close(chart.from_chart(y, chart.stop), end, rtol=1e-10, atol=1e-10)

@@ -39,7 +39,7 @@ def denoising_errors(
     sde: LinearSDE,
     denoiser: Denoiser,
     x: Tensor,
-    deviation: float = 1.0,
+    data_std: float = 1.0,
     levels: Sequence[float] = LEVELS,
     draws: int = 8,
     generator: torch.Generator | None = None,
@@ -47,7 +47,7 @@ def denoising_errors(
     """Mean square errors of the denoiser at each level (B, levels), over `draws` noises; the noises are shared by all x."""
     found = []
     for level in levels:
-        kernel = sde.kernel(_time(sde, level * deviation))
+        kernel = sde.kernel(_time(sde, level * data_std))
         noise = torch.randn((draws, *x.shape[1:]), generator=generator, dtype=x.dtype, device=x.device)
         errors = [(denoiser(kernel.perturb(x, z.expand_as(x)), kernel) - x).square().flatten(1).mean(1) for z in noise]
         found.append(torch.stack(errors).mean(0))
@@ -59,15 +59,15 @@ def reconstruction_error(
     sde: LinearSDE,
     denoiser: Denoiser,
     x: Tensor,
-    deviation: float = 1.0,
+    data_std: float = 1.0,
     level: float = 0.8,
     steps: int = 12,
     draws: int = 4,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Mean square distance (B,) between x and where the flow leads from x_t at a noise level, over `draws` noises."""
-    form, usual = default_solver(sde, denoiser, steps, deviation)
-    time = _time(sde, level * deviation)
+    form, usual = default_solver(sde, denoiser, steps, data_std)
+    time = _time(sde, level * data_std)
     kernel, start = sde.kernel(time), form.clock.from_time(time)
     solver, total = FixedGrid(usual.method, steps), x.new_zeros(len(x))
     for _ in range(draws):
@@ -114,7 +114,7 @@ def ood_scores(
     *,
     tol: float = 0.02,
     prior: Any = None,
-    deviation: float = 1.0,
+    data_std: float = 1.0,
     seed: int = 0,
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
     """(score -> scores of calibration events, score -> set -> scores of its events (B,)), all four scores.
@@ -128,16 +128,16 @@ def ood_scores(
         return torch.Generator(calibration.device).manual_seed(seed)
 
     log_p = {
-        name: log_likelihood(sde, denoiser, x, tol, prior=prior, deviation=deviation, seed=seed).value
+        name: log_likelihood(sde, denoiser, x, tol, prior=prior, data_std=data_std, seed=seed).value
         for name, x in rows.items()
     }
-    errors = {name: denoising_errors(sde, denoiser, x, deviation, generator=generator()) for name, x in rows.items()}
+    errors = {name: denoising_errors(sde, denoiser, x, data_std, generator=generator()) for name, x in rows.items()}
     profile = Profile.of(errors[""][:fit])
     found = {
         "likelihood": {name: -value for name, value in log_p.items()},
         "typicality": {name: typicality(value, log_p[""][:fit]) for name, value in log_p.items()},
         "reconstruction": {
-            name: reconstruction_error(sde, denoiser, x, deviation, generator=generator()) for name, x in rows.items()
+            name: reconstruction_error(sde, denoiser, x, data_std, generator=generator()) for name, x in rows.items()
         },
         "denoising": {name: profile.distance(value) for name, value in errors.items()},
     }

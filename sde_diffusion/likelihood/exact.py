@@ -61,7 +61,7 @@ def log_likelihood(
     *,
     divergence: Divergence | None = None,
     prior: Any = None,
-    deviation: float = 1.0,
+    data_std: float = 1.0,
     seed: int = 0,
     block: int = 256,
 ) -> LogProb:
@@ -71,7 +71,7 @@ def log_likelihood(
         tol: the standard error wanted for each point, in bits per dimension.
         divergence: an estimator to be used as it is; without one, it is chosen point by point.
         prior: the law at the horizon, anything with log_prob; the process's own by default.
-        deviation: standard deviation of the data, root mean square over the coordinates.
+        data_std: standard deviation of the data, root mean square over the coordinates.
         block: points solved at once. A point's probes depend on `seed` and its place in x, not on the block.
 
     `truncation` is (1). `calls` counts, for each point, evaluations of the denoiser and products with its Jacobian. A
@@ -84,7 +84,7 @@ def log_likelihood(
     sde.check_data(x)
     if x.ndim < 2:
         raise ValueError(f"x has shape (B, *E), got {tuple(x.shape)}; add the batch axis with x[None]")
-    task = _Task(sde, denoiser, prior, deviation, tol * math.log(2) * x[0].numel() / math.sqrt(2), seed)
+    task = _Task(sde, denoiser, prior, data_std, tol * math.log(2) * x[0].numel() / math.sqrt(2), seed)
     numbers = torch.arange(len(x), device=x.device)
     parts = [task.solve(*pair, divergence) for pair in zip(x.split(block), numbers.split(block), strict=True)]
     value, probes, freedom, tolerance, truncation, calls = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -99,7 +99,7 @@ class _Task:
     sde: LinearSDE
     denoiser: Denoiser
     prior: Any
-    deviation: float
+    data_std: float
     share: float
     seed: int
 
@@ -126,7 +126,7 @@ class _Task:
 
     def columns(self, x: Tensor, numbers: Tensor, divergence: Divergence, steps: int, seed: int) -> Tensor:
         """Estimates of log p (B, columns), in the data's units, on one grid for all."""
-        form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), FAMILY, self.deviation)
+        form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), FAMILY, self.data_std)
         form = form if self.prior is None else form.with_prior(self.prior)
         solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
         alpha = float(self.sde.alpha(self.sde.t_min))

@@ -39,13 +39,13 @@ from solvers.equations import Equation, SemilinearODE, SemilinearSDE
 
 
 @form(LinearSDE)
-def gaussian_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0, deviation: float = 0.5) -> Reversal:
-    """Equation (1), a semilinear ODE for eta = 0 and SDE for eta > 0; deviation = sqrt(v) > 0 in the data's units."""
-    if not (eta >= 0 and deviation > 0):
+def gaussian_form(sde: LinearSDE, denoiser: Denoiser, eta: float = 0.0, data_std: float = 0.5) -> Reversal:
+    """Equation (1), a semilinear ODE for eta = 0 and SDE for eta > 0; data_std = sqrt(v) > 0 in the data's units."""
+    if not (eta >= 0 and data_std > 0):
         raise ValueError(
-            f"eta >= 0 and deviation > 0 are needed, got {eta} and {deviation}; deviation 0 is data_form(sde, denoiser, eta)"
+            f"eta >= 0 and data_std > 0 are needed, got {eta} and {data_std}; data_std 0 is data_form(sde, denoiser, eta)"
         )
-    v, half = deviation**2, (1 + eta**2) / 2
+    v, half = data_std**2, (1 + eta**2) / 2
 
     def width(u: Coefficient) -> Coefficient:
         return exp(u / half)

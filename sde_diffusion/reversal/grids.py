@@ -39,9 +39,9 @@ def quadratic_in_vp_time(sde: LinearSDE, clock: Clock = SDE_TIME) -> Spacing:
     return in_time_of(VP(), sde, clock, power(2))
 
 
-def cosine(sde: LinearSDE, clock: Clock = SDE_TIME, deviation: float = 1.0) -> Spacing:
-    """The angle arctan(sigma/(alpha deviation)) is uniform: for unit data, equal steps of the cosine process's time."""
-    angle = through(lambda r: math.atan(math.exp(r) / deviation), lambda a: math.log(deviation * math.tan(a)))
+def cosine(sde: LinearSDE, clock: Clock = SDE_TIME, data_std: float = 1.0) -> Spacing:
+    """The angle arctan(sigma/(alpha data_std)) is uniform: for unit data, equal steps of the cosine process's time."""
+    angle = through(lambda r: math.atan(math.exp(r) / data_std), lambda a: math.log(data_std * math.tan(a)))
     return in_log_snr(sde, clock, angle)
 
 

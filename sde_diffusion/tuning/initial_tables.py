@@ -25,27 +25,27 @@ from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 from solvers.table import Table, table_of, table_on
 
 
-def initial_tables(sde: LinearSDE, form: Reversal, solver: FixedGrid, deviation: float) -> list[Table]:
+def initial_tables(sde: LinearSDE, form: Reversal, solver: FixedGrid, data_std: float) -> list[Table]:
     """The default rule's solver, the plainer one, and UniPC's formulas, each of as many calls as the first."""
     nfe = solver.steps
     return [
         table_on(solver, form.start, form.stop, nfe),
-        adams_bashforth_table(form, nfe, deviation),
-        unipc_table(sde, nfe, deviation),
+        adams_bashforth_table(form, nfe, data_std),
+        unipc_table(sde, nfe, data_std),
     ]
 
 
-def adams_bashforth_table(form: Reversal, nfe: int, deviation: float) -> Table:
+def adams_bashforth_table(form: Reversal, nfe: int, data_std: float) -> Table:
     """Adams-Bashforth 2 on a tapered grid."""
-    levels = tapered(0.8 * deviation, 2.25, 0.19)
-    solver = FixedGrid(AdamsBashforth(2), nfe, in_chart(levels, shape(nfe).weight / deviation))
+    levels = tapered(0.8 * data_std, 2.25, 0.19)
+    solver = FixedGrid(AdamsBashforth(2), nfe, in_chart(levels, shape(nfe).weight / data_std))
     return table_on(solver, form.start, form.stop, nfe)
 
 
-def unipc_table(sde: LinearSDE, nfe: int, deviation: float) -> Table:
+def unipc_table(sde: LinearSDE, nfe: int, data_std: float) -> Table:
     """UniPC of two fields in the data form, on the cosine grid."""
-    c = shape(nfe).weight / deviation
-    solver = FixedGrid(PredictEvaluateCorrect(2), nfe, cosine(sde, noise_clock(sde), deviation))
+    c = shape(nfe).weight / data_std
+    solver = FixedGrid(PredictEvaluateCorrect(2), nfe, cosine(sde, noise_clock(sde), data_std))
     return table_in_chart(lambda denoiser: data_form(sde, denoiser), solver, sde, c)
 
 

@@ -5,7 +5,7 @@ A solver of n calls in the chart of `default_solver` is, in full generality,
     y_{i+1} = a_i y_i + sum_{j <= i} w_ij F_{i-j},    F_i = F(y_i, u_i),                                            (1)
 
 n (n + 5)/2 numbers with the noise levels u_i that the denoiser is told (`solvers.table`). They minimise the distances to
-the flow's true end points, as `tuning_problem` weighs them, in units of s, a third of the data's deviation:
+the flow's true end points, as `tuning_problem` weighs them, in units of s, a third of the data's standard deviation:
 
     s^2 mean_b log(1 + m_b/s^2),    m_b the mean square of x_n(b) - x*(b) over the event b,                         (2)
 
@@ -113,7 +113,7 @@ def tune(
     event_shape: tuple[int, ...],
     settings: TuneSettings | None = None,
     *,
-    deviation: float = 1.0,
+    data_std: float = 1.0,
     prior: GaussianPrior | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -125,7 +125,7 @@ def tune(
 
     Args:
         event_shape: *E of the model's events.
-        deviation: of the data, as in `default_solver`.
+        data_std: of the data, as in `default_solver`.
         prior: the law of x at the horizon, the process's own by default.
         progress: called after each iteration.
         reference: x at the horizon (B, *E) -> the flow's true x at t_min, where it is known better than by the default
@@ -138,23 +138,23 @@ def tune(
     if nfe < 2:
         raise ValueError(f"there is nothing to tune in a solver of {nfe} calls; give a budget of at least 2")
     settings = settings or TuneSettings()
-    form, solver = default_solver(sde, denoiser, nfe, deviation)
+    form, solver = default_solver(sde, denoiser, nfe, data_std)
     form = form if prior is None else form.with_prior(prior)
-    flow = _flow(sde, denoiser, settings.reference, deviation)
-    problem = Problem(form, shape(nfe).weight / deviation)
-    unit = DISTANCE_SCALE * deviation / form.from_chart(torch.ones(()), form.stop).item()
+    flow = _flow(sde, denoiser, settings.reference, data_std)
+    problem = Problem(form, shape(nfe).weight / data_std)
+    unit = DISTANCE_SCALE * data_std / form.from_chart(torch.ones(()), form.stop).item()
     draw = _Draw(form, nfe, unit, event_shape, settings, dtype, device, reference or (lambda x: flow(x, sde.t_min)))
     ends, held_out = draw.goal(0, 1), draw.goal(HELD_OUT, HELD_OUT_FACTOR)
-    tables = initial_tables(sde, form, solver, deviation)
-    choice = _choice(problem, tables[-1], ends.y, flow, DISTANCE_SCALE * deviation)
+    tables = initial_tables(sde, form, solver, data_std)
+    choice = _choice(problem, tables[-1], ends.y, flow, DISTANCE_SCALE * data_std)
     goals = [ends, ends, replace(ends, stations=(choice, *ends.stations))]
-    search = _Search(problem, DISTANCE_SCALE * deviation, held_out, settings.iterations, progress)
+    search = _Search(problem, DISTANCE_SCALE * data_std, held_out, settings.iterations, progress)
     found = search.run(tables, goals)
     record = {
         "process": repr(sde),
         "model": model or type(denoiser).__name__,
         "event_shape": list(event_shape),
-        "deviation": deviation,
+        "data_std": data_std,
         "dtype": str(dtype).removeprefix("torch."),
         "seed": settings.seed,
         "trained_on_samples": [0, len(ends.y)],
@@ -194,9 +194,9 @@ class _Draw:
         )
 
 
-def _flow(sde: LinearSDE, denoiser: Denoiser, calls: int, deviation: float) -> Callable[[Tensor, float], Tensor]:
+def _flow(sde: LinearSDE, denoiser: Denoiser, calls: int, data_std: float) -> Callable[[Tensor, float], Tensor]:
     """x at t from x at the horizon, by the default solver of many calls."""
-    form, solver = default_solver(sde, denoiser, calls, deviation)
+    form, solver = default_solver(sde, denoiser, calls, data_std)
 
     def flow(x: Tensor, t: float) -> Tensor:
         reading = form.clock.from_time(t)

@@ -31,7 +31,7 @@ def test_the_file_says_what_it_was_tuned_on(trained, tuned_file):
     record, model = Tuned.load(tuned_file).record, load_model(trained, device_of("cpu"))
     assert record["process"] == repr(model.sde)
     assert record["model"] == f"run {trained.name}"
-    assert record["deviation"] == model.facts.std
+    assert record["data_std"] == model.facts.std
     assert record["trained_on_samples"] == [0, 24]
     assert record["held_out_distance_after"] < 0.5 * record["held_out_distance_before"]
 

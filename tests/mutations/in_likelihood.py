@@ -20,8 +20,8 @@ FAULTS = [
     Fault(
         "probes-drawn-anew",
         "solvers/liouville.py",
-        "own = probes[(state[:, -1].detach() / _NUMBER_UNIT).round().long()]",
-        "own = probes[: len(state)]",
+        "divergence, probes[rows], event_shape)",
+        "divergence, probes, event_shape)",
         "An adaptive solver's few remaining samples get the probes of others.",
         "tests/solvers/test_liouville.py",
         "keeps_each_samples_probes",

@@ -112,8 +112,8 @@ GRIDS = [
     Fault(
         "spacing-is-ignored",
         "solvers/integrate.py",
-        "self.spacing(start, stop, self.steps)",
-        "uniform(start, stop, self.steps)",
+        "return (spacing or equation.spacing or uniform)(start, stop, steps)",
+        "return uniform(start, stop, steps)",
         "The caller's own time steps are accepted and not used.",
         "tests/solvers/test_trajectory.py",
         "times_are_the_spacings",
@@ -169,7 +169,7 @@ CONTROL = [
     Fault(
         "adaptive-tries-a-rejected-step-again",
         "solvers/adaptive_loop.py",
-        " | (length >= walkers.refused)",
+        " | (length >= active.refused)",
         "",
         "A step that landing makes as long as the one just rejected is rejected for ever.",
         "tests/solvers/test_adaptive.py",

@@ -85,5 +85,5 @@ def test_the_last_step_to_no_noise_at_all_keeps_the_order(k):
 
 @pytest.mark.parametrize(("eta", "deviation"), [(-1.0, 0.5), (1.0, 0.0), (0.0, -1.0)])
 def test_what_makes_no_sense_is_refused(eta, deviation):
-    with pytest.raises(ValueError, match="eta >= 0 and deviation > 0"):
+    with pytest.raises(ValueError, match="eta >= 0 and data_std > 0"):
         gaussian_form(VP(), OWN, eta, deviation)

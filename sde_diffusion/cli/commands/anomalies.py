@@ -107,7 +107,7 @@ def _scored(settings: Settings, model: DiffusionModel, other: Tensor, name: str)
     name = f"{name} (other)" if name == HELD_OUT else name
     calibration, scores = ood_scores(
         model.sde, model.denoiser, own[:half], {HELD_OUT: own[half : 2 * half], name: other}, tol=settings.tol,
-        prior=model.prior, deviation=model.std, seed=settings.seed,
+        prior=model.prior, data_std=model.std, seed=settings.seed,
     )  # fmt: skip
     found = {
         score: {which: p_values(values, calibration[score]) for which, values in by_set.items()}

@@ -84,5 +84,5 @@ def _tuned(settings: Settings, source: Path, model: DiffusionModel) -> Tuned:
             bar.update()
 
         return tune(model.denoiser, model.sde, settings.nfe, model.event_shape, wanted,
-                    deviation=model.std, prior=model.prior, device=model.device, progress=progress,
+                    data_std=model.std, prior=model.prior, device=model.device, progress=progress,
                     model=f"run {source.name}")  # fmt: skip

@@ -41,8 +41,8 @@ class Tol:
     value: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not 0 < self.value < 1:
-            raise ValueError(f"tol is a number between 0 and 1, got {self.value!r}; write 1e-4")
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not 0 < self.value <= 0.1:
+            raise ValueError(f"tol is a number above 0 and at most 0.1, got {self.value!r}; write 1e-4")
 
     def __str__(self) -> str:
         return f"tol={self.value:g}"

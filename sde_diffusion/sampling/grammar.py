@@ -126,14 +126,15 @@ def _budget(word: str) -> Budget | None:
     """`20`, `nfe=20`, `steps=20` or `tol=1e-4`; None for any other word."""
     name, equals, value = word.rpartition("=")
     if not equals:
-        return Steps(int(word[:12])) if word.isdigit() else None
+        return Steps(int(word[:12])) if word.isdecimal() else None
     if name not in ("steps", "nfe", "tol"):
         return None
     try:
-        return budget(**{name: float(value) if name == "tol" else int(value[:12])})  # pyright: ignore[reportArgumentType]
-    except (ValueError, OverflowError) as error:
+        amount = float(value) if name == "tol" else int(value[:12])
+    except ValueError as error:
         such = "tol=1e-4" if name == "tol" else f"{name}=20"
         raise ValueError(f"{word[:20]!r} is no {name}; write {such}") from error
+    return budget(**{name: amount})  # pyright: ignore[reportArgumentType]
 
 
 def _with_words(sampler: Sampler, words: Words) -> Sampler:

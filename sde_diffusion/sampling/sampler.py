@@ -187,7 +187,7 @@ class FormSampler(Sampler):
     def _adaptive(self) -> ToTolerance:
         if self.adaptive is None:
             raise ValueError(
-                f"{self.label} takes a number of steps, not a tolerance; adaptive_ode and adaptive_sde take tol=1e-4"
+                f"{self.label} takes a number of steps, not a tolerance; adaptive_ode (dopri5) and adaptive_sde take tol=1e-4"
             )
         return self.adaptive
 

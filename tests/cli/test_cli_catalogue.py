@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,12 @@ import torch
 
 import sde_diffusion
 from sde_diffusion.cli import factories as build
-from sde_diffusion.cli.sampler_specs import NAMED, sampler, spacings
+from sde_diffusion.cli.sampler_specs import COMPARED, sampler
 from sde_diffusion.denoisers.counting import CallCounter
 from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.plugins import KINDS, choices, is_plain, summary
 from sde_diffusion.sampling.sample import sample
-from sde_diffusion.sde import VE, VP
+from sde_diffusion.sde import VP
 from sde_diffusion.specs import spec
 from solvers import FixedGrid, KeyedIncrements
 
@@ -46,7 +45,7 @@ def test_the_well_known_names_are_there():
     assert set(choices("weighting")) >= {"simple", "likelihood", "edm_weighting", "min_snr"}
     assert set(choices("time distribution")) >= {"uniform_time", "uniform_log_snr", "log_normal_level"}
     assert set(choices("exact law")) >= {"two", "ring8", "mixture64", "digits_empirical"}
-    assert len(NAMED) >= 4
+    assert len(COMPARED) >= 4
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "sampler"])
@@ -85,11 +84,11 @@ ODES = ("probability_flow", "noise_form", "data_form")
 UNNAMED = ["probability_flow/heun/60/power", "noise_form", "data_form(eta=1)/80", "ddim/40"]
 
 
-@pytest.mark.parametrize("name", [*NAMED, *UNNAMED])
+@pytest.mark.parametrize("name", [*COMPARED, *UNNAMED])
 def test_a_named_sampler_lands_on_the_law(name):
     """The share of the heavier mode of `two`, 0.7: within five standard errors of 400 samples."""
     recipe = sampler(name)
-    reversal, solver = recipe.assembled(VP(), ExactDenoiser(LAW))
+    reversal, solver = recipe.build(VP(), ExactDenoiser(LAW))
     x = sample(reversal, solver, (400, 2), seed=1, dtype=torch.float64, chunk=400)
     heavy = (LAW.classify(x) == 1).double().mean().item()
     assert abs(heavy - 0.7) < 5 * (0.7 * 0.3 / 400) ** 0.5
@@ -101,13 +100,13 @@ def test_every_reversal_goes_with_every_method_that_declares_its_equation():
     sde, tried = VP(), 0
     for reversal in set(choices("reversal")) - {"predictor_corrector"}:
         for method in ready_methods():
-            recipe, counted = sampler(f"{reversal}/{method}/4"), CallCounter(ExactDenoiser(LAW))
-            equation = build.reversal(recipe.reversal, sde, counted).equation
+            counted = CallCounter(ExactDenoiser(LAW))
+            equation = build.reversal(spec(reversal), sde, counted).equation
             if type(equation) not in build.method(spec(method)).orders:
                 with pytest.raises(ValueError, match="does not integrate"):
-                    recipe.assembled(sde, counted)
+                    sampler(f"{reversal}/{method}/4")
                 continue
-            found, solver = recipe.assembled(sde, counted)
+            found, solver = sampler(f"{reversal}/{method}/4").build(sde, counted)
             sample(found.without_final_denoise(), solver, (4, 2), noise=KeyedIncrements, chunk=4, dtype=torch.float64)
             tried += 1
             assert counted.calls >= 4, (reversal, method)
@@ -120,29 +119,7 @@ def ready_methods() -> list[str]:
 
 def test_predictor_corrector_is_named_by_its_parts():
     text = "predictor_corrector(reversal=reverse_sde)/predictor_corrector(predictor=euler_maruyama, snr=0.1)/40"
-    reversal, solver = sampler(text).assembled(VP(), ExactDenoiser(LAW))
+    reversal, solver = sampler(text).build(VP(), ExactDenoiser(LAW))
     assert isinstance(solver, FixedGrid)
     x = sample(reversal, solver, (64, 2), chunk=64, dtype=torch.float64)
     assert torch.isfinite(x).all()
-
-
-@pytest.mark.parametrize("spacing", spacings())
-@pytest.mark.parametrize("sde", [VP(), VE()], ids=["vp", "ve"])
-def test_a_spacing_is_what_its_name_says(spacing, sde):
-    """Read in the variable that the name speaks of, the steps are equal."""
-    reversal, solver = sampler(f"data_form/exponential_euler/9/{spacing}").assembled(sde, ExactDenoiser(LAW))
-    grid = solver.spacing(reversal.start, reversal.stop, solver.steps).tolist()
-    assert (grid[0], grid[-1]) == (reversal.start, reversal.stop)
-    times = [reversal.clock.to_time(reading) for reading in grid]
-    variable = {
-        "uniform": lambda t: reversal.clock.from_time(t),
-        "time": lambda t: t,
-        "in_log_snr": sde.log_snr,
-        "cosine": lambda t: math.atan(sde.sigma(t) / sde.alpha(t)),
-        "quadratic_in_vp_time": lambda t: VP().time(sde.log_snr(t)) ** 0.5,
-        "power": lambda t: t**0.5,
-        "level": lambda t: (sde.sigma(t) / sde.alpha(t)) ** (1 / 7),
-    }[spacing]
-    values = torch.tensor([variable(t) for t in times], dtype=torch.float64)
-    steps = values.diff()
-    torch.testing.assert_close(steps, steps.mean().expand(9), rtol=1e-6, atol=1e-9)

@@ -49,7 +49,7 @@ def test_its_samples_are_those_of_the_library_bit_for_bit(trained, tuned_file, t
 def test_it_is_compared_at_its_own_cost(tuned_file):
     """The budgets are for samplers that have the choice."""
     tried = list(at_budgets(samplers(["data_adams", str(tuned_file)]), [4, 5]))
-    assert [(recipe.label, recipe.steps) for recipe in tried] == [("data_adams", 4), ("data_adams", 5), ("three", 3)]
+    assert [(recipe.label, recipe.steps) for recipe in tried] == [("dpmpp_2m", 3), ("dpmpp_2m", 4), ("three", 3)]
 
 
 def test_another_run_or_budget_is_refused(trained, tuned_file, refused, tmp_path):

@@ -95,7 +95,7 @@ def test_a_budget_that_pays_for_no_step_is_refused():
         ({"nfe": 0}, "nfe is a whole number from 1"),
         ({"steps": 2.5}, "steps is a whole number"),
         ({"steps": True}, "steps is a whole number"),
-        ({"tol": 0.0}, "tol is a number between 0 and 1"),
+        ({"tol": 0.0}, "tol is a number above 0 and at most 0.1"),
         ({"tol": 1e-3}, "dpmpp_2m takes a number of steps, not a tolerance; adaptive_ode"),
         ({"data_std": 0.0}, "data_std must be above 0"),
     ],
@@ -156,7 +156,7 @@ class NoiseOfSteps(KeyedIncrements):
 
 def test_a_budget_is_one_of_three():
     assert budget() is None
-    assert (budget(steps=3), budget(nfe=4), budget(tol=0.5)) == (Steps(3), Calls(4), Tol(0.5))
+    assert (budget(steps=3), budget(nfe=4), budget(tol=0.05)) == (Steps(3), Calls(4), Tol(0.05))
     assert [str(b) for b in (Steps(3), Calls(4), Tol(1e-4))] == ["3", "nfe=4", "tol=0.0001"]
 
 

@@ -149,7 +149,7 @@ ROWS = [
         (f"{TRAINING}train_loop.py::test_a_step_that_is_not_finite", f"{TRAINING}train_loop.py::test_a_skipped_step"),
     ),
     Row(
-        "the same for as many steps in a row as `patience`",
+        "the same for as many steps in a row as `max_consecutive_skips`",
         "rolled back, in memory and on the disk, to the checkpoint before; exit code 3; without the fault the run goes on "
         "to the weights of the one that never had it",
         55,

@@ -56,7 +56,7 @@ class HeldOut(Callback):
         self.table = table_of(x, labels, condition)
         if len(self.table) < 2:
             raise ValueError(f"a standard error needs two held-out samples, got {len(self.table)}; hold some out")
-        self.trigger, self.sde, self.objective, self.seed = trigger, sde, with_run(objective), seed
+        self.trigger, self.sde, self.objective, self.seed = trigger, sde, objective, seed
         self.label_dropout, self.teacher = label_dropout, teacher
         self.parts = math.ceil(len(self.table) / chunk)
         self.count = len(self.table) // self.parts * self.parts
@@ -88,7 +88,7 @@ class HeldOut(Callback):
         for part in range(self.parts):
             generator = generators(step_seed(self.seed ^ _OWN, number * self.parts + part))
             batch = batches.at(0, generator, part)
-            found.append(self.objective(model, self.sde, batch, generator, run).detach().double())
+            found.append(with_run(self.objective)(model, self.sde, batch, generator, run).detach().double())
         return torch.cat(found)
 
     def _batches(self, device: torch.device, dtype: torch.dtype) -> Batches:

@@ -103,7 +103,7 @@ def test_a_picture_is_there_in_full_or_not_at_all(tmp_path, look, monkeypatch):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "shown", struck)
+    monkeypatch.setattr(module, "plot_samples", struck)
     with pytest.raises(KeyboardInterrupt):
         observer.on_report(look(model, 5))
     assert (tmp_path / "pictures/step-000005.png").read_bytes() == before

@@ -62,8 +62,8 @@ FAULTS = [
     Fault(
         "a-warning-at-every-look",
         "sde_diffusion/training/callbacks.py",
-        "self.complained.add(name)",
-        "self.complained.discard(name)",
+        "self.warned.add(name)",
+        "self.warned.discard(name)",
         "A full disk fills the terminal as well.",
         OBSERVING,
         "one_warning",
@@ -120,8 +120,8 @@ FAULTS = [
     Fault(
         "held-out-of-the-training-noise",
         "sde_diffusion/callbacks/held_out.py",
-        "generator = seeded(step_seed(self.seed ^ _APART,",
-        "generator = seeded(word(_APART,",
+        "generator = generators(step_seed(self.seed ^ _OWN,",
+        "generator = generators(step_seed(_OWN,",
         "The questions do not depend on the seed: seeds share the error of one draw.",
         HELD_OUT,
         "asks_the_same",
@@ -156,8 +156,8 @@ FAULTS = [
     Fault(
         "pictures-from-a-prior-at-zero",
         "sde_diffusion/callbacks/pictures.py",
-        "self.sde.prior(self.mean, self.deviation**2)",
-        "self.sde.prior(0.0, self.deviation**2)",
+        "self.sde.prior(self.mean, self.std**2)",
+        "self.sde.prior(0.0, self.std**2)",
         "Samples of a process that does not forget begin at the wrong place.",
         PICTURES,
         "law_of_the_model",
@@ -174,7 +174,7 @@ FAULTS = [
     Fault(
         "tensorboard-forgets-nothing",
         "sde_diffusion/callbacks/tensorboard.py",
-        "purge_step=look.step",
+        "purge_step=context.step",
         "purge_step=None",
         "A run that goes on leaves steps twice and out of order.",
         BOARD,

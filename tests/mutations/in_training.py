@@ -99,15 +99,15 @@ TRAINING = [
     Fault(
         "the-average-forgets-at-once",
         "sde_diffusion/training/ema/average.py",
-        "1 - self.kept(self.count))",
-        "self.kept(self.count))",
+        "1 - self.decay(self.count))",
+        "self.decay(self.count))",
         "decay for 1 - decay: the average follows the last weights.",
         EMA,
         "closed_form or averaged_model",
     ),
     Fault(
         "the-average-counts-from-one",
-        "sde_diffusion/training/ema/exponential.py",
+        "sde_diffusion/training/ema/average.py",
         "(1 + before) / (10 + before)",
         "(2 + before) / (11 + before)",
         "The warm-up runs one update ahead.",
@@ -126,7 +126,7 @@ TRAINING = [
     Fault(
         "checkpoints-in-a-row-of-bad-steps",
         "sde_diffusion/training/triggers.py",
-        "settled and step // every",
+        "finite and step // every",
         "step // every",
         "A run whose loss is not finite goes on saving, until the good checkpoints are pushed out.",
         NOT_FINITE,
@@ -161,9 +161,9 @@ TRAINING = [
     ),
     Fault(
         "every-step-sees-one-noise",
-        "sde_diffusion/training/step.py",
-        "step_seed(self.settings.seed, step * count + part)",
-        "step_seed(self.settings.seed, 0)",
+        "sde_diffusion/training/batches.py",
+        "step_seed(self.seed, step * self.parts + part)",
+        "step_seed(self.seed, 0)",
         "The generator is seeded alike at every step: the network sees as many noises as a batch holds.",
         LOOP,
         "new_noise",
@@ -179,7 +179,7 @@ TRAINING = [
     ),
     Fault(
         "the-rise-starts-at-zero",
-        "sde_diffusion/training/lr_schedule.py",
+        "sde_diffusion/training/optimizer.py",
         "(step + 1) / settings.warmup",
         "step / settings.warmup",
         "Step k counted from zero: the first update moves nothing.",
@@ -300,7 +300,7 @@ AVERAGES = [
     Fault(
         "snapshots-of-two-runs-are-mixed",
         "sde_diffusion/training/ema/post_hoc.py",
-        "        check_fingerprint(one.identity, stored[0].identity, one.path)",
+        "        check_fingerprint(one.fingerprint, stored[0].fingerprint, one.path)",
         "        check_identity(one.identity, one.identity, one.path)",
         "An average over the weights of two runs, without a word.",
         POST_HOC,

@@ -63,7 +63,7 @@ OTHERS = {
     ),
     "times": ({"objective": DenoisingScoreMatching(times=LogNormalLevel())}, "objective.times"),
     "network": ({"denoiser": denoiser(depth=2)}, "denoiser.backbone"),
-    "labels": ({"labels": torch.arange(300) % 2, "denoiser": denoiser(classes=2)}, "conditions|denoiser"),
+    "labels": ({"labels": torch.arange(300) % 2, "denoiser": denoiser(classes=2)}, "label_dropout is absent there"),
     "standardisation": ({"extra": {"mean": 3.0}}, "extra.mean is absent there and 3.0 here"),
     "optimizer": ({"settings": dataclasses.replace(SETTINGS, optimizer="adamw")}, "optimizer is adam there and adamw"),
     "schedule": ({"settings": dataclasses.replace(SETTINGS, schedule="constant")}, "schedule is cosine there"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from sde_diffusion.data import DataSource
@@ -96,7 +97,7 @@ def evaluator_for(
     max_held_out: int = MAX_HELD_OUT,
     seed: int = 0,
     chunk: int = CHUNK,
-    device: object = "cpu",
+    device: torch.device | str = "cpu",
     conditional: bool = False,
 ) -> Evaluator:
     """An evaluator with every metric on one kind of features; ValueError for fewer than `LEAST` examples."""
@@ -109,7 +110,7 @@ def evaluator_for(
         rows = partial(extracted, space.extractor(evaluator), chunk=chunk, device=device)
         return [all_metrics(rows, space.learned)]
 
-    return Evaluator(source, seed, max_held_out, device, metrics, conditional)  # pyright: ignore[reportArgumentType]
+    return Evaluator(source, seed, max_held_out, device, metrics, conditional)
 
 
 def evaluate(

@@ -73,6 +73,6 @@ def run_sampler(
     reversal = reversal.with_prior(prior)
     noise = KeyedIncrements if isinstance(solver, FixedGrid) else WienerTree
     begun = reversal if final_denoise else reversal.without_final_denoise()
-    given = {name: value for name, value in (("dtype", dtype), ("device", device)) if value is not None}
+    given: dict[str, Any] = {name: value for name, value in (("dtype", dtype), ("device", device)) if value is not None}
     x = sample(begun, solver, shape, seed, first=first, noise=noise, chunk=chunk, **given)
     return x, reversal, counted.rows

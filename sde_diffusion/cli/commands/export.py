@@ -72,7 +72,7 @@ def card(settings: Settings, source: Path, data: str) -> Card:
     }  # fmt: skip
     path = source / "compare" / "comparison.json"
     found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"results": []}
-    results = [one for one in found["results"] if one["scores"]]
+    results = [one for one in found["results"] if one["scores"] and one["scores"][0]["value"] is not None]
     if not results:
         return Card(**told)
     best = min(results, key=lambda one: one["scores"][0]["value"])

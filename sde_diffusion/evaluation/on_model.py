@@ -199,7 +199,7 @@ class Survey:
 
     @property
     def recommended(self) -> SamplerResult:
-        """The cheapest of the results that cannot be told apart from the best one (see `ties_with_best`)."""
+        """The cheapest of the results that cannot be distinguished from the best one (see `ties_with_best`)."""
         return min(self.ties_with_best, key=lambda result: (result.evaluations, result.worst_ratio))
 
     @property

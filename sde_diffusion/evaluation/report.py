@@ -100,10 +100,10 @@ def _summary(found: Survey) -> list[Block]:
     words = (
         f"Recommended sampler: {one.label}, with {one.evaluations:g} network evaluations for each sample. "
         + (
-            f"It is the cheapest of the {ties} samplers, out of {len(found.results)}, that cannot be told apart from the best "
+            f"It is the cheapest of the {ties} samplers, out of {len(found.results)}, that cannot be distinguished from the best "
             "one by these data. "
             if ties > 1
-            else f"It is the best of {len(found.results)} samplers, and the others can be told apart from it. "
+            else f"It is the best of {len(found.results)} samplers, and its intervals do not overlap with those of the others. "
         )
         + f"Its samples' distance to held-out data is at most {one.worst_ratio:.2f} times that of as many real training "
         f"examples. Every distance compares {count} samples with {count} held-out examples. Between finite sets it is never "
@@ -125,7 +125,7 @@ def _verdict(result: SamplerResult, found: Survey) -> str:
         return "recommended"
     if result is found.best:
         return "lowest ratio"
-    return "cannot be told apart from the best" if result in found.ties_with_best else "worse than the best"
+    return "cannot be distinguished from the best" if result in found.ties_with_best else "worse than the best"
 
 
 def _samples(found: Survey, figures: Path) -> list[Block]:

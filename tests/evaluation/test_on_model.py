@@ -103,7 +103,7 @@ def result(label: str, evaluations: float, value: float, half: float) -> Sampler
 @pytest.mark.parametrize(
     ("half", "recommended", "ties"), [(0.1, "best", ["best"]), (0.6, "cheap", ["dear", "best", "cheap"])]
 )
-def test_the_cheapest_sampler_that_cannot_be_told_apart_is_recommended(half, recommended, ties):
+def test_the_cheapest_sampler_that_cannot_be_distinguished_is_recommended(half, recommended, ties):
     results = [
         result("dear", 300, 1.3, half), result("best", 50, 1.0, half), result("cheap", 8, 1.5, half),
         result("bad", 1, 9.0, half),

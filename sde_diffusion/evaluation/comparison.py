@@ -66,7 +66,7 @@ class SamplerResult:
         return max((score.ratio for score in self.scores if score.ratio is not None), default=math.inf)
 
     def overlaps(self, other: SamplerResult) -> bool:
-        """Whether in every score that both have the two 95% intervals overlap: the two cannot be told apart."""
+        """Whether in every score that both have the two 95% intervals overlap: the two cannot be distinguished."""
         theirs = {score.name: score for score in other.scores}
         pairs = [(score, theirs[score.name]) for score in self.scores if score.name in theirs]
         return all(one.low <= two.high and two.low <= one.high for one, two in pairs)

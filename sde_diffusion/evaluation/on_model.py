@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from sde_diffusion.data import DataSource
@@ -97,7 +98,7 @@ def evaluator_for(
     max_held_out: int = MAX_HELD_OUT,
     seed: int = 0,
     chunk: int = CHUNK,
-    device: object = "cpu",
+    device: torch.device | str = "cpu",
     conditional: bool = False,
 ) -> Evaluator:
     """An evaluator with every metric on one kind of features; ValueError for fewer than `LEAST` examples."""
@@ -110,7 +111,7 @@ def evaluator_for(
         rows = partial(extracted, space.extractor(evaluator), chunk=chunk, device=device)
         return [all_metrics(rows, space.learned)]
 
-    return Evaluator(source, seed, max_held_out, device, metrics, conditional)  # pyright: ignore[reportArgumentType]
+    return Evaluator(source, seed, max_held_out, device, metrics, conditional)
 
 
 def evaluate(
@@ -199,7 +200,7 @@ class Survey:
 
     @property
     def recommended(self) -> SamplerResult:
-        """The cheapest of the results that cannot be told apart from the best one (see `ties_with_best`)."""
+        """The cheapest of the results that cannot be distinguished from the best one (see `ties_with_best`)."""
         return min(self.ties_with_best, key=lambda result: (result.evaluations, result.worst_ratio))
 
     @property

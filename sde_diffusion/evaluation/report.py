@@ -97,22 +97,24 @@ def _spread(estimate: Score | Estimate) -> str:
 def _summary(found: Survey) -> list[Block]:
     one, count = found.recommended, found.evaluator.count
     ties = len(found.ties_with_best)
-    words = (
-        f"Recommended sampler: {one.label}, with {one.evaluations:g} network evaluations for each sample. "
-        + (
-            f"It is the cheapest of the {ties} samplers, out of {len(found.results)}, that cannot be told apart from the best "
-            "one by these data. "
-            if ties > 1
-            else f"It is the best of {len(found.results)} samplers, and the others can be told apart from it. "
-        )
-        + f"Its samples' distance to held-out data is at most {one.worst_ratio:.2f} times that of as many real training "
-        f"examples. Every distance compares {count} samples with {count} held-out examples. Between finite sets it is never "
-        "zero, so read the ratio to real data."
+    rank = (
+        f"It is the cheapest of {ties} samplers (of {len(found.results)}) whose 95% intervals overlap with those of the best "
+        "one: these data do not distinguish them."
+        if ties > 1
+        else f"It is the best of {len(found.results)} samplers, and these data distinguish it from all others."
     )
-    rows = [[*_described(result), found.copying[result.label], _verdict(result, found)] for result in found.results]
-    cells = [[*row[:4], f"{100 * row[4].memorisation_rate:.1f}%", row[5]] for row in rows]
+    words = (
+        f"Recommended sampler: {one.label}, with {one.evaluations:g} network evaluations for each sample. {rank} Its samples' "
+        f"distance to held-out data is at most {one.worst_ratio:.2f} times that of as many real training examples. Every "
+        f"distance compares {count} samples with {count} held-out examples; between finite sets it is never zero, so read the "
+        "ratio to real data."
+    )
+    rows = [
+        [*_described(result), f"{100 * found.copying[result.label].memorisation_rate:.1f}%", _verdict(result, found)]
+        for result in found.results
+    ]
     heads = ["sampler", "NFE", "seconds", "worst ratio", "memorisation rate", "verdict"]
-    return [Paragraph(words), Grid(Table(heads, cells))]
+    return [Paragraph(words), Grid(Table(heads, rows))]
 
 
 def _described(result: SamplerResult) -> list[str]:
@@ -125,7 +127,7 @@ def _verdict(result: SamplerResult, found: Survey) -> str:
         return "recommended"
     if result is found.best:
         return "lowest ratio"
-    return "cannot be told apart from the best" if result in found.ties_with_best else "worse than the best"
+    return "cannot be distinguished from the best" if result in found.ties_with_best else "worse than the best"
 
 
 def _samples(found: Survey, figures: Path) -> list[Block]:

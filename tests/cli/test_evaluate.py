@@ -203,8 +203,14 @@ def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
     assert found_in(tmp_path / "out")["count"] == 13
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(folder / "99.png")
     assert "9 pixels wide and 8 high" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
+    (folder / "99.png").unlink()
+    (folder / "99.bmp").write_bytes(b"BM" + bytes(200))
+    assert "99.bmp' cannot be read as an image" in refused(
+        "evaluate", str(trained.absolute()), "--samples", str(folder)
+    )
+    (folder / "99.bmp").unlink()
     (folder / "99.png").write_bytes(b"no picture")
-    assert "cannot be read as a picture" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
+    assert "cannot be read as an image" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
 
 
 def test_points_of_the_plane(tmp_path, monkeypatch):
@@ -244,7 +250,7 @@ def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):
         ("bad", "is damaged"), ("none", "neither a .safetensors file nor a folder"),
     ]:  # fmt: skip
         assert words in refused("evaluate", run, "--samples", str(tmp_path / f"{name}.safetensors")), name
-    assert "holds 0 pictures" in refused("evaluate", run, "--samples", str(tmp_path / "run" / "checkpoints"))
+    assert "holds 0 images" in refused("evaluate", run, "--samples", str(tmp_path / "run" / "checkpoints"))
     assert "no extractor is called 'pixel'; did you mean 'pixels'?" in refused("evaluate", run, "--extractor", "pixel")
     assert "count is between 12" in refused("evaluate", run, "--count", "3")
     assert not (tmp_path / "run" / "evaluate").exists()

@@ -96,7 +96,7 @@ def _measured(found: dict[str, Any]) -> dict[str, Any]:
     """The best sampler of a comparison, its cost and its figures."""
     from sde_diffusion.sharing import Figure
 
-    results = [one for one in found["results"] if one["scores"]]
+    results = [one for one in found["results"] if one["scores"] and one["scores"][0]["value"] is not None]
     if not results:
         return {}
     best = min(results, key=lambda one: float(one["scores"][0]["value"]))

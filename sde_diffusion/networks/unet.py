@@ -107,9 +107,11 @@ class UNet(Backbone):
         """Refuse what is not (channels, *S) with *S divisible by the factor of the coarsest level."""
         channels, *axes = tuple(event_shape)
         if channels != self.channels or len(axes) != self.rank or any(size % self.factor for size in axes):
+            flat = len(event_shape) == self.rank and self.channels == 1
             raise ValueError(
-                f"this U-Net takes events ({self.channels}, *{_AXES[self.rank]}) with each axis divisible by "
-                f"{self.factor}, got {tuple(event_shape)}; pad them or use fewer multipliers"
+                f"this U-Net takes samples ({self.channels}, *{_AXES[self.rank]}) with each axis divisible by "
+                f"{self.factor}, got {tuple(event_shape)}; "
+                + ("give the data a channel axis, x[:, None]" if flat else "pad them or use fewer multipliers")
             )
 
 

@@ -17,20 +17,30 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from typing import Any
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 class Hide(MetaPathFinder):
-    """A finder, first in line, that says of the hidden packages that they are not installed."""
+    """Stands for all finders of this interpreter, and finds neither hidden packages nor hidden distributions."""
 
-    def __init__(self, hidden: set[str]) -> None:
-        self.hidden = hidden
+    def __init__(self, finders: Sequence[Any], packages: set[str], brought: set[str]) -> None:
+        self.finders, self.packages, self.brought = finders, packages, brought
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """None for any other package."""
-        if name.partition(".")[0] in self.hidden:
-            raise ModuleNotFoundError(f"No module named {name!r} (hidden by .ci/without_extras.py)", name=name)
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """The spec of a package that is not hidden, from the first finder that has one."""
+        if name.partition(".")[0] in self.packages:
+            return None
+        found = (finder.find_spec(name, path, target) for finder in self.finders)
+        return next((spec for spec in found if spec is not None), None)
+
+    def find_distributions(self, context: Any = None) -> Iterator[metadata.Distribution]:
+        """The distributions that the plain installation brings."""
+        for finder in self.finders:
+            for found in getattr(finder, "find_distributions", lambda _: ())(context):
+                if plain(found.metadata["Name"]) in self.brought:
+                    yield found
 
 
 def checks(readme: str) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -61,10 +71,12 @@ def command(*arguments: str) -> None:
         raise RuntimeError(f"exit code {code}: {out.getvalue()[-300:]}")
 
 
-def not_brought() -> set[str]:
-    """The packages of this environment that an installation of sde-diffusion without extras does not bring."""
+def hide() -> None:
+    """Hide what an installation of sde-diffusion without extras does not bring."""
     brought = required("sde-diffusion")
-    return {name for name, dists in metadata.packages_distributions().items() if not brought & set(map(plain, dists))}
+    owners = metadata.packages_distributions()
+    packages = {name for name, names in owners.items() if not brought & set(map(plain, names))}
+    sys.meta_path[:] = [Hide(list(sys.meta_path), packages, brought)]
 
 
 def required(distribution: str) -> set[str]:
@@ -88,7 +100,7 @@ def plain(name: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run all checks; 1 if one fails."""
-    sys.meta_path.insert(0, Hide(not_brought()))
+    hide()
     readme, failures = Path(arguments[0]).read_text(encoding="utf-8"), 0
     for name, check in checks(readme):
         try:

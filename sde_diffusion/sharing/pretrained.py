@@ -1,7 +1,7 @@
 """A model in a folder that anybody may open.
 
     model.safetensors    the weights
-    config.json          network, parameterisation and process, each a name with arguments; the events' shape; the data's
+    config.json          network, parameterisation and process, each a name with arguments; the samples' shape; the data's
                          mean and standard deviation; the run that made it, if known
     README.md            the model card
 
@@ -44,9 +44,9 @@ class Pretrained:
 
     Attributes:
         denoiser, sde: the model and its process.
-        event_shape: the shape *E of an event.
+        event_shape: the shape *E of a sample.
         mean, std: of all numbers in the data; `prior` is matched to them.
-        classes: how many labels the network is told, or None.
+        classes: how many labels the network takes, or None.
         run: the configuration that made it, as plain data, or nothing.
     """
 
@@ -166,9 +166,9 @@ def _read(config: dict[str, Any], path: Path, dtype: torch.dtype | None) -> Pret
         raise ValueError(f"{source} lacks or does not know {wrong!r}; take an undamaged copy")
     shape, run = config["event_shape"], config["run"]
     sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= LARGEST for n in shape)
-    told = all(isinstance(config[n], int | float) and math.isfinite(config[n]) for n in ("mean", "std"))
-    if not (sized and told and isinstance(run, dict) and config["std"] > 0):
-        raise ValueError(f"{source} does not say what the events are; take an undamaged copy")
+    finite = all(isinstance(config[n], int | float) and math.isfinite(config[n]) for n in ("mean", "std"))
+    if not (sized and finite and isinstance(run, dict) and config["std"] > 0):
+        raise ValueError(f"{source} does not say what the samples are; take an undamaged copy")
 
     def part(name: str) -> Any:
         try:

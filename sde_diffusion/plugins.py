@@ -66,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
     "objective": Kind("sde_diffusion.objectives", returns="Losses"),
     "weighting": Kind("sde_diffusion.objectives", returns="Weights", asked_as=("Weighting",)),
     "time distribution": Kind("sde_diffusion.objectives", returns="Times", asked_as=("TimeDistribution",)),
+    "spread of times": Kind("sde_diffusion.objectives", returns="Shares", asked_as=("Uniforms",)),
     "sampler": Kind("sde_diffusion.sampling.named", returns="Sampler", given=_given()),
     "reversal": Kind(
         "sde_diffusion.reversal", returns="Reversal", asked_as=("Reversal",),

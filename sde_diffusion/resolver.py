@@ -6,7 +6,6 @@ the weighting of a loss, is named in the same way: the annotation of the argumen
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -123,8 +122,7 @@ def spec_of(kind: str, thing: Any) -> Spec:
     known = choices(kind)
     name = next((name for name, value in known.items() if value is thing or value is type(thing)), None)
     if name is None:
-        cls = thing if inspect.isroutine(thing) else type(thing)
-        return spec(CUSTOM, **{"class": f"{cls.__module__}:{cls.__qualname__}"})
+        return _custom(thing)
     if known[name] is thing:
         return spec(name)
     return spec(name, **{p.name: _plain(p, value) for p, value in _called_with(thing)})
@@ -139,15 +137,27 @@ def _called_with(thing: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
     """The parameters of an object's constructor with what it was called with: its fields, or its `arguments`."""
     kept: Mapping[str, Any] | None = getattr(thing, "arguments", None)
     for parameter in parameters(type(thing)):
-        if dataclasses.is_dataclass(thing):
-            yield parameter, getattr(thing, parameter.name)
-        elif (value := (kept or {}).get(parameter.name, parameter.default)) is not parameter.empty:
+        if kept is None and not hasattr(thing, parameter.name):
+            raise TypeError(
+                f"{type(thing).__name__} does not keep its argument {parameter.name!r}; make it a dataclass, or keep it "
+                "under this name"
+            )
+        value = getattr(thing, parameter.name) if kept is None else kept.get(parameter.name, parameter.default)
+        if value is not parameter.empty:
             yield parameter, value
 
 
 def _plain(parameter: inspect.Parameter, value: Any) -> Any:
     nested = _asked(parameter)
-    return value if nested is None or value is None else spec_of(nested, value)
+    if nested is not None and value is not None:
+        return spec_of(nested, value)
+    return _custom(value) if callable(value) else value
+
+
+def _custom(thing: Any) -> Spec:
+    """The record of an object that no package holds."""
+    cls = thing if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing)
+    return spec(CUSTOM, **{"class": f"{cls.__module__}:{cls.__qualname__}"})
 
 
 def called(part: Mapping[str, Any], call: Callable[[], Any]) -> Any:

@@ -24,15 +24,13 @@ THINGS = {
         DenoisingScoreMatching(times=uniform_log_snr),
     ],
     "weighting": [MinSNR(2.0)],
-    "method": [Heun(), ExponentialAdams(3)],
+    "method": [Heun(), ExponentialAdams(2)],
 }
 
 
 @pytest.mark.parametrize(("kind", "thing"), [(kind, thing) for kind, things in THINGS.items() for thing in things])
 def test_an_object_survives_being_plain_data(kind, thing):
     part = json.loads(json.dumps(spec_of(kind, thing)))
-    if kind == "objective":
-        part.pop("draw", None)  # how a batch draws is a function, of a kind without names
     again = build(kind, part)
     assert type(again) is type(thing)
     assert repr(again) == repr(thing)
@@ -53,7 +51,7 @@ def test_a_class_of_ones_own_is_recorded_and_not_built():
     part = spec_of("network", Mine(2, 2))
     assert is_custom(part)
     assert part["class"] == f"{__name__}:Mine"
-    with pytest.raises(ValueError, match="the network is of the class .*Mine.*give it"):
+    with pytest.raises(ValueError, match=r"the network is of the class .*Mine.*give it"):
         build("network", part)
 
 

@@ -28,7 +28,7 @@ class RunConfig:
     Attributes:
         sde: the forward process and its arguments: `--sde ve --sde.sigma_max 20`.
         parameterization: what the network's output means; its data_std is measured on the data unless given.
-        network: the backbone and its arguments; with `classes` it is told the labels.
+        network: the backbone and its arguments; with `classes` it takes the labels.
         data: the data set and its arguments.
         objective: the loss and its arguments.
         training: how long, how fast and from which seed.

@@ -27,8 +27,8 @@ def device_of(name: str) -> torch.device:
     if kind == "auto":
         return torch.device(next((there for there in ("cuda", "mps", "xpu") if _count(there)), "cpu"))
     if kind != "cpu" and int(number or 0) >= (count := _count(kind)):
-        seen = f"{count} of that kind" if count else ("no GPU" if kind == "cuda" else "no such device")
-        raise ValueError(f"{name}: torch sees {seen} on this machine; take --device cpu, or auto")
+        there = f"{count} of that kind" if count else ("no GPU" if kind == "cuda" else "no such device")
+        raise ValueError(f"{name}: torch sees {there} on this machine; take --device cpu, or auto")
     return torch.device(name)
 
 

@@ -1,10 +1,6 @@
 """Where runs live (`runs/NAME` below the working directory, or the folder that `--output` names), and folders of results.
 
 Each folder of results records how it was made; results of another command or of other settings are not overwritten.
-
-Where runs live: `runs/NAME` below the working directory, or the folder that `--output` says.
-
-Folders of results: each says how it was made, and is not written over by what was made otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ def run_name(name: str) -> str:
         shown = name if len(name) <= 40 else f"{name[:40]}..."
         raise ValueError(
             f"a run's name is 1 to 100 letters, digits, '.', '_' or '-', a letter or a digit first, got {shown!r}; "
-            "for a folder elsewhere give --output"
+            "for another place give --output FOLDER"
         )
     return name
 

@@ -108,7 +108,9 @@ def _summary(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().partition("\n")[0]
 
 
-_UNKNOWN = re.compile(r"--([\w.-]+)|(?:[Kk]ey|command) ['\"]([\w.-]+)['\"]|invalid choice: ['\"]([\w.-]+)['\"]")
+_UNKNOWN = re.compile(
+    r"--([\w.-]+)|(?:[Kk]ey|option|(?<!Sub)command) ['\"]([\w.-]+)['\"]|invalid choice: ['\"]([\w.-]+)['\"]"
+)
 _WRONG = re.compile(r"Expected a <class '(\w+)'>|Subtypes: \[(?:<class '(\w+)'>|(list))")
 _VALUE = re.compile(r"(?:Given|Got) value: (.*?)(?: - Expected| Given value| Value|$)")
 _KINDS = {

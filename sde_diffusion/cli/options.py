@@ -76,7 +76,9 @@ def names(cls: type, prefix: str = "") -> list[str]:
 def lists_joined(arguments: Sequence[str], cls: type | None) -> list[str]:
     """The arguments with `--budgets 8 16`, the values of an option that takes a list, written as `--budgets=[8,16]`."""
     hints = get_type_hints(cls) if cls else {}
-    lists = {f"--{name}" for name, hint in hints.items() if list in map(get_origin, (hint, *get_args(hint)))}
+    lists = {
+        f"--{name}" for name, hint in hints.items() if any(get_origin(kind) is list for kind in (hint, *get_args(hint)))
+    }
     words: list[str] = []
     for word in arguments:
         last = words[-1] if words else ""

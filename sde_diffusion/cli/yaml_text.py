@@ -38,12 +38,12 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping; ValueError for a key that is there twice, of which the first would be lost."""
-        seen: set[str] = set()
+        known: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
+                if key.value in known:
                     raise ValueError(f"line {key.start_mark.line + 1} gives {key.value!r} a second time; give it once")
-                seen.add(key.value)
+                known.add(key.value)
         return super().construct_mapping(node, deep)
 
     def construct_whole(self, node: yaml.ScalarNode) -> int:

@@ -6,7 +6,7 @@ The fused kernels have a value and a first derivative by reverse differentiation
 They have no forward-mode derivative, which likelihoods use, and no second one, which score matching uses. Everything in
 this library that differentiates a network with respect to its input does so by torch.func, whose transforms can be
 seen: within one, or within a level of torch.autograd.forward_ad, (1) is computed by elementary operations, which have
-all derivatives. What cannot be seen coming is torch.autograd.grad(..., create_graph=True): for that, run the network
+all derivatives. What cannot be noticed beforehand is torch.autograd.grad(..., create_graph=True): for that, run the network
 `with twice_differentiable():`.
 
 References:

@@ -42,7 +42,7 @@ class Backbone(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def fitting(cls, event_shape: tuple[int, ...], **options: Any) -> Self:
-        """A network for events of this shape; ValueError when it cannot take them."""
+        """A network for samples of this shape; ValueError when it cannot take them."""
 
     @abstractmethod
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
@@ -70,5 +70,5 @@ def refuse_other_events(x: Tensor, event_shape: tuple[int, ...]) -> None:
     """Raises ValueError unless x is (B, *event_shape)."""
     if tuple(x.shape[1:]) != event_shape:
         raise ValueError(
-            f"this network takes events of shape {event_shape}, got x of shape {tuple(x.shape)}; build it for your data"
+            f"this network takes samples of shape {event_shape}, got x of shape {tuple(x.shape)}; build it for your data"
         )

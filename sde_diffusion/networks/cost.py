@@ -1,4 +1,4 @@
-"""What a network costs: its parameters, and the floating-point operations of one event's way through it.
+"""What a network costs: its parameters, and the floating-point operations of one sample's way through it.
 
 A multiplication and an addition are two operations; matrix products, convolutions and attention count, elementwise work
 does not. Nothing is computed: the network is walked through with tensors that have shapes and no memory.
@@ -19,14 +19,14 @@ from sde_diffusion.networks.attention import twice_differentiable
 
 @dataclass(frozen=True)
 class Cost:
-    """How many parameters, and how many operations one forward pass of one event takes."""
+    """How many parameters, and how many operations one forward pass of one sample takes."""
 
     parameters: int
     flops: int
 
 
 def cost(network: nn.Module, event_shape: Sequence[int]) -> Cost:
-    """The cost of a network (x, c_time) -> x for events of this shape; it may itself be on the meta device.
+    """The cost of a network (x, c_time) -> x for samples of this shape; it may itself be on the meta device.
 
     with torch.device("meta"):
         network = UNet.fitting((3, 32, 32), **UNet.presets["ddpm++"])

@@ -10,9 +10,9 @@ from sde_diffusion.networks import presets
 from sde_diffusion.networks.base import Backbone, zeroed
 from sde_diffusion.networks.foreign import ChainTimestep, DiffusersBackbone
 
-_WIDEST = 12.0  # beyond this noise level up and down, a network that was told no chain sees no difference
+_WIDEST = 12.0  # beyond this noise level up and down, a network without a chain makes no difference
 
-PRESETS = {name: {k: v for k, v in told.items() if k != "vector"} for name, told in presets.UNET.items()}
+PRESETS = {name: {k: v for k, v in given.items() if k != "vector"} for name, given in presets.UNET.items()}
 """Those of `UNet`; the width of the conditioning is diffusers' own, four times the first level's."""
 
 
@@ -41,17 +41,17 @@ class DiffusersUNet(DiffusersBackbone, Backbone):
         dropout: float = 0.0,
         levels: Sequence[float] | None = None,
     ) -> None:
-        told = _usual() if levels is None else levels
+        rising = _usual() if levels is None else levels
         network = _built(channels, size, width, multipliers, blocks, set(attention), classes, dropout)
-        super().__init__(network, ChainTimestep(told), no_label=classes)
+        super().__init__(network, ChainTimestep(rising), no_label=classes)
 
     @classmethod
     def fitting(cls, event_shape: tuple[int, ...], **options: Any) -> Self:
-        """A network for pictures (C, H, W); ValueError for other events, or for sides that do not halve evenly."""
+        """A network for pictures (C, H, W); ValueError for other samples, or for sides that do not halve evenly."""
         factor = 2 ** (len(options.get("multipliers", (1, 2))) - 1)
         if len(event_shape) != 3 or any(side % factor for side in event_shape[1:]):
             raise ValueError(
-                f"a UNet2DModel of this depth takes pictures (C, H, W) with sides divisible by {factor}, got events of "
+                f"a UNet2DModel of this depth takes pictures (C, H, W) with sides divisible by {factor}, got samples of "
                 f"shape {tuple(event_shape)}; pad them, use fewer multipliers, or try unet"
             )
         channels, height, breadth = event_shape

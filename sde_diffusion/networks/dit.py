@@ -4,7 +4,7 @@ Each block, with six vectors (a, b, c, ...) linear in the conditioning and zero 
 
     h <- h + c attention((1 + a) norm(h) + b),    h <- h + f mlp((1 + d) norm(h) + e).                             (1)
 
-A patch's place is told by sines and cosines of each of its coordinates, so that any number of axes will do.
+A patch's place is encoded by sines and cosines of each of its coordinates, so that any number of axes will do.
 
 References:
     Peebles & Xie, Scalable Diffusion Models with Transformers, 2023, https://arxiv.org/abs/2212.09748
@@ -29,7 +29,7 @@ SLOWEST = 1e-4  # the lowest frequency of a place, in radians a patch
 
 
 class DiT(Backbone):
-    """For events (channels, *S) with one, two or three axes *S, each divisible by `patch`.
+    """For samples (channels, *S) with one, two or three axes *S, each divisible by `patch`.
 
     `width` is that of a token, `depth` the number of blocks, `heads` divides the width; `classes` is the number of
     labels, `dropout` the share of a perceptron's activations left out in training.
@@ -68,7 +68,7 @@ class DiT(Backbone):
         return cls(event_shape, **options)
 
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
-        """See `Backbone.forward`; ValueError for events of another shape."""
+        """See `Backbone.forward`; ValueError for samples of another shape."""
         refuse_other_events(x, self.event_shape)
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(self._patches(x)) + self.places
@@ -141,6 +141,6 @@ def _check(event_shape: tuple[int, ...], patch: int, width: int, depth: int, dro
         )
     if not 2 <= len(event_shape) <= 4 or min(event_shape) < 1 or any(size % patch for size in event_shape[1:]):
         raise ValueError(
-            f"a DiT takes events (C, L), (C, H, W) or (C, D, H, W) with each axis divisible by its patch {patch}, got "
+            f"a DiT takes samples (C, L), (C, H, W) or (C, D, H, W) with each axis divisible by its patch {patch}, got "
             f"{event_shape}; pad them, change the patch or try TimeMLP"
         )

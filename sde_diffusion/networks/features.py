@@ -1,4 +1,4 @@
-r"""What a network is told of the noise level: bounded, smooth functions of one number such as a log-SNR.
+r"""What a network gets as the noise level: bounded, smooth functions of one number such as a log-SNR.
 
     c' = 40 tanh(c / 40),   features = (sin w_k c', cos w_k c'),  k = 1 .. K                                     (1)
 

@@ -1,8 +1,8 @@
 r"""Networks of other libraries as backbones.
 
 Any module with forward(x, c_time, **condition) is a backbone already (`denoiser.Preconditioned`). Those of diffusers are
-called (x, timestep, class_labels): `DiffusersBackbone` calls them so, and what the timestep of a noise level is, it is
-told. For a network trained on a discrete chain, whose step k = 0 .. N-1 has the noise level
+called (x, timestep, class_labels): `DiffusersBackbone` calls them so, and its argument `timestep`
+says what the timestep of a noise level is. For a network trained on a discrete chain, whose step k = 0 .. N-1 has the noise level
 
     c_k = log(sigma_k/alpha_k) = log((1 - alpha_bar_k)/alpha_bar_k)/2,                                              (1)
 
@@ -66,12 +66,12 @@ class DiffusersBackbone(nn.Module):
         """
         channels = getattr(getattr(self.network, "config", None), "in_channels", x.shape[1])
         if x.shape[1] != channels:
-            raise ValueError(f"this network takes events of {channels} channels, got x of shape {tuple(x.shape)}")
+            raise ValueError(f"this network takes samples of {channels} channels, got x of shape {tuple(x.shape)}")
         times = self.timestep(per_sample(c_time, x))
         classes = getattr(getattr(self.network, "config", None), "num_class_embeds", None)
-        told = {} if classes is None and label is None else {"class_labels": self._labels(label, x, classes)}
+        labels = {} if classes is None and label is None else {"class_labels": self._labels(label, x, classes)}
         with twice_differentiable() if transformed() else nullcontext():
-            answer = self.network(x, times, **told)
+            answer = self.network(x, times, **labels)
         return answer if isinstance(answer, Tensor) else answer.sample
 
     def _labels(self, label: Tensor | int | None, x: Tensor, classes: int | None) -> Tensor:

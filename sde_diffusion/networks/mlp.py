@@ -21,7 +21,7 @@ from sde_diffusion.networks.conditioning import Conditioning
 
 
 class TimeMLP(Backbone):
-    """For events of shape (features,), or of any `event_shape`, which it flattens: TimeMLP(2), TimeMLP((1, 8, 8)).
+    """For samples of shape (features,), or of any `event_shape`, which it flattens: TimeMLP(2), TimeMLP((1, 8, 8)).
 
     `width` is the size of the hidden layers, `depth` >= 1 the number of blocks, `classes` the number of labels.
     """
@@ -48,7 +48,7 @@ class TimeMLP(Backbone):
         return cls(event_shape, **options)
 
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
-        """See `Backbone.forward`; ValueError for events of another shape."""
+        """See `Backbone.forward`; ValueError for samples of another shape."""
         refuse_other_events(x, self.event_shape)
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(x.flatten(1))

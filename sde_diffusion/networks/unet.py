@@ -36,7 +36,7 @@ _AXES = {1: "(L,)", 2: "(H, W)", 3: "(D, H, W)"}
 
 
 class UNet(Backbone):
-    """For events (channels, *S), *S of `rank` axes (1, 2 or 3), each divisible by 2^(levels - 1).
+    """For samples (channels, *S), *S of `rank` axes (1, 2 or 3), each divisible by 2^(levels - 1).
 
     Level i has width * multipliers[i] channels and `blocks` residual blocks on the way down, one more on the way up;
     the levels listed in `attention` (0 is the finest) have self-attention, and so has the middle when any level is
@@ -78,10 +78,10 @@ class UNet(Backbone):
 
     @classmethod
     def fitting(cls, event_shape: tuple[int, ...], **options: Any) -> Self:
-        """A U-Net for events of this shape (C, *S); ValueError for a wrong rank or what does not halve evenly."""
+        """A U-Net for samples of this shape (C, *S); ValueError for a wrong rank or what does not halve evenly."""
         if not 2 <= len(event_shape) <= 4:
             raise ValueError(
-                "a U-Net takes events (C, L), (C, H, W) or (C, D, H, W), got events of shape "
+                "a U-Net takes samples (C, L), (C, H, W) or (C, D, H, W), got samples of shape "
                 f"{tuple(event_shape)}; try TimeMLP"
             )
         network = cls(event_shape[0], rank=len(event_shape) - 1, **options)
@@ -89,7 +89,7 @@ class UNet(Backbone):
         return network
 
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
-        """See `Backbone.forward`; ValueError for events that do not fit."""
+        """See `Backbone.forward`; ValueError for samples that do not fit."""
         self.check(x.shape[1:])
         vector = silu(self.condition(c_time, x, label))
         h = self.enter(x)
@@ -107,9 +107,11 @@ class UNet(Backbone):
         """Refuse what is not (channels, *S) with *S divisible by the factor of the coarsest level."""
         channels, *axes = tuple(event_shape)
         if channels != self.channels or len(axes) != self.rank or any(size % self.factor for size in axes):
+            flat = len(event_shape) == self.rank and self.channels == 1
             raise ValueError(
-                f"this U-Net takes events ({self.channels}, *{_AXES[self.rank]}) with each axis divisible by "
-                f"{self.factor}, got {tuple(event_shape)}; pad them or use fewer multipliers"
+                f"this U-Net takes samples ({self.channels}, *{_AXES[self.rank]}) with each axis divisible by "
+                f"{self.factor}, got {tuple(event_shape)}; "
+                + ("give the data a channel axis, x[:, None]" if flat else "pad them or use fewer multipliers")
             )
 
 
@@ -171,6 +173,6 @@ def _check(channels: int, width: int, multipliers: Sequence[int], blocks: int, a
 
 def _check_more(rank: int, dropout: float) -> None:
     if rank not in _AXES:
-        raise ValueError(f"the events have 1, 2 or 3 axes besides their channels, got rank {rank}")
+        raise ValueError(f"the samples have 1, 2 or 3 axes besides their channels, got rank {rank}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is a share in [0, 1), got {dropout}; 0.1 is usual")

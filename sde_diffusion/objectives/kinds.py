@@ -12,5 +12,8 @@ Losses: TypeAlias = Tensor
 Weights: TypeAlias = Tensor
 """One weight for each time, (B,) float64: what a weighting returns."""
 
+Shares: TypeAlias = Tensor
+"""Uniform numbers in [0, 1), (B,) float64: what spreads the times of a batch returns."""
+
 Times: TypeAlias = Tensor
 """Times (B,) float64 in [t_min, horizon]: what a distribution of times returns."""

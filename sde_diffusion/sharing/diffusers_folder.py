@@ -44,8 +44,8 @@ def to_diffusers(
     Raises:
         TypeError: the network is not diffusers' UNet2DModel in a `DiffusersBackbone`, or its output means something
             that no scheduler knows.
-        ValueError: the process is no chain and preserves no variance; the network is told other timesteps than the
-            chain's; the data are not scaled to unit variance; the events do not fit.
+        ValueError: the process is no chain and preserves no variance; the network gets other timesteps than the
+            chain's; the data are not scaled to unit variance; the samples do not fit.
     """
     _check_units(standardization)
     diffusers = _package()
@@ -119,7 +119,7 @@ def _chain(config: dict[str, Any]) -> Any:
 
 
 def _network(path: Path, dtype: torch.dtype | None) -> tuple[Any, tuple[int, ...]]:
-    """The network with its weights, and the shape of an event."""
+    """The network with its weights, and the shape of a sample."""
     source, cls = path / NETWORK, _package().UNet2DModel
     config = {name: value for name, value in read_plain(source).items() if not name.startswith("_")}
 
@@ -175,11 +175,11 @@ def _check_units(standardization: Standardization | None) -> None:
 
 def _check_rule(rule: Any, chain: Any) -> None:
     """Raises ValueError unless the network's timestep at the chain's steps is their number."""
-    told = rule(torch.tensor(levels(chain), dtype=torch.float64))
-    off = (told - torch.arange(chain.steps, dtype=torch.float64)).abs().max().item()
+    given = rule(torch.tensor(levels(chain), dtype=torch.float64))
+    off = (given - torch.arange(chain.steps, dtype=torch.float64)).abs().max().item()
     if not off < 1e-3:
         raise ValueError(
-            f"the network is told timesteps that are up to {off:.3g} off the chain's; build its DiffusersBackbone with "
+            f"the network gets timesteps that are up to {off:.3g} off the chain's; build its DiffusersBackbone with "
             "timestep_of(sde)"
         )
 

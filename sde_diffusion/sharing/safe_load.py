@@ -94,7 +94,7 @@ def built(make: Any, path: Path, source: Path, dtype: torch.dtype | None = torch
             f"one and {there.get(name, 'absent')} in the other; take an undamaged copy"
         )
     if sum(buffer.numel() for buffer in ghost.buffers()) > BUFFERS:
-        raise ValueError(f"{source} describes a network for events too large to be true; take an undamaged copy")
+        raise ValueError(f"{source} describes a network for samples too large to be true; take an undamaged copy")
     return _filled(make, read_tensors(path), source, dtype)
 
 

@@ -97,7 +97,7 @@ def test_senseless_sizes_are_refused():
         UNet(attention=(2,))
     with pytest.raises(ValueError, match="at least 1"):
         TimeMLP(0)
-    with pytest.raises(ValueError, match=r"events of shape \(2,\), got x of shape \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"samples of shape \(2,\), got x of shape \(4, 3\)"):
         TimeMLP(2)(torch.zeros(4, 3), 0.0)
 
 

@@ -89,9 +89,9 @@ def versions() -> list[tuple[str, str]]:
     """Python, packages, platform and git state."""
     from sde_diffusion.training.run_folder import environment
 
-    seen = environment()
-    git = seen.get("git", {})
-    rows = [("python", seen["python"]), ("platform", seen["platform"]), *sorted(seen["packages"].items())]
+    found = environment()
+    git = found.get("git", {})
+    rows = [("python", found["python"]), ("platform", found["platform"]), *sorted(found["packages"].items())]
     return [*rows, *([("git", f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}")] if git else [])]
 
 

@@ -1,4 +1,4 @@
-"""Tune a solver to a trained run: the numbers of a few evaluations that come nearest to the flow's true end points."""
+"""Tune a solver to a trained run: the numbers of a few evaluations that come nearest to the true end points of the probability-flow ODE."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Settings:
         nfe: evaluations of the network for each sample.
         out: the file, its name ending in .json; RUN/tuned-NFE.json by default.
         iterations: the most steps of the search.
-        trajectories: how many are trained on, while four times as many decide; 256 to 4096 by the size of an event by default.
+        trajectories: how many are trained on, while four times as many decide; 256 to 4096 by the size of a sample by default.
         reference: evaluations that a true end point is worth.
         seed: of the trajectories.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:1 or mps.
     """
 
     run: str = positional()
@@ -50,7 +50,7 @@ class Settings:
 
 
 def run(settings: Settings) -> None:
-    """Tune, say what was won on the trajectories that decide, and write the file."""
+    """Tune, write the file, and say what was gained on the held-out trajectories."""
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import load_model
 
@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
     tuned = _tuned(settings, source, load_model(source, device_of(settings.device)))
     tuned.save(file)
     before, after = (tuned.record[f"held_out_distance_{when}"] for when in ("before", "after"))
-    print(f"distance to the flow's end on held-out seeds: {before:.3g} untuned, {after:.3g} tuned")
+    print(f"distance to the ODE's end points on held-out seeds: {before:.3g} untuned, {after:.3g} tuned")
     print(f"{file}; next: sde-diffusion sample {source} --sampler {file}")
 
 

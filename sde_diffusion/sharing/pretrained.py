@@ -1,13 +1,8 @@
 """A model as plain data and weights: a folder that anybody may open, and the record of a run.
 
     model.safetensors    the weights
-<<<<<<< HEAD
     config.json          the description: network, parameterisation and process, each a name with arguments; the shape of a
                          sample, the standardisation, classes, levels; the run that made it, if known
-=======
-    config.json          network, parameterisation and process, each a name with arguments; the samples' shape; the data's
-                         mean and standard deviation; the run that made it, if known
->>>>>>> h7
     README.md            the model card
 
 The folder is there in full or not at all. Opening one runs nothing in it: names are looked up among the implementations
@@ -52,17 +47,8 @@ Fields = dict[str, Any]
 def describe(model: Any) -> Description:
     """A `DiffusionModel` as plain data, without its weights.
 
-<<<<<<< HEAD
     A network of a class that no package holds is recorded by its class, and cannot be built again from the record. Raises
     TypeError for a denoiser that is no `Preconditioned` network, or arguments that are not plain data.
-=======
-    Attributes:
-        denoiser, sde: the model and its process.
-        event_shape: the shape *E of a sample.
-        mean, std: of all numbers in the data; `prior` is matched to them.
-        classes: how many labels the network takes, or None.
-        run: the configuration that made it, as plain data, or nothing.
->>>>>>> h7
     """
     if type(model.denoiser) is not Preconditioned:
         raise TypeError(
@@ -99,7 +85,6 @@ def as_json(described: Description) -> bytes:
         ) from error
 
 
-<<<<<<< HEAD
 def digest(described: Description) -> str:
     """SHA-256 of a description: what a run's checkpoints keep of it, less the run's configuration."""
     return hashlib.sha256(to_json({name: value for name, value in described.items() if name != "run"})).hexdigest()
@@ -178,18 +163,6 @@ def fields_of(
 
     `network` takes the place of one that cannot be built from its record.
     """
-=======
-def _read(config: dict[str, Any], path: Path, dtype: torch.dtype | None) -> Pretrained:
-    source = path / CONFIG
-    if config.keys() != _FIELDS:
-        wrong = sorted(config.keys() ^ _FIELDS)[0][:40]
-        raise ValueError(f"{source} lacks or does not know {wrong!r}; take an undamaged copy")
-    shape, run = config["event_shape"], config["run"]
-    sized = isinstance(shape, list) and shape and all(type(n) is int and 0 < n <= LARGEST for n in shape)
-    finite = all(isinstance(config[n], int | float) and math.isfinite(config[n]) for n in ("mean", "std"))
-    if not (sized and finite and isinstance(run, dict) and config["std"] > 0):
-        raise ValueError(f"{source} does not say what the samples are; take an undamaged copy")
->>>>>>> h7
 
     def part(name: str) -> Any:
         try:

@@ -160,11 +160,7 @@ def test_damaged_descriptions(text, words, shared, refused):
         ({"process": {"name": "__class__"}}, "no process is called"),
         ({"parameterization": {"data_std": "x"}}, "nothing that can be built"),
         ({"surprise": 1}, "does not know 'surprise'"),
-<<<<<<< HEAD
         ({"version": 3}, "of version 2"),
-=======
-        ({"version": 2}, "of version 1"),
->>>>>>> h7
         ({"event_shape": [2, -4]}, "what the samples are"),
         ({"event_shape": [2**40]}, "what the samples are"),
         ({"std": 0.0}, "what the samples are"),

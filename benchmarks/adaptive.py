@@ -4,11 +4,12 @@
     python -m benchmarks.adaptive --problem two     one problem
 
 Exact problems: `two`, `ring8`, and `unequal`, whose three modes differ by 100 in width, so that samples differ in
-difficulty. Each flow of the library is integrated as an ODE in its own clock, from points drawn by a seed of this run. The error is
-the root mean square distance to the exact end points, the cost the mean number of field evaluations for a sample.
+difficulty. Each flow of the library is integrated as an ODE in its own time
+variable, from points drawn by a seed of this run. The error is the root mean square distance to the exact end points, the
+cost the mean number of field evaluations for a sample.
 
-A fixed grid is uniform in the equation's clock; "best grid" is the best, at each error, of that, equal steps of log SNR,
-and the grid quadratic in VP time, picked afterwards. A curve's cost at an error is where it comes to stay below it,
+A fixed grid is uniform in the equation's time variable; "best grid" is the best, at each error, of that, equal steps of log SNR,
+and the grid quadratic in VP time, picked afterwards. A curve's cost at an error is where it falls below it for good,
 between neighbouring settings by a straight line of logarithms: no lucky setting counts, on either side.
 torchdiffeq's dopri5 (one step size for the batch) stands beside them where it is installed.
 
@@ -80,7 +81,7 @@ class Task(NamedTuple):
 
 @cache
 def points(problem: str, span: str, seed: int) -> tuple[Law, Tensor, Tensor]:
-    """The law, the points at the horizon, and where the exact flow takes them."""
+    """The distribution, the points at the horizon, and where the exact flow takes them."""
     law, sde = PROBLEMS[problem](), RANGES[span]
     noise = torch.randn(POINTS, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     x = sde.prior().from_noise(noise)
@@ -139,7 +140,7 @@ def coupled(given: Task) -> Iterator[Point]:
 
 
 def spacings(span: str, form: Reversal) -> dict[str, Any]:
-    """The fixed grids, in the flow's clock."""
+    """The fixed grids, in the flow's time variable."""
     sde, clock = RANGES[span], form.clock
     return {"uniform": uniform, "log SNR": in_log_snr(sde, clock), "VP time": quadratic_in_vp_time(sde, clock)}
 

@@ -1,6 +1,6 @@
 """The summary, the tables and the plot of the adaptive benchmark.
 
-The summary has one row a flow, pair and curve: the cost at which the curve comes to stay below each error of LEVELS, null
+The summary has one row a flow, pair and curve: the cost at which the curve falls below each error of LEVELS for good, null
 where it does not get there; and for Dopri5 the run at TOL. Tables and plot are made from it alone.
 """
 
@@ -21,7 +21,7 @@ Curve = list[dict[str, float]]
 
 
 def cost_at(curve: Curve, error: float) -> float:
-    """Where the curve comes to stay below an error, interpolated in logarithms; nan where it does not get there."""
+    """Where the curve falls below an error for good, interpolated in logarithms; nan where it does not get there."""
     points = sorted((p["cost"], p["error"] if math.isfinite(p["error"]) else math.inf) for p in curve)
     if not points:
         return math.nan
@@ -164,7 +164,7 @@ def spread(flows: dict[str, Any]) -> list[str]:
 
 
 def plot(flows: dict[str, Any], name: str) -> None:
-    """A panel for each problem and range, Dopri5: solid adaptive, dashed fixed and uniform, a colour for each clock."""
+    """A panel for each problem and range, Dopri5: solid adaptive, dashed fixed and uniform, a colour for each time variable."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,11 +1,11 @@
-"""Which score tells strangers from digits, and are the p-values honest?
+"""Which score separates other data from digits, and are the p-values right?
 
     python -m benchmarks.anomalies
 
-A small network is trained on the digits with the variational loss. Of the held-out digits, 180 calibrate and 180 are judged
-beside strangers of the same shape: digits with their pixels shuffled (one permutation), inverted, with noise of standard
-deviation 0.3, and grey patches of photographs. AUROC 0.5 tells nothing, 1 everything, below 0.5 the score prefers the
-stranger. The plot holds the shares of p-values: those of held-out digits should follow the diagonal.
+A small network is trained on the digits with the variational loss. Of the held-out digits, 180 calibrate and 180 are
+compared with other data of the same shape: digits with their pixels shuffled (one permutation), inverted, with noise of standard
+deviation 0.3, and grey patches of photographs. AUROC 0.5 is chance, 1 perfect, and below 0.5 the score
+prefers the other data. The plot holds the shares of p-values: those of held-out digits should follow the diagonal.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def strangers(digits: Tensor) -> dict[str, Tensor]:
 
 
 def dequantised(x: Tensor, seed: int) -> Tensor:
-    """Noise of a level's width for all alike, so that no score sees the quantisation itself."""
+    """Noise of a level's width for all alike, so that no score depends on the quantization itself."""
     return x + WIDTH * (torch.rand(x.shape, generator=rng(seed)) - 0.5)
 
 

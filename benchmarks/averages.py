@@ -1,4 +1,4 @@
-"""Averages after training: what a fit from snapshots misses, and what tracking and keeping them costs.
+"""Averages after training: the error of a fit from snapshots, and what tracking and storing them costs.
 
     python -m benchmarks.averages
 

@@ -1,4 +1,4 @@
-"""The kit run over samplers of other libraries, beside our own: declared against observed order, and behaviour.
+"""The kit applied to samplers of other libraries and to our own: declared against observed order, and behaviour.
 
 python -m benchmarks.conformance
 """
@@ -33,7 +33,7 @@ COLUMNS = [
 ]
 NOTES = """
 How to read it. All samplers are given one exact denoiser (a mixture of two Gaussians on the line; for stochastic ones a
-Gaussian law), the same noise levels in float64, and no network. *Declared* is the order in the sampler's documentation
+Gaussian distribution), the same noise levels in float64, and no network. *Declared* is the order in the sampler's documentation
 or paper (UniPC: its order with the corrector); a dash where we know of none. *Observed* is the slope of the error between {fine} and twice as many
 steps on a smooth, uneven grid from sigma/alpha = 5 to 0.1, with the interval of `solvers.testing.orders`: weak for stochastic samplers,
 measured without random numbers. *Alternating steps* is the order on steps of lengths 1, 3, 2 in turn in log(sigma):

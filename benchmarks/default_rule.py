@@ -1,4 +1,4 @@
-r"""The numbers of `default_solver`: how they are fitted, on laws that no benchmark shows.
+r"""The numbers of `default_solver`: how they are fitted, on distributions that no benchmark shows.
 
     python -m benchmarks.default_rule --fields 2 --budgets 5 12         one range of budgets, about ten minutes
     python -m benchmarks.default_rule --fields 5 --budgets 35 100
@@ -8,12 +8,12 @@ both linear in the logarithm of the budget, descend the gradient (Adam) of
 
     mean of l + 0.3 max(l, 0)^2,    l = log(error / error of the best of `PEERS`),                                 (1)
 
-over the laws of `default_rule_laws`, both ranges of noise levels and the budgets, a handful of cells a step. PEERS are the
+over the distributions of `default_rule_laws`, both ranges of noise levels and the budgets, a handful of cells a step. PEERS are the
 settings that between them are within 1% of the best of all 198 of the work-precision benchmark. The share of wrong images
 has no gradient: in its place stands the mean of d^2/(d^2 + r^2), with d the distance from the right end and r half the
 median distance of neighbouring images.
 
-The recorded numbers are those of such runs, with grey and colour patches and another order of the laws; a run here ends
+The recorded numbers are those of such runs, with grey and colour patches and another order of the distributions; a run here ends
 within a few hundredths of their objective, not on their digits.
 """
 
@@ -60,7 +60,7 @@ FINE = torch.linspace(PLACES[0].item(), PLACES[-1].item(), 500, dtype=torch.floa
 
 @dataclass
 class Task:
-    """A cell, the radius of its images (0 for other laws), and the best peer's error at each budget."""
+    """A cell, the radius of its images (0 for other distributions), and the best peer's error at each budget."""
 
     given: Cell
     radius: float
@@ -141,7 +141,7 @@ def end(given: Cell, numbers: Tensor, fields: int, nfe: int) -> Tensor:
 
 
 def _weights(clock: Tensor, newest: int, step: int, count: int) -> Tensor:
-    """Of the `count` fields up to the newest, for the integral over a step of the clock."""
+    """Of the `count` fields up to the newest, for the integral over a step of the time variable."""
     h = clock[step + 1] - clock[step]
     nodes = (clock[newest - count + 1 : newest + 1].flip(0) - clock[step]) / h
     powers = torch.arange(count, dtype=torch.float64)

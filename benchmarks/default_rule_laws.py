@@ -1,6 +1,6 @@
-"""The laws on which the default rule is fitted: none of them is a problem of the work-precision benchmark.
+"""The distributions on which the default rule is fitted: none of them is a problem of the work-precision benchmark.
 
-Each has mean 0 and variance 1 on average over the coordinates, but for the images, which are as they come.
+Each has mean 0 and variance 1 on average over the coordinates, except for the images, which are as they come.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def standard(weights: Tensor, means: Tensor, covariances: Tensor) -> Mixture:
 
 
 def narrow(means: Tensor, deviation: float, weights: Tensor | None = None) -> Mixture:
-    """Isotropic modes of one deviation."""
+    """Isotropic modes of one standard deviation."""
     weights = torch.ones(len(means), dtype=F64) if weights is None else weights
     return standard(weights, means, torch.full((len(means),), deviation**2, dtype=F64))
 
@@ -63,7 +63,7 @@ def patches(side: int, count: int, seed: int) -> Empirical:
 
 
 def table(name: str) -> Empirical:
-    """A table of scikit-learn as a data set, its columns standardised."""
+    """A table of scikit-learn as a data set, its columns standardized."""
     import sklearn.datasets
 
     rows = torch.as_tensor(getattr(sklearn.datasets, f"load_{name}")().data, dtype=F64)

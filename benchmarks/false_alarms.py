@@ -1,4 +1,4 @@
-"""How often do the checks that draw random numbers raise an alarm on a faultless subject? 200 seeds each.
+"""How often do the checks that draw random numbers raise an alarm on a correct subject? 200 seeds each.
 
 python -m benchmarks.false_alarms
 """

@@ -2,13 +2,13 @@
 
     python -m benchmarks.likelihood
 
-Laws with known densities behind the VP process, exact denoisers, float64; the error is the root mean square over points of
+Distributions with known densities behind the VP process, exact denoisers, float64; the error is the root mean square over points of
 (log p - exact) in bits per dimension. A peer solves (x, log det) in the process's own time, the whole batch with one step
 size, at rtol = atol = tol, as published: RK45 of scipy with one Rademacher probe (score_sde), dopri5 of torchdiffeq with
 one probe or the exact trace (FFJORD), each by reverse mode. `work` is the number of evaluations of the denoiser and of
 products with its Jacobian for each point; `ms` the fastest of the turns, interleaved, for each point.
 
-The recipe at 1e-2 shows what its published tolerance buys, which is nothing: the probe is the error. Fixed grids of ours
+The recipe at 1e-2 shows that its published tolerance gains nothing: the probe is the error. Fixed grids of ours
 give no error bar and cost the least; `log_likelihood` finds its own grids and probes, point by point, and states its error.
 `recipe at this error` is what score_sde's recipe would have to spend to average its probe's noise down to the error in the
 row: its work times the square of the ratio of the errors.
@@ -198,7 +198,15 @@ def main() -> None:
     torch.set_num_threads(1)
     tasks = [problem("two", two(), 200), problem("ring8", ring8(), 200), problem("mixture64", mixture64(), 40)]
     rows = [row for task in tasks for row in rows_of(task)]
-    columns = ["law", "by", "rms error, bits/dim", "median error", "work a point", "ms a point", "recipe at this error"]
+    columns = [
+        "distribution",
+        "by",
+        "rms error, bits/dim",
+        "median error",
+        "work a point",
+        "ms a point",
+        "recipe at this error",
+    ]
     save_table("likelihood", "log p: error against cost", columns, rows, turns=TURNS)
 
 

@@ -1,15 +1,15 @@
-"""Markov chains against diffusion samplers at equal cost: who finds all modes of `two` and `ring8`.
+"""Markov chains against diffusion samplers at equal cost: which find all modes of `two` and `ring8`.
 
     python -m benchmarks.mcmc                two minutes on one core
 
 Every contestant gets 400 evaluations of a score, log-density or denoiser for each of 2000 samples. Chains start from N(0, I), as the
 diffusion samplers do, and again from the centre of one mode, with the best of six step sizes, picked afterwards in their favour by
 the energy distance. "mode error" is the total variation between the modes' shares and the exact weights: zero is right, and the last
-row of a law is what exact samples have. From N(0, I) the modes of `ring8` are found by symmetry, whatever the chain does later.
+row of a distribution is what exact samples have. From N(0, I) the modes of `ring8` are found by symmetry alone.
 
-"effective" is the number of independent samples that 1000 evaluations are worth, for the law's first coordinate: 64 stationary
+"effective" is the number of independent samples that 1000 evaluations are worth, for the distribution's first coordinate: 64 stationary
 chains of 4000 evaluations, the autocorrelation about the exact mean, with the exact variance, summed until it turns
-negative. A chain that never leaves its mode has none to speak of. A diffusion sampler's samples are independent: 1000 over its cost.
+negative. A chain that never leaves its mode has next to none. A diffusion sampler's samples are independent: 1000 over its cost.
 
 Writes results/mcmc.json, .md and .png.
 """
@@ -75,7 +75,7 @@ def starts(law: Mixture) -> tuple[Tensor, Tensor]:
 
 
 def best_chain(law: Mixture, method: Method, cost: int, start: Tensor, truth: Tensor) -> tuple[Tensor, float]:
-    """Where the chains stand after the budget, and their step size."""
+    """The states of the chains after the budget, and their step size."""
     ends = {h: list(walk(law, method, NFE // cost, h, start))[-1] for h in STEPS}
     best = min(STEPS, key=lambda h: distance(ends[h], truth))
     return ends[best], best
@@ -130,7 +130,7 @@ def rows_of(law: Mixture) -> Iterator[Row]:
             reversal.without_final_denoise(), solver, (N, 2), 1, noise=FreshIncrements, chunk=N, dtype=torch.float64
         )
         yield Row(name, nfe, x, None, 1000 / nfe)
-    yield Row("exact samples (floor)", 0, law.sample(N, torch.Generator().manual_seed(3)), None, math.nan)
+    yield Row("exact samples (baseline)", 0, law.sample(N, torch.Generator().manual_seed(3)), None, math.nan)
 
 
 def written(key: str, law: Mixture, truth: Tensor, row: Row) -> list[str]:
@@ -142,7 +142,7 @@ def written(key: str, law: Mixture, truth: Tensor, row: Row) -> list[str]:
 
 
 def plot(rows: list[list[str]]) -> None:
-    """Mode errors from both starts, and effective samples, a row of panels for each law."""
+    """Mode errors from both starts, and effective samples, a row of panels for each distribution."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -169,7 +169,7 @@ def main() -> None:
         truth = law.sample(N, torch.Generator().manual_seed(2))
         rows += [written(key, law, truth, row) for row in rows_of(law)]
     modes = ("mode error, from N(0, I)", "from one mode")
-    columns = ["law", "sampler", "NFE a sample", *modes, "energy distance", "effective in 1000"]
+    columns = ["distribution", "sampler", "NFE a sample", *modes, "energy distance", "effective in 1000"]
     save_table("mcmc", "Chains and diffusion at equal cost", columns, rows)
     plot(rows)
 

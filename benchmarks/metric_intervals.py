@@ -1,4 +1,4 @@
-"""Do the intervals of the metrics cover what they promise, the expectation at these sample sizes? 400 of each, at 95%.
+"""Do the intervals of the metrics cover what they should, the expectation at these sample sizes? 400 of each, at 95%.
 
 python -m benchmarks.metric_intervals
 """
@@ -24,7 +24,7 @@ from sde_diffusion.metrics import (
 )
 
 TRIALS, RESAMPLES = 400, 40
-COLUMNS = ["metric", "law", "expectation", "deviation", "covered", "width, of 3.92 deviations"]
+COLUMNS = ["metric", "distributions", "expectation", "standard deviation", "covered", "width / 3.92 sd"]
 
 
 @dataclass(frozen=True)

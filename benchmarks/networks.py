@@ -5,8 +5,8 @@
 
 Both have the same blocks: widths, attention, resampling inside residual blocks, shift and scale from the conditioning.
 What is left of a difference in parameters and operations is printed beside the times, and the ratio is that of times an
-operation. Both take turns in every round; a time is the fastest turn of all rounds, for what other programs do to the
-machine only adds.
+operation. Both take turns in every round; a time is the fastest turn of all rounds, because other programs
+only add time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def theirs(options: Mapping[str, Any]) -> nn.Module:
 
 
 def operations(network: nn.Module, device: str) -> float:
-    """Of one event, attention written out, for the counter does not know all fused kernels."""
+    """For one sample, attention written out, because the counter does not know all fused kernels."""
     with torch.no_grad(), twice_differentiable(), FlopCounterMode(display=False) as counted:
         network(torch.zeros(1, *EVENT, device=device), torch.zeros(1, device=device))
     return float(counted.get_total_flops())

@@ -3,13 +3,13 @@
 python -m benchmarks.noise                    two states, 1000 steps over [0, 1], one thread, about four minutes
 python -m benchmarks.noise --device cuda      the same on an accelerator, with synchronisation around every turn
 
-All contestants walk the same uniform grid once, in turns; a figure is a contestant's fastest turn. Where a walk is long,
-a stretch from its middle stands for it (torchsde's trees: from its beginning, in a path that was told of all steps).
+All contestants go through the same uniform grid once, in turns; a figure is a contestant's fastest turn. Of a long grid a stretch
+from its middle is timed (torchsde's trees: from its beginning, in a path that was given all steps).
 Memory is the peak of what a path of 50 steps holds and allocates, construction included, beyond the increment itself,
 as the allocator reports it.
 
-torchsde's halfway tree stands twice for each state: resolved to 1e-3, a step of this grid, which is what `max_steps=1000` tells
-a WienerTree, and to 1e-6, which k-diffusion and diffusers set and which compares with a WienerTree that is told nothing.
+torchsde's halfway tree stands twice for each state: resolved to 1e-3, a step of this grid, which is what `max_steps=1000` asks of
+a WienerTree, and to 1e-6, which k-diffusion and diffusers set and which compares with a WienerTree of default resolution.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ CONTESTANTS: dict[str, Make] = {
 
 
 def sweep(make: Make, shape, device: str, stretch: range, now: Callable[[], float]) -> float:
-    """Microseconds a step over a stretch of the walk; the step before it is the warm-up."""
+    """Microseconds a step over a stretch of the grid; the step before it is the warm-up."""
     ask, h = make(shape, device), 1 / STEPS
     ask((stretch.start - 1) * h, stretch.start * h)
     begin = now()

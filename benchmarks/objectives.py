@@ -151,7 +151,7 @@ def main() -> None:
     save_table(
         "objectives_dequantisation",
         "Bits/dim by dequantisation (VDM's network, flow)",
-        ["law of the bin", "bits/dim"],
+        ["distribution in the bin", "bits/dim"],
         bins,
         "objectives",
     )

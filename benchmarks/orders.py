@@ -34,8 +34,8 @@ asserts the declared orders to 0.2. Two numbers are the smallest and the largest
 
 ## Deterministic equations
 
-Three manufactured nonlinear problems ({problems}), both directions of time, on a smooth uneven grid. For sine also on steps of lengths 1, 3, 2,
-1, 3, 2, ...
+Three manufactured nonlinear problems ({problems}), both directions of time, on a smooth uneven grid. For sine also on steps
+of lengths 1, 3, 2, 1, 3, 2, ...
 
 | method | equation | declared | uneven | alternating |
 |---|---|---|---|---|

@@ -7,9 +7,9 @@ All samplers take turns in every round of one run, the bare model among them. A 
 
     (time of a whole sampling) / calls - (time of a bare model call),
 
-set-up (grids, paths) included but for multistep tables, which the warm-up leaves behind for their grid, from the fastest turn of each over the rounds: what other programs do to the
-machine only adds. The medians stand beside it. On the CPU the clock is the thread's own processor time, on an
-accelerator the wall clock between synchronisations.
+from the fastest turn of each over the rounds, because other programs only add time. Set-up (grids, paths) is included, but not
+multistep tables, which the warm-up has made for their grid. The medians stand beside it. On the CPU time is the thread's own
+processor time, on an accelerator the wall time between synchronizations.
 
 Writes results/overhead-DEVICE.json and .png and prints the table. Peers that are not installed are named, with the
 command that installs them.

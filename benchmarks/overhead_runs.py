@@ -38,7 +38,7 @@ LOW, HIGH = 0.002, 80.0
 
 
 class Half(Denoiser):
-    """The near-free model of all samplers: E[x_0 | x] = x/2, whatever the level. It counts its calls."""
+    """The model of all samplers, nearly free: E[x_0 | x] = x/2 at every level. It counts its calls."""
 
     calls = 0
 

@@ -1,10 +1,10 @@
-"""One job of 10,000 samples by one process and by two: whether the files are the same, and how much sooner two are done.
+"""One job of 10,000 samples by one process and by two: whether the files are the same, and how much faster two are.
 
     python -m benchmarks.sampling_job                       about 5 minutes on two cores
     python -m benchmarks.sampling_job --count 1000 --rounds 1
 
 Runs `sde-diffusion sample` as people do, by itself and under torchrun, one thread a process, in turns; a time is the
-fastest of all rounds. The clock runs from the loaded model to the last sample in one file (`samples.json`).
+fastest of all rounds. Time is measured from the loaded model to the last sample in one file (`samples.json`).
 """
 
 from __future__ import annotations

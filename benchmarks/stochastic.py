@@ -1,16 +1,19 @@
-"""Stochastic samplers against exact laws: mean log-density and sliced Wasserstein-2, with their intervals and floors.
+"""Stochastic samplers against exact distributions: mean log-density and sliced Wasserstein-2, with intervals and baselines.
 
     python -m benchmarks.stochastic                           ring8 and two, VP and EDM: about half an hour on one free core
     python -m benchmarks.stochastic --problem ring8 --range VP          one of the four; the others' figures are kept
 
-Every run starts from the exact law at the horizon and ends on x at t_min, whose exact law is the target. "gap" is the mean
+Every run starts from the exact distribution at the horizon and ends on x at t_min, whose exact distribution is the target. "gap" is the mean
 exact log-density of the samples less the exact mean, in nats, with the 95% half-width of its sampling error; zero is right,
 above it the samples are too narrow. The sliced distance to exact samples comes with its 95% half-width, by halves of both sets
-(`sde_diffusion.metrics.half_samples`), and has its floors in the last rows: that of another exact set, and the distance that 95%
-of 40 exact sets stay below: what is less is not told from exact.
-The budgets are denoiser calls a sample. "ours, 200,000" repeats the default rule with more samples, to resolve a hundredth of a nat. The peers (k-diffusion, diffusers,
-azula) run through their public interfaces on the same levels, geometric and Karras's, and start from the same states; all draw
-independent noise but DPMSolverSDE, which comes with its Brownian tree. What an adapter replaces is told in `benchmarks/peers/`.
+(`sde_diffusion.metrics.half_samples`), and has its baselines in the last rows: that of another exact set, and the distance that 95%
+of 40 exact sets are below. A smaller distance cannot be distinguished from exact.
+
+The budgets are denoiser calls a sample. "ours, 200,000" repeats the default rule with more samples, to
+resolve a hundredth of a nat.
+
+The peers (k-diffusion, diffusers, azula) run through their public interfaces on the same levels, geometric and Karras's, and
+start from the same states. All draw independent noise but DPMSolverSDE, which comes with its Brownian tree. `benchmarks/peers/` says what an adapter replaces.
 
 Writes results/stochastic.json, .md and .png.
 """
@@ -101,7 +104,7 @@ CALLS = {"predictor-corrector": 2}
 
 
 class ExactStart:
-    """The exact law at the horizon in the prior's place."""
+    """The exact distribution at the horizon in the prior's place."""
 
     def __init__(self, law: Law, sde: LinearSDE):
         self.law = law.through(sde.kernel(sde.horizon))
@@ -112,7 +115,7 @@ class ExactStart:
 
 @cache
 def truth(law: str, span: str) -> tuple[Law, float, Tensor, Tensor]:
-    """The law at t_min, its mean log-density, and two sets of exact samples."""
+    """The distribution at t_min, its mean log-density, and two sets of exact samples."""
     sde = RANGES[span]
     target = LAWS[law]().through(sde.kernel(sde.t_min))
     sets = [target.sample(n, torch.Generator().manual_seed(k)) for k, n in ((1, MEAN), (11, N), (12, N))]
@@ -195,16 +198,16 @@ def rows_of(law: str, span: str) -> Iterator[tuple[str, list[Result]]]:
 
 
 def floors(law: str, span: str) -> Iterator[tuple[str, list[Result]]]:
-    """The distance of two exact sets, and what it stays below in 95% of `PAIRS` sets against the one of the table."""
+    """The distance of two exact sets, and what it is below in 95% of `PAIRS` sets against the one of the table."""
     target, _, one, other = truth(law, span)
-    yield "floor: two exact sets", [(0.0, 0.0, *sliced(one, other))]
+    yield "baseline: two exact sets", [(0.0, 0.0, *sliced(one, other))]
     sets = (target.sample(N, torch.Generator().manual_seed(100 + k)) for k in range(PAIRS))
     distances = torch.tensor([sliced_wasserstein(one, exact, DIRECTIONS) for exact in sets])
-    yield f"floor: 95% of {PAIRS} exact sets below", [(0.0, 0.0, distances.quantile(0.95).item(), 0.0)]
+    yield f"baseline: 95% of {PAIRS} exact sets below", [(0.0, 0.0, distances.quantile(0.95).item(), 0.0)]
 
 
 def plot(cells: dict[str, dict[str, list[Result]]]) -> None:
-    """|gap| against the budget, with its half-width, a panel for each law and range."""
+    """|gap| against the budget, with its half-width, a panel for each distribution and range."""
     import matplotlib
 
     matplotlib.use("Agg")

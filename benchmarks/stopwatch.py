@@ -26,7 +26,7 @@ class Step:
 
 @dataclass
 class Stopwatch:
-    """Watches one network, whoever trains it."""
+    """Times one network, in any training loop."""
 
     device: torch.device
     steps: list[Step] = field(default_factory=list)

@@ -108,7 +108,7 @@ def print_peak(name: str, job: Job) -> None:
 
 
 def _resident_peak() -> float:
-    """Bytes, of this program alone: getrusage would count what its parent was before."""
+    """Bytes, of this program alone: getrusage would count its parent's memory too."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return 1024 * float(line.split()[1])
 
@@ -175,7 +175,7 @@ def share_outside(runner: Runner, turns: list[float], block: int) -> float:
 
 
 def plot(turns: dict[str, list[float]], runners: list[Runner], block: int, title: str, path: Path) -> None:
-    """The rate of operations of each turn: what the machine did meanwhile is seen beside what the contestants differ in."""
+    """The rate of operations of each turn: it shows what the machine did meanwhile beside how the contestants differ."""
     with figure(7, 4) as drawing:
         axis = drawing.subplots()
         for number, runner in enumerate(runners):

@@ -1,4 +1,4 @@
-"""Who trains a U-Net in `benchmarks.training`: our loop, diffusers' example, denoising-diffusion-pytorch's Trainer.
+"""The contestants that train a U-Net in `benchmarks.training`: our loop, diffusers' example, denoising-diffusion-pytorch's Trainer.
 
 Each is a generator: it builds its network, yields it, and takes a training step at every further turn.
 """
@@ -27,7 +27,7 @@ from sde_diffusion.training.ema.exponential import EMA
 
 @dataclass(frozen=True)
 class Job:
-    """What all are asked for: the size, the batch, the device, and one of float32, bfloat16."""
+    """What all have to do: the size, the batch, the device, and one of float32, bfloat16."""
 
     options: dict
     batch: int
@@ -112,7 +112,7 @@ class _Pictures(torch.utils.data.Dataset):
 
 
 def denoising_diffusion_pytorch(job: Job) -> Iterator[nn.Module]:
-    """Its Trainer, on a folder of pictures, with its own U-Net, of other blocks: time an operation is what compares."""
+    """Its Trainer, on a folder of images, with its own U-Net, of other blocks: time an operation is what compares."""
     from denoising_diffusion_pytorch import GaussianDiffusion, Trainer, Unet
     from torchvision.transforms.functional import to_pil_image
 

@@ -1,10 +1,10 @@
-"""What tuning buys: a tuned solver, the default rule and the best of all peers' settings, on points drawn afterwards.
+"""What tuning gains: a tuned solver, the default rule and the best of all peers' settings, on points drawn afterwards.
 
     python -m benchmarks.tuning --problem two         both ranges, minutes
     python -m benchmarks.tuning                       the four named problems
 
-For each budget a solver is tuned as a user would (`tune`, with the reference that it makes itself), then judged on the
-points of the work-precision cells, which no tuning has seen. "Best peer" is the best of all settings of all peers, picked
+For each budget a solver is tuned as a user would (`tune`, with the reference that it makes itself). Its error is
+measured on the points of the work-precision cells, which no tuning has used. "Best peer" is the best of all settings of all peers, picked
 afterwards for each budget on those very points.
 
 Results are merged into the summary results/tuning.json; the table (.md) and the plot (.png) are made from it.
@@ -76,7 +76,7 @@ def timed_tune(given: Cell, nfe: int, effort: TuneSettings) -> tuple[Tuned, floa
 
 
 def judged(name: str, span: str, seed: int) -> Cell:
-    """The points that judge."""
+    """The cell with the points that the errors are measured on."""
     problem = PROBLEMS[name]
     return drawn(replace(problem, points=POINTS.get(name, problem.points)), RANGES[span], seed)
 

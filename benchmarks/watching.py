@@ -1,10 +1,10 @@
-"""What it costs to see a model train: the share of a run's time that each observer takes, by default and in all.
+"""What callbacks cost: the share of a run's time that each takes, by default and in all.
 
     python -m benchmarks.watching                the digits of `sde-diffusion demo`, 6000 steps, two minutes
     python -m benchmarks.watching --steps 1000 --every 100
 
-The clock is the process's own processor time, on one thread, within one run; the first import of the plotting library
-counts as the observers' time. Prints a table.
+Time is the process's own processor time, on one thread, within one run; the first import of the plotting library
+counts as the callbacks' time. Prints a table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sde_diffusion.training import Callback, CallbackContext, fit
 
 
 class Timed(Callback):
-    """Another observer, and the seconds and looks that it has taken."""
+    """Another callback, with the seconds and calls that it has taken."""
 
     def __init__(self, inner: Callback) -> None:
         self.inner, self.trigger, self.uses_model = inner, inner.trigger, inner.uses_model
@@ -43,7 +43,7 @@ class Timed(Callback):
 
 
 def run(steps: int, watch: CallbackSettings) -> tuple[list[Timed], float, float]:
-    """The observers of a run of the demo, timed, the seconds that it took to make them, and those of all."""
+    """The callbacks of a run of the demo, timed, the seconds that it took to make them, and those of all."""
     config = RunConfig()
     source = build.data(config.part("data"))
     x, _ = source.tensors("train")

@@ -4,11 +4,12 @@
     python -m benchmarks.work_precision --problem two         one problem, minutes
 
 A figure is the distance between a sampler's end and the exact end point of the probability flow from the same x_T, at a
-number of denoiser calls (NFE) that is counted, not believed. The points are drawn by a seed of this run. Peers run
+number of denoiser calls (NFE) that is counted in the run. The points are drawn by a seed of this run. Peers run
 every solver on every grid; "best peer" is the best of all of them, picked afterwards for each cell.
 
 Results are merged into the summaries results/work_precision.json and work_precision_peers.json; the tables (.md) and the
-plots (.png) are made from these. raw/work_precision.json.gz has every error of this machine's runs. Peers that are not installed are named, with the command that installs them.
+plots (.png) are made from these. raw/work_precision.json.gz has every error of this machine's runs.
+Peers that are not installed are named, with the command that installs them.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ GRIDS: dict[str, Spacing] = {
 
 
 class Counted(Denoiser):
-    """A denoiser that counts how often it was asked."""
+    """A denoiser that counts its calls."""
 
     def __init__(self, denoiser: Denoiser) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ def ours(nfe: int) -> Run:
 
 
 def theirs(peer: Peer, grid: Spacing, steps: int) -> Run:
-    """A peer on a grid, in the chart x/alpha."""
+    """A peer on a grid, in the coordinates x/alpha."""
 
     def run(given: Cell, denoiser: Denoiser) -> Tensor:
         first, last = given.sde.kernel(given.sde.horizon), given.sde.kernel(given.sde.t_min)

@@ -24,7 +24,7 @@ RANGES: dict[str, LinearSDE] = {"VP": VP(0.1, 20.0, t_min=1e-3), "EDM": EDM(80.0
 
 @dataclass(frozen=True)
 class Problem:
-    """A law, how many points, how accurate a reference, and what a cell reports: an error, to be small."""
+    """A distribution, how many points, how accurate a reference, and the error that a cell reports."""
 
     law: Callable[[], Law]
     points: int
@@ -49,7 +49,7 @@ def wrong_image(law: Law, x: Tensor, exact: Tensor) -> float:
 
 
 def random_mixture(seed: int, modes: int, dimensions: int, low: float, high: float) -> Mixture:
-    """Isotropic modes at normal means, deviations uniform between low and high; mean 0, variance 1 on average."""
+    """Isotropic modes at normal means, standard deviations uniform between low and high; mean 0, variance 1 on average."""
     generator = torch.Generator().manual_seed(seed)
     weights = 1 + 2 * torch.rand(modes, generator=generator, dtype=torch.float64)
     weights = weights / weights.sum()

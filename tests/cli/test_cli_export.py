@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.sde import DDPM
-from sde_diffusion.sharing import save_pretrained
 
 DRAWN = ["--count", "3", "--chunk", "3", "--steps", "3", "--device", "cpu"]
 
@@ -29,8 +29,8 @@ def test_a_shared_model_samples_as_its_run_does(trained, tmp_path):
     assert main(["export", str(trained), str(tmp_path / "shared"), "--licence", "apache-2.0"]) == 0
     assert torch.equal(samples(tmp_path / "shared", tmp_path / "a"), samples(trained, tmp_path / "b"))
     run, shared = (load_model(path, device_of("cpu")) for path in (trained, tmp_path / "shared"))
-    assert (shared.config, shared.facts.mean, shared.facts.std) == (run.config, run.facts.mean, run.facts.std)
-    assert shared.prior == run.prior
+    assert (shared.run, shared.standardization.as_dict()) == (run.run, run.standardization.as_dict())
+    assert (shared.prior, shared.event_shape, shared.levels) == (run.prior, run.event_shape, run.levels)
     text = (tmp_path / "shared/README.md").read_text()
     assert "digits(held_out=24)" in text
     assert 'license: "apache-2.0"' in text
@@ -58,11 +58,10 @@ def test_a_comparison_goes_onto_the_card_and_works_on_the_folder(copied, tmp_pat
 
 def test_a_folder_that_does_not_tell_its_data_still_samples(trained, tmp_path, refused):
     model = load_model(trained, device_of("cpu"))
-    shared = save_pretrained(tmp_path / "shared", model.denoiser, model.sde, model.facts.event_shape,
-                             mean=model.facts.mean, std=model.facts.std)  # fmt: skip
+    shared = replace(model, run={}).save(tmp_path / "shared")
     assert torch.equal(samples(shared, tmp_path / "a"), samples(trained, tmp_path / "b"))
-    assert "does not tell what data" in refused("compare", str(shared))
-    assert "was not told the labels" in refused("sample", str(shared), "--label", "1")
+    assert "does not name the data" in refused("compare", str(shared))
+    assert "unconditional" in refused("sample", str(shared), "--label", "1")
 
 
 def test_a_pipeline_of_diffusers_samples_here(tmp_path, refused):
@@ -79,10 +78,9 @@ def test_a_pipeline_of_diffusers_samples_here(tmp_path, refused):
 
 def test_a_run_with_a_clip_of_infinity_is_shared_as_it_is(trained, tmp_path):
     model = load_model(trained, device_of("cpu"))
-    run = {**model.config.as_dict(), "training": {**model.config.as_dict()["training"], "clip": float("inf")}}
-    run["training"]["seed"] = 2**63
-    shared = save_pretrained(tmp_path / "shared", model.denoiser, model.sde, model.facts.event_shape, run=run)
-    assert load_model(shared, device_of("cpu")).config == RunConfig.of(run, "here")
+    run = {**model.run, "training": {**model.run["training"], "max_grad_norm": float("inf"), "seed": 2**63}}
+    shared = replace(model, run=run).save(tmp_path / "shared")
+    assert RunConfig.of(load_model(shared, device_of("cpu")).run, "there") == RunConfig.of(run, "here")
 
 
 @pytest.mark.parametrize("name", ["weights.pt", "model.safetensors"])
@@ -99,6 +97,7 @@ def test_a_folder_in_use_is_refused(copied, refused):
 def test_a_network_of_diffusers_trains_here_and_samples_there(tmp_path):
     """Trained by name, exported, loaded by diffusers: what it takes for the picture at a step is what the run does."""
     wanted = ["--network", "diffusers_unet", "--network.width", "8", "--parameterization", "noise(data_std=1)"]
+    wanted += ["--standardization", "none"]
     sizes = ["--training.steps", "3", "--training.batch_size", "8", "--device", "cpu"]
     assert main(["train", *wanted, *sizes, "--output", str(tmp_path / "run")]) == 0
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "there"), "--format", "diffusers"]) == 0

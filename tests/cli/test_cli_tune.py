@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from sde_diffusion.evaluation.recipe import at_budgets
+from sde_diffusion.evaluation.generate import at_budgets
 
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
@@ -31,7 +31,7 @@ def test_the_file_says_what_it_was_tuned_on(trained, tuned_file):
     record, model = Tuned.load(tuned_file).record, load_model(trained, device_of("cpu"))
     assert record["process"] == repr(model.sde)
     assert record["model"] == f"run {trained.name}"
-    assert record["data_std"] == model.facts.std
+    assert record["data_std"] == model.std
     assert record["trained_on_samples"] == [0, 24]
     assert record["held_out_distance_after"] < 0.5 * record["held_out_distance_before"]
 
@@ -42,7 +42,7 @@ def test_its_samples_are_those_of_the_library_bit_for_bit(trained, tuned_file, t
     assert "6 samples, 3 evaluations each" in capsys.readouterr().out
     model, tuned = load_model(trained, device_of("cpu")), Tuned.load(tuned_file)
     reversal = tuned.reversal(model.sde, model.denoiser).with_prior(model.prior)
-    wanted = sample(reversal, tuned.solver(), (6, *model.facts.event_shape), 5, chunk=6)
+    wanted = sample(reversal, tuned.solver(), (6, *model.event_shape), 5, chunk=6)
     assert torch.equal(load_file(tmp_path / "out" / "samples.safetensors")["x"], wanted)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
-from sde_diffusion.evaluation.recipe import at_budgets
+from sde_diffusion.evaluation.generate import at_budgets
 
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main

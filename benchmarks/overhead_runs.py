@@ -30,6 +30,7 @@ from solvers import (
     Heun,
     KeyedIncrements,
     WienerTree,
+    uniform,
 )
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 
@@ -61,7 +62,7 @@ def ours(model: Half, steps: int) -> Iterator[Run]:
     flow, noisy, data = probability_flow(sde, model), reverse_sde(sde, model), data_form(sde, model)
 
     def run(name, kind, reversal, method, path=None):
-        solver = FixedGrid(method, steps)
+        solver = FixedGrid(method, steps, uniform)
 
         def sample(x):
             noise = path and path.like(x, 0, reversal.start, reversal.stop)

@@ -61,8 +61,7 @@ def tuned_run(tuned: Tuned) -> Run:
 
     def run(given: Cell, denoiser: Denoiser) -> Tensor:
         form, solver = tuned.reversal(given.sde, denoiser), tuned.solver()
-        y = solver(form.equation, form.to_chart(given.x, form.start), form.start, form.stop)
-        return form.from_chart(y, form.stop)
+        return form.solve(solver, given.x)
 
     return run
 

@@ -77,8 +77,7 @@ def ours(nfe: int) -> Run:
 
     def run(given: Cell, denoiser: Denoiser) -> Tensor:
         form, solver = default_solver(given.sde, denoiser, nfe)
-        y = solver(form.equation, form.to_chart(given.x, form.start), form.start, form.stop)
-        return form.from_chart(y, form.stop)
+        return form.solve(solver, given.x)
 
     return run
 

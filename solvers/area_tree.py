@@ -41,7 +41,8 @@ from torch import Tensor
 
 from solvers.dyadic_tree import DyadicTree, Values
 from solvers.elementwise import along
-from solvers.wiener import AreaPath, Time, root
+from solvers.path_times import Time, root
+from solvers.wiener import AreaPath
 
 
 class AreaTree(DyadicTree, AreaPath):

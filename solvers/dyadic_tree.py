@@ -52,8 +52,9 @@ from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 import torch
 from torch import Tensor
 
+from solvers.path_times import Time
 from solvers.random import counters, fold, folded_words, gaussians, words
-from solvers.wiener import KeyedPath, PathSpec, Time
+from solvers.wiener import KeyedPath, PathSpec
 
 DEEPEST = 42
 """The last level: 2^-42 T is still 2000 units in the last place of a float64 time."""

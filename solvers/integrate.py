@@ -174,7 +174,7 @@ def check_grid_arguments(solver: str, method: object, steps: object) -> None:
     if isinstance(steps, Method) and not isinstance(method, Method):
         raise TypeError(f"{solver} takes the method first, then the steps; write {solver}({steps!r}, {method!r})")
     if not isinstance(method, Method):
-        raise TypeError(f"{solver} needs a method, got {method!r}; pass an instance, as in {solver}(Heun(), 20)")
+        raise TypeError(f"{solver} needs a method, got {method!r}; pass an instance such as Heun()")
     if isinstance(steps, bool) or not isinstance(steps, int):
         raise TypeError(f"{solver} needs a whole number of steps, got {steps!r}; write {solver}({method!r}, 20)")
     if steps < 1:

@@ -20,8 +20,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from solvers.path_times import Time
 from solvers.random import mix
-from solvers.wiener import AreaPath, PathSpec, Time, WienerPath
+from solvers.wiener import AreaPath, PathSpec, WienerPath
 
 
 class TorchsdePath(WienerPath):

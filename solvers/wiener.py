@@ -12,10 +12,10 @@ area. On a fixed grid walked once all have exactly the law of a Wiener process; 
 time.
 
 Shapes: B samples, event shape *E of any rank; a time is a float (one time for all samples: the fast path) or a float64
-tensor (B,) (one for each sample). Units: time is in the equation's clock; W has variance |s - t|. The increment is
+tensor (B,) (one for each sample). Units: time is the equation's time variable; W has variance |s - t|. The increment is
 signed, W(t) - W(s) = -(W(s) - W(t)), and t may lie on either side of s.
 
-The space-time Levy area of methods of order 1.5 is the mean deviation of the path from its chord,
+The space-time Levy area of methods of order 1.5 is the mean distance of the path from its chord,
 
     H(t, s) = 1/(s - t) int_t^s (W(r) - W(t) - (r - t)/(s - t) (W(s) - W(t))) dr  ~  N(0, |s - t| / 12),          (1)
 
@@ -32,20 +32,16 @@ References:
 from __future__ import annotations
 
 import math
-import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from solvers.elementwise import along
+from solvers.path_times import Time, interval_key, root
 from solvers.random import Word, check_keys, counters, digest, fold, folded_words, gaussians, mix, words
-
-Time = float | Tensor
-"""A float, or a float64 tensor of shape (B,): one time for each sample."""
 
 _AREA = 0x41524541  # the word that names the Levy areas of KeyedIncrements
 
@@ -78,9 +74,9 @@ class PathSpec:
     """What a path is constructed from, whatever its class.
 
     Args:
-        seed: any integer of 64 bits. indices: the samples' numbers, int64, shape (B,); noise follows the number, not
-        the place in the batch. Its device
-            is the path's.
+        seed: any integer of 64 bits.
+        indices: the samples' numbers, int64, shape (B,), on the path's device; noise follows the number, not the place in
+            the batch.
         event_shape: *E.
         start, stop: the ends of the time span, in either order.
         dtype: of the increments, floating point.
@@ -108,7 +104,7 @@ class PathSpec:
 
     @classmethod
     def like(cls, x: Tensor, seed: int, start: float, stop: float, indices: Tensor | None = None) -> PathSpec:
-        """Noise for a state x of shape (B, *E): its shape, dtype, device; samples numbered 0 to B - 1 unless told."""
+        """Noise for a state x of shape (B, *E): its shape, dtype, device; samples numbered 0 to B - 1 by default."""
         numbers = torch.arange(x.shape[0]) if indices is None else indices
         return cls(seed, numbers.to(x.device), tuple(x.shape[1:]), float(start), float(stop), x.dtype)
 
@@ -190,8 +186,8 @@ class FreshIncrements(SeededPath, AreaPath):
     `randn`, scaled in place.
 
     Args:
-        spec: what to construct the path from; its indices give the batch size and the device only. generator: the
-        user's, on the device of the path, which serves all channels in turn; without one, the path and each
+        spec: what to construct the path from; its indices give the batch size and the device only.
+        generator: the user's, on the device of the path, which serves all channels in turn; without one, the path and each
             of its channels has its own, seeded by `spec.seed`.
 
     Raises:
@@ -280,12 +276,12 @@ class KeyedIncrements(KeyedPath, AreaPath):
         """sqrt(|s - t|) times normal numbers that belong to the interval, with the sign of s - t; shape (B, *E)."""
         t, s = self.spec.times(t, s)
         sign = torch.sign(s - t) if isinstance(t, Tensor) else math.copysign(1.0, s - t)
-        return self._normals(_interval(t, s), sign * root(abs(s - t)))
+        return self._normals(interval_key(t, s), sign * root(abs(s - t)))
 
     def increment_and_area(self, t: Time, s: Time) -> tuple[Tensor, Tensor]:
         """The increment, and an area of variance |s - t| / 12 that belongs to the interval too."""
         t, s = self.spec.times(t, s)
-        return self.increment(t, s), self._normals(mix(_interval(t, s), _AREA), root(abs(s - t) / 12))
+        return self.increment(t, s), self._normals(mix(interval_key(t, s), _AREA), root(abs(s - t) / 12))
 
     def _derive(self, spec: PathSpec) -> Self:
         return type(self)(spec)
@@ -296,24 +292,3 @@ class KeyedIncrements(KeyedPath, AreaPath):
         scrambled = folded_words(self._keys, fold(words(self._counters, salt)))
         spread = scale[:, None] if isinstance(scale, Tensor) else scale
         return gaussians(scrambled, self.spec.size, spread).to(self.spec.dtype).reshape(self.spec.shape)
-
-
-def _interval(t: Time, s: Time) -> Word:
-    """A key for the unordered pair {t, s}."""
-    if isinstance(t, Tensor) and isinstance(s, Tensor):
-        return mix(digest(bits(torch.minimum(t, s))), bits(torch.maximum(t, s)))
-    return mix(digest(bits(min(t, s))), bits(max(t, s)))
-
-
-def bits(t: Time) -> Word:
-    """The 64 bits of a float64 time as an integer; 0.0 and -0.0 are one time."""
-    if isinstance(t, Tensor):
-        return (t + 0.0).view(torch.int64)
-    return struct.unpack("<q", struct.pack("<d", t + 0.0))[0]
-
-
-def root(variance: Time) -> Time:
-    """The square root, correctly rounded, so that floats and tensors agree: torch's may be one unit off on a CPU."""
-    if not isinstance(variance, Tensor):
-        return math.sqrt(variance)
-    return torch.from_numpy(np.sqrt(variance.numpy())) if variance.device.type == "cpu" else variance.sqrt()

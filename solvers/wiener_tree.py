@@ -20,7 +20,7 @@ from torch import Tensor
 
 from solvers.dyadic_tree import DyadicTree, Values
 from solvers.elementwise import along
-from solvers.wiener import Time, root
+from solvers.path_times import Time, root
 
 
 class WienerTree(DyadicTree):

@@ -38,8 +38,7 @@ def tuned() -> Tuned:
 
 
 def end(form, solver, x):
-    y = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
-    return form.from_chart(y, form.stop)
+    return form.solve(solver, x)
 
 
 def fresh(sde, n: int = 1000) -> torch.Tensor:

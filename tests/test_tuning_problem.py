@@ -89,7 +89,7 @@ def test_a_sampler_in_another_chart_has_a_table(sde, method):
     denoiser, c, x = ExactDenoiser(ring8()), 1.7, sde.prior().from_noise(noise(9, 2))
     form = data_form(sde, denoiser).without_final_denoise()
     solver = FixedGrid(method, 7, cosine(sde, form.clock, 1.3))
-    end = form.from_chart(solver(form.equation, form.to_chart(x, form.start), form.start, form.stop), form.stop)
+    end = form.solve(solver, x)
     chart, _ = default_solver(sde, denoiser, 7, data_std=shape(7).weight / c)
     table = table_in_chart(lambda seen: data_form(sde, seen), solver, sde, c)
     *_, y = states(chart.equation.drift, table, chart.to_chart(x, chart.start))
@@ -122,8 +122,7 @@ def test_on_separate_points_the_choice_is_learned():
     x = sde.prior().from_noise(noise(1000, 8, seed=6))
 
     def ends(form, solver):
-        y = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
-        return law.nearest(form.from_chart(y, form.stop))
+        return law.nearest(form.solve(solver, x))
 
     truth = ends(*default_solver(sde, denoiser, 200))
     untuned = (ends(*default_solver(sde, denoiser, 6)) != truth).double().mean()

@@ -28,6 +28,7 @@ from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.likelihood.exact import log_likelihood
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.base import LinearSDE
+from solvers.grids import uniform
 from solvers.integrate import FixedGrid
 
 LEVELS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -69,7 +70,7 @@ def reconstruction_error(
     form, usual = default_solver(sde, denoiser, steps, data_std)
     time = _time(sde, level * data_std)
     kernel, start = sde.kernel(time), form.clock.from_time(time)
-    solver, total = FixedGrid(usual.method, steps), x.new_zeros(len(x))
+    solver, total = FixedGrid(usual.method, steps, uniform), x.new_zeros(len(x))
     for _ in range(draws):
         noise = torch.randn(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device)
         back = form.solve(solver, kernel.perturb(x, noise.expand_as(x)), start=start) / float(sde.alpha(sde.t_min))

@@ -57,8 +57,7 @@ def table_in_chart(form_of: Callable[[Denoiser], Reversal], solver: FixedGrid, s
 
     def walk(field: Field, y: Tensor) -> Tensor:
         form = form_of(_Recast(field, c))
-        z = solver(form.equation, form.to_chart(unit(sde.horizon) * y, form.start), form.start, form.stop)
-        return form.from_chart(z, form.stop) / unit(sde.t_min)
+        return form.solve(solver, unit(sde.horizon) * y) / unit(sde.t_min)
 
     return table_of(walk, solver.steps)
 

@@ -199,8 +199,7 @@ def _flow(sde: LinearSDE, denoiser: Denoiser, calls: int, data_std: float) -> Ca
     form, solver = default_solver(sde, denoiser, calls, data_std)
 
     def flow(x: Tensor, t: float) -> Tensor:
-        reading = form.clock.from_time(t)
-        return form.from_chart(solver(form.equation, form.to_chart(x, form.start), form.start, reading), reading)
+        return form.solve(solver, x, stop=form.clock.from_time(t))
 
     return flow
 

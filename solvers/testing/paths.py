@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from solvers.wiener import AreaPath, Time, WienerPath
+from solvers.path_times import Time
+from solvers.wiener import AreaPath, WienerPath
 
 
 class Impulses(AreaPath):

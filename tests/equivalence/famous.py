@@ -75,5 +75,4 @@ def run(scheduler, predict: Callable[[Tensor, int], Tensor], x: Tensor, **option
 def ours(reversal, method, readings, x: Tensor, noise: WienerPath | None = None) -> Tensor:
     """Our x at the last of the clock's readings, from x at the first."""
     solver = FixedGrid(method, len(readings) - 1, fixed(readings))
-    y = solver(reversal.equation, reversal.to_chart(x, readings[0]), readings[0], readings[-1], noise)
-    return reversal.from_chart(y, readings[-1])
+    return reversal.solve(solver, x, noise, start=readings[0], stop=readings[-1])

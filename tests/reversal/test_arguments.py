@@ -67,7 +67,7 @@ MISTAKES = {
         r"method first, then the steps; write FixedGrid\(Heun\(\), 20\)",
     ),
     "picard, exchanged": (lambda: Picard(20, Heun()), r"method first, then the steps; write Picard\(Heun\(\), 20\)"),
-    "grid, a class": (lambda: FixedGrid(Heun, 20), r"pass an instance, as in FixedGrid\(Heun\(\), 20\)"),
+    "grid, a class": (lambda: FixedGrid(Heun, 20), r"FixedGrid needs a method.*pass an instance such as Heun\(\)"),
     "grid, half a step": (lambda: FixedGrid(Heun(), 2.5), r"a whole number of steps, got 2.5; write FixedGrid\(Heun"),
     "grid, no step": (lambda: FixedGrid(Heun(), 0), r"at least one step, got 0"),
     "kernel before the start": (lambda: VP().kernel(-1.0), r"VP is defined for 0 <= t <= 1, got t = -1"),

@@ -10,7 +10,7 @@ import torch
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.reversal import data_form, gaussian_form
 from sde_diffusion.sde import EDM, VP
-from solvers import ExponentialAdams, FixedGrid, SemilinearODE, SemilinearSDE
+from solvers import ExponentialAdams, FixedGrid, SemilinearODE, SemilinearSDE, uniform
 from solvers.methods import METHODS
 from solvers.methods.exponential_runge_kutta import ExponentialRungeKutta
 from solvers.testing.orders import observed_order
@@ -78,7 +78,7 @@ def test_the_last_step_to_no_noise_at_all_keeps_the_order(k):
     method = ExponentialAdams(k, ExponentialRungeKutta(max(k - 1, 1)))
     errors = []
     for steps in (32, 64, 128):
-        y = FixedGrid(method, steps)(form.equation, y0, math.log(kappa**2 + v) / 2, math.log(v) / 2)
+        y = FixedGrid(method, steps, uniform)(form.equation, y0, math.log(kappa**2 + v) / 2, math.log(v) / 2)
         errors.append((y - exact).abs().item())
     assert observed_order(errors) == pytest.approx(k, abs=0.25)
 

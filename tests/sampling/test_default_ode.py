@@ -44,8 +44,7 @@ def start_points(sde, law, n: int = 64) -> torch.Tensor:
 
 
 def end_point(form, solver, x) -> torch.Tensor:
-    y = solver(form.equation, form.to_chart(x, form.start), form.start, form.stop)
-    return form.from_chart(y, form.stop)
+    return form.solve(solver, x)
 
 
 def exact(sde, law, x) -> torch.Tensor:

@@ -35,8 +35,7 @@ def excess(sde, deviation: float, make) -> float:
     path = FromLaw(solver.spacing(reversal.start, reversal.stop, solver.steps))
     x = torch.zeros(path.batch, 1, dtype=torch.float64)
     x[-1] = math.sqrt(variances[0])
-    y = solver(reversal.equation, reversal.to_chart(x, reversal.start), reversal.start, reversal.stop, path)
-    return path.moments(reversal.from_chart(y, reversal.stop))[1] / variances[1] - 1
+    return path.moments(reversal.solve(solver, x, path))[1] / variances[1] - 1
 
 
 @pytest.mark.parametrize("sde", RANGES, ids=lambda s: type(s).__name__)

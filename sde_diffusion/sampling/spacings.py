@@ -146,7 +146,7 @@ def _scaled(std: float, spacing: Spacing) -> Spacing:
 
 def _quadratic(start: float, stop: float, steps: int):
     vp = sigma_clock(VP())
-    return through(vp.from_time, vp.to_time, power(2))(start, stop, steps)
+    return through(vp.to_time, vp.from_time, power(2))(start, stop, steps)
 
 
 GRIDS: dict[str, Callable[..., Grid]] = {

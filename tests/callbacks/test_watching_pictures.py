@@ -12,7 +12,7 @@ from sde_diffusion.callbacks import Pictures
 from sde_diffusion.data import by_name
 from sde_diffusion.exact import ExactDenoiser, Gaussian, problems
 from sde_diffusion.report.animation.montage import montage, read_pixels
-from sde_diffusion.report.plots.images import tiled, zoom_for
+from sde_diffusion.report.plots.images import WIDTH, tiled, zoom_for
 from sde_diffusion.sde import VE, VP
 from sde_diffusion.training import Doubling, Every
 from tests.callbacks.test_watching_held_out import network
@@ -67,7 +67,7 @@ def test_the_picture_shows_the_samples_and_the_film_all_pictures(tmp_path, look)
         observer.on_report(shown)
         path = tmp_path / "pictures" / f"step-{step:06d}.png"
         assert shown.pictures == {"samples": path}
-        wanted = tiled(observer.samples(shown.model), 3, zoom_for(8))
+        wanted = tiled(observer.samples(shown.model), 3, zoom_for(3 * 9 - 1, WIDTH))
         np.testing.assert_array_equal(read_pixels(path), wanted)
     with Image.open(tmp_path / "pictures" / "film.gif") as film:
         assert film.n_frames == 3

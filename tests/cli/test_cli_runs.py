@@ -14,7 +14,7 @@ from sde_diffusion.cli import factories
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
-from sde_diffusion.cli.model import Facts, load_model
+from sde_diffusion.cli.model import _Facts, load_model
 from sde_diffusion.cli.sampler_specs import sampler
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.generate import samples_of
@@ -42,11 +42,11 @@ def test_a_run_says_how_it_was_made(trained):
     assert torch.__version__.startswith(made_with["packages"]["torch"])
     reports = [record for record in metrics_file.read(trained / "metrics.jsonl") if "loss" in record]
     assert [record["step"] for record in reports] == [2, 4, 6, 8, 10, 12]
-    facts = json.loads((trained / "data.json").read_text())
+    described = json.loads((trained / "model.json").read_text())
     x, _ = by_name("digits", held_out=24).tensors("train")
-    assert facts["event_shape"] == [1, 8, 8]
-    assert facts["mean"] == pytest.approx(x.mean().item(), rel=1e-5)
-    assert facts["std"] == pytest.approx(x.std().item(), rel=1e-5)
+    assert described["event_shape"] == [1, 8, 8]
+    assert described["standardization"]["shift"] == pytest.approx(x.mean().item(), rel=1e-5)
+    assert described["standardization"]["scale"] == pytest.approx(x.std(correction=0).item(), rel=1e-5)
 
 
 def test_a_finished_run_is_finished_at_once(copied):
@@ -157,7 +157,7 @@ def test_info_prints_tables(capsys):
 
 def test_a_preset_stands_for_its_arguments_and_others_win(refused):
     config = RunConfig(network=spec("unet", preset="tiny", width=8))
-    model = factories.components(config, Facts((1, 8, 8), 0.0, 1.0, None)).denoiser
+    model = factories.components(config, _Facts((1, 8, 8), 1.0, None)).denoiser
     assert model.backbone.arguments == {**UNet.presets["tiny"], "width": 8, "channels": 1, "rank": 2}
     assert "did you mean 'small'?" in refused("train", "--network", "unet", "--network.preset", "smal")
     assert "has no preset 'small'" in refused("train", "--network.preset", "small")
@@ -185,7 +185,7 @@ def test_demo_makes_a_report_and_is_done_when_asked_again(tmp_path, monkeypatch,
     assert all(sum(shares) == pytest.approx(1) for shares in results["class_shares"].values())
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.suffix in (".html", ".png", ".json")}
     assert main(wanted) == 0
-    unchanged = {path for path in before if path.name != "data.json"}
+    unchanged = {path for path in before if path.name != "model.json"}
     assert {path: path.stat().st_mtime_ns for path in unchanged} == {path: before[path] for path in unchanged}
     assert main([*wanted, "--training.seed", "1"]) == 2
     assert "another run" in capsys.readouterr().err

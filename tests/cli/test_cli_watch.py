@@ -17,9 +17,10 @@ from sde_diffusion.callbacks import HeldOut, Levels, Pictures
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
-from sde_diffusion.cli.model import data_of, load_model
+from sde_diffusion.cli.model import data_of, load_model, objective_of
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.training_blocks import training_blocks
+from sde_diffusion import DiffusionModel
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
@@ -36,8 +37,9 @@ def weights(run):
 
 def scene(folder, **more):
     source = by_name("digits", held_out=24)
-    usual = {"sde": VP(), "objective": DenoisingScoreMatching(), "source": source, "classes": None, "seed": 0}
-    return WatchedRun(folder, train=source.tensors("train")[0], **{**usual, **more})
+    model = DiffusionModel(VP(), torch.nn.Identity(), (1, 8, 8))
+    usual = {"model": model, "objective": DenoisingScoreMatching(), "source": source, "seed": 0}
+    return WatchedRun(folder, x=source.tensors("train")[0], **{**usual, **more})
 
 
 def test_a_run_shows_itself_by_default(trained):
@@ -54,16 +56,13 @@ def test_a_run_shows_itself_by_default(trained):
 def test_the_numbers_are_those_of_the_averaged_model(trained):
     """Measured again on the average of the last checkpoint, on the held-out split."""
     model = load_model(trained, device_of("cpu"))
-    config, x = model.config, data_of(model).tensors("train")[0]
-    from sde_diffusion.cli import factories as build
-
-    objective = build.objective(config.part("objective"), model.facts.std)
-    there = WatchedRun(trained, model.sde, objective, data_of(model), x, None, config.training.seed)
+    source = data_of(model)
+    there = WatchedRun(trained, model, objective_of(model), source, source.tensors("train")[0], seed=0)
     held_out, levels, pictures = callbacks_of(CallbackSettings(), there)
     (line,) = [line for line in metrics_file.read(trained / "metrics.jsonl") if "held_out_loss" in line]
-    assert held_out.measured(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)
+    assert held_out.measure(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)
     stored = json.loads((trained / "loss_by_level.json").read_text())
-    error, _ = levels.measured(model.denoiser)
+    error, _ = levels.measure(model.denoiser)
     assert stored["looks"][-1]["error"] == pytest.approx(error.tolist(), rel=1e-5)
     assert stored["bounds"] == levels.head["bounds"]
     assert pictures.count == 64
@@ -87,7 +86,7 @@ def test_what_is_seen_decides_nothing(trained, tmp_path):
 
 @pytest.mark.parametrize(("number", "ends"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_of_a_look_has_the_usual_exit_code(trained, tmp_path, monkeypatch, capsys, number, ends):
-    run, measured = tmp_path / "run", HeldOut.measured
+    run, measured = tmp_path / "run", HeldOut.measure
 
     def struck(observer, model):
         os.kill(os.getpid(), number)
@@ -95,7 +94,7 @@ def test_an_interrupt_of_a_look_has_the_usual_exit_code(trained, tmp_path, monke
 
     wanted = ["train", *TINY, "--watch.held_out_every", "6", "--output", str(run)]
     with monkeypatch.context() as patch:
-        patch.setattr(HeldOut, "measured", struck)
+        patch.setattr(HeldOut, "measure", struck)
         assert main(wanted) == ends
     assert capsys.readouterr().err.count("\n") == 1
     assert max((run / "checkpoints").iterdir()).name == "step-000006"
@@ -108,7 +107,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch, caps
     def full(observer, look):
         raise OSError(28, "No space left on device", "x.png")
 
-    monkeypatch.setattr(Pictures, "see", full)
+    monkeypatch.setattr(Pictures, "on_report", full)
     assert main(["train", *TINY, "--output", str(tmp_path / "run"), "--watch.pictures_every", "4"]) == 0
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1

@@ -81,7 +81,7 @@ def of_model(
     def prediction(t: float, x: Tensor) -> Panel:
         return Cloud(_prediction(sde, denoiser, t, x), ones, reach)
 
-    return _clouds(sde, forward, reverse, lambda x: ones, reach, prediction, "the model's prediction of the data")
+    return _clouds(sde, forward, reverse, lambda x: ones, reach, prediction, "predicted clean data")
 
 
 def _trajectories(
@@ -124,7 +124,7 @@ def _images(
         return Frame(t, backward, _tiles(units(_unit(sde, t, x))), _tiles(units(_prediction(sde, denoiser, t, x))))
 
     frames = [frame(t, x, False) for t, x in forward] + [frame(t, x, True) for t, x in reverse]
-    return Film(frames, Captions(f"{who} turns noise into images", "noisy image", "prediction of the clean image"))
+    return Film(frames, Captions(f"{who} turns noise into images", "noisy image", "predicted clean image"))
 
 
 def _prediction(sde: LinearSDE, denoiser: Denoiser, t: float, x: Tensor) -> Tensor:

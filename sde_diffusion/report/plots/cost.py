@@ -13,6 +13,7 @@ from sde_diffusion.report.plots.style import (
     figure,
     literal,
     marker,
+    plain_log_ticks,
     save,
 )
 
@@ -80,6 +81,7 @@ def _draw(axis, panel: Panel, names: list[str]) -> None:
     axis.set(xscale="log", yscale="log", title=panel.title, ylabel=panel.ylabel)
     axis.set_xlabel("network evaluations per sample (NFE)")
     axis.set_ylim(bottom, top)
+    plain_log_ticks(axis)
     if any(not error <= top for line in panel.lines for error in line.error):
         axis.plot([], [], "^", color="#666666", markersize=8, linestyle="none", label=OFF_SCALE)
     _ticks(axis, sorted({cost for line in panel.lines for cost in line.cost}))

@@ -96,6 +96,18 @@ def with_palette(picture: Image) -> Image:
     return full
 
 
+def plain_log_ticks(axis) -> None:
+    """Ticks of a logarithmic y-axis as plain numbers; only the powers of ten over more than three decades."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_ylim()
+    if high > 1e3 * low:
+        return
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 5 * low else (1, 1.5, 2, 3, 4, 5, 7)))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter("{x:g}")
+
+
 def literal(text: str) -> str:
     """A user's text as it is: a dollar sign starts no formula."""
     return text.replace("$", r"\$")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sde_diffusion.report.plots.style import colour, figure, save
+from sde_diffusion.report.plots.style import colour, figure, plain_log_ticks, save
 
 
 def training_curve(
@@ -28,7 +28,7 @@ def training_curve(
         if held_out:
             _held_out(axis, np.asarray(held_out, dtype=float).T)
         axis.set(xlabel="training step", ylabel="loss (weighted mean square error)", title="Training", yscale="log")
-        _plain_ticks(axis)
+        plain_log_ticks(axis)
         axis.legend()
         return save(drawing, path)
 
@@ -38,16 +38,6 @@ def _held_out(axis, rows: np.ndarray) -> None:
     x, y, error = rows
     axis.plot(x, y, ".-", markersize=4, color=colour(1), label="held-out data, averaged model (EMA)")
     axis.fill_between(x, np.maximum(y - 2 * error, y / 10), y + 2 * error, color=colour(1), alpha=0.15, linewidth=0)
-
-
-def _plain_ticks(axis) -> None:
-    """Ticks at 1, 2 and 5 times the powers of ten, as plain numbers; only the powers over more than three decades."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    low, high = axis.get_ylim()
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,)))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter("{x:g}")
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """diffusers: its stochastic schedulers, each on the given noise levels.
 
 As in `sde_diffusion.testing.adapters.diffusers`, the public table `sigmas` is replaced after `set_timesteps`: its own custom
-levels are rounded to a table of a thousand. The multistep ones live in the variance-preserving chart, those of k-diffusion in
-alpha = 1. Traps: SA-Solver's noise is on for the timesteps 200 to 800 alone unless told otherwise; ancestral Euler refuses
+levels are rounded to a table of a thousand. The multistep ones use variance-preserving coordinates, those of k-diffusion
+alpha = 1. To know: SA-Solver's noise is on for the timesteps 200 to 800 alone unless asked otherwise; ancestral Euler refuses
 integer timesteps; DPMSolverSDE asks its tree at ends rounded to float32, outside of the tree's range by a rounding, and warns;
 and sde-dpmsolver++ of order 3 gets worse with more calls, up to some hundred: the coefficient of its second difference D_2 is
 (1 - e^{-2h} - 2h)/(2h)^2 - 1/2, which tends to -1, where the integral of exponential Adams 3 has + 1/2 and tends to 0.

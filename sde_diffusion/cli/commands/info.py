@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sde_diffusion.cli.sampler_specs import NAMED
 from sde_diffusion.plugins import KINDS, choices, summary
 from sde_diffusion.specs import nearest
 
@@ -55,7 +54,11 @@ def _kinds(kind: str | None) -> list[str]:
 
 def samplers() -> list[tuple[str, str]]:
     """The named samplers with what each is made of."""
-    return list(NAMED.items())
+    from importlib.util import find_spec
+
+    if find_spec("sde_diffusion.sampling.named") is None:
+        return list(NAMED.items())
+    return [(name, str(make())) for name, make in choices("sampler").items()]
 
 
 def presets() -> list[tuple[str, str, str, str]]:

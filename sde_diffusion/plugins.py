@@ -40,6 +40,7 @@ class Kind:
         package: where its implementations are.
         base: the class they derive from, `module:Name`; empty for what is found by its return annotation.
         returns: the name of the return annotation that tells them.
+        table: a mapping `module:NAME` of names to functions that the package itself keeps, in the place of both.
         given: annotations of the arguments that the program gives; what needs any other argument to be called has no name
             here. None: whatever it needs is written as an argument of the spec.
         wants: the annotation of an argument that they must take.
@@ -49,6 +50,7 @@ class Kind:
     package: str
     base: str = ""
     returns: str = ""
+    table: str = ""
     given: frozenset[str] | None = None
     wants: str = ""
     asked_as: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "weighting": Kind("sde_diffusion.objectives", returns="Weights", asked_as=("Weighting",)),
     "time distribution": Kind("sde_diffusion.objectives", returns="Times", asked_as=("TimeDistribution",)),
     "spread of times": Kind("sde_diffusion.objectives", returns="Shares", asked_as=("Uniforms",)),
-    "sampler": Kind("sde_diffusion.sampling.named", returns="Sampler", given=_given()),
+    "sampler": Kind("sde_diffusion.sampling", table="sde_diffusion.sampling.named:SAMPLERS"),
     "reversal": Kind(
         "sde_diffusion.reversal", returns="Reversal", asked_as=("Reversal",),
         given=_given("SDE", "LinearSDE", "Model", "Denoiser", "Reversal"),
@@ -103,6 +105,9 @@ FIELD_NAMES: Mapping[str, Mapping[str, str]] = {
 def choices(kind: str) -> Choices:
     """The implementations of a kind by their names, sorted. The package is walked once, when it is first asked for."""
     found = KINDS[kind]
+    if found.table:
+        room, _, name = found.table.partition(":")
+        return getattr(importlib.import_module(room), name)
     if found.base:
         room, _, name = found.base.partition(":")
         named: Choices = implementations(found.package, getattr(importlib.import_module(room), name))

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from sde_diffusion.cli import commands, options
+from sde_diffusion.cli import commands, list_options, options
 from sde_diffusion.cli.exit_codes import INTERRUPTED, TERMINATED, exit_code, message
 from sde_diffusion.cli.hints import option_hint
 from sde_diffusion.cli.specs import normalise_argv
@@ -85,8 +85,9 @@ def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, o
     for name, parser in parsers.items():
         choice.add_subcommand(name, parser, help=_summary(known[name]))
     command = next((word for word in arguments if word in parsers), None)
+    given = list(arguments) if command is None else list_options.join_lists(arguments, known[command].Settings)
     try:
-        values = whole.parse_args(options.lists_joined(arguments, known[command].Settings if command else None))
+        values = whole.parse_args(given)
     except ArgumentError as error:
         names = options.names(known[command].Settings) if command else list(known)
         raise ValueError(_explained(str(error), names, command)) from error

@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Sequence
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from jsonargparse import (
     ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
@@ -71,35 +70,6 @@ def names(cls: type, prefix: str = "") -> list[str]:
         hint, name = hints[field.name], prefix + field.name
         found += [name, *(names(hint, name + ".") if dataclasses.is_dataclass(hint) else [])]  # pyright: ignore
     return found
-
-
-def lists_joined(arguments: Sequence[str], cls: type | None) -> list[str]:
-    """The arguments with `--budgets 8 16`, the values of an option that takes a list, written as `--budgets=[8,16]`."""
-    hints = get_type_hints(cls) if cls else {}
-    lists = {
-        f"--{name}" for name, hint in hints.items() if any(get_origin(kind) is list for kind in (hint, *get_args(hint)))
-    }
-    words: list[str] = []
-    for word in arguments:
-        last = words[-1] if words else ""
-        option, equals, value = last.partition("=")
-        if option in lists and not word.startswith("--") and (not equals or _is_open(value)):
-            words[-1] = (
-                f"{option}={word}" if not equals and word.lstrip().startswith("[") else _longer(option, value, word)
-            )
-        else:
-            words.append(word)
-    return words
-
-
-def _is_open(value: str) -> bool:
-    """Whether a list was begun here, from words, and may go on."""
-    return value.startswith("[ ") and value.endswith(" ]")
-
-
-def _longer(option: str, value: str, word: str) -> str:
-    inside = value.removeprefix("[ ").removesuffix(" ]")
-    return f"{option}=[ {inside}{', ' if inside else ''}{word} ]"
 
 
 def filled(cls: type[T], values: Namespace) -> T:

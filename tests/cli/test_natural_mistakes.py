@@ -101,7 +101,7 @@ TYPED = [
     Row(34, "info", WORKS),
     Row(35, "compare", "such as"),
     Row(36, "compare --law two --budgets 8 16 --count 16 --samplers ancestral", WORKS),
-    Row(37, "compare --sampler ancestral", "did you mean 'samplers'?"),
+    Row(37, "compare --sampler ancestral", "--sampler is --samplers here"),
     Row(38, "compare --law gaussian", ("known: digits_empirical, mixture64, ring8, two", "did you mean")),
     Row(39, "export RUN", "required: folder; `sde-diffusion export --help`"),
     Row(40, "check MySDE", "module:name, such as"),

@@ -7,12 +7,12 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from sde_diffusion.evaluation.generate import at_budgets
 
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import load_model
 from sde_diffusion.cli.sampler_specs import samplers
+from sde_diffusion.evaluation.generate import at_budgets
 from sde_diffusion.sampling.sample import sample
 from sde_diffusion.sampling.tuned import Tuned
 

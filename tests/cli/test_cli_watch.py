@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from sde_diffusion import DiffusionModel
 from sde_diffusion.callbacks import HeldOut, Levels, Pictures
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.device import device_of
@@ -20,7 +21,6 @@ from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import data_of, load_model, objective_of
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.training_blocks import training_blocks
-from sde_diffusion import DiffusionModel
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
-from sde_diffusion.evaluation.generate import at_budgets
 
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
@@ -19,7 +18,7 @@ from sde_diffusion.cli.sampler_specs import sampler
 from sde_diffusion.data import by_name
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult, Score
 from sde_diffusion.evaluation.evaluator import Evaluator
-from sde_diffusion.evaluation.generate import samples_of
+from sde_diffusion.evaluation.generate import at_budgets, samples_of
 from sde_diffusion.evaluation.on_exact_law import FLOW_POINTS, ExactLawBenchmark
 from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.reversal import data_form

@@ -46,6 +46,8 @@ def run(settings: Settings) -> None:
 
 def _kinds(kind: str | None) -> list[str]:
     if kind is None:
+        from sde_diffusion.cli.sampler_specs import NAMED
+
         return list(KINDS)
     if kind not in KINDS:
         raise ValueError(f"there is no kind {kind!r}; {nearest(kind, KINDS, FIELD_NAMES)}")
@@ -57,6 +59,8 @@ def samplers() -> list[tuple[str, str]]:
     from importlib.util import find_spec
 
     if find_spec("sde_diffusion.sampling.named") is None:
+        from sde_diffusion.cli.sampler_specs import NAMED
+
         return list(NAMED.items())
     return [(name, str(make())) for name, make in choices("sampler").items()]
 

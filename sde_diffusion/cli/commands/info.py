@@ -46,8 +46,6 @@ def run(settings: Settings) -> None:
 
 def _kinds(kind: str | None) -> list[str]:
     if kind is None:
-        from sde_diffusion.cli.sampler_specs import NAMED
-
         return list(KINDS)
     if kind not in KINDS:
         raise ValueError(f"there is no kind {kind!r}; {nearest(kind, KINDS, FIELD_NAMES)}")

@@ -106,12 +106,14 @@ def _filled(make: Any, tensors: dict[str, Tensor], source: Path, dtype: torch.dt
         )
     with torch.random.fork_rng(devices=[]):
         network = plainly(make, source)
-    for name, wanted in network.state_dict().items():
-        if wanted.is_floating_point() != tensors[name].is_floating_point():
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() != tensors[name].is_floating_point():
             raise ValueError(
                 f"{name} of {source.parent} is {tensors[name].dtype}, and weights are floating-point numbers; save them again"
             )
-    network = network.to(dtype or next(iter(kinds), torch.float32))
+    wanted = dtype or next(iter(kinds), torch.float32)
+    if any(parameter.dtype != wanted for parameter in network.parameters()):
+        network = network.to(wanted)
     network.load_state_dict(tensors)
     return network
 

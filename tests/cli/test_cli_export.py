@@ -73,7 +73,7 @@ def test_a_pipeline_of_diffusers_samples_here(tmp_path, refused):
     x = samples(tmp_path / "theirs", tmp_path / "out")
     assert x.shape == (3, 1, 8, 8)
     assert torch.isfinite(x).all()
-    assert "DiffusersBackbone is none of" in refused("export", str(tmp_path / "theirs"), "out")
+    assert "DiffusersBackbone is none of" in refused("export", str(tmp_path / "theirs"), "new")
 
 
 def test_a_run_with_a_clip_of_infinity_is_shared_as_it_is(trained, tmp_path):

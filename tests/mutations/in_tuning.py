@@ -37,7 +37,7 @@ FAULTS = [
     Fault(
         "told-times-are-ignored",
         "solvers/methods/tabulated.py",
-        "told = t if self.times is None else self.times[state.row]",
+        "at = t if self.times is None else self.times[state.row]",
         "told = t",
         "The grid's times instead of the learned ones.",
         TABLES,

@@ -128,7 +128,7 @@ class _Task:
         """Estimates of log p (B, columns), in the data's units, on one grid for all."""
         form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), FAMILY, self.data_std)
         form = form if self.prior is None else form.with_prior(self.prior)
-        solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
+        solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing or form.spacing))
         alpha = float(self.sde.alpha(self.sde.t_min))
         found = flow_log_prob(form, solver, alpha * x, divergence, seed=seed, indices=numbers)
         return found + x[0].numel() * math.log(alpha)

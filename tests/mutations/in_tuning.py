@@ -38,7 +38,7 @@ FAULTS = [
         "told-times-are-ignored",
         "solvers/methods/tabulated.py",
         "at = t if self.times is None else self.times[state.row]",
-        "told = t",
+        "at = t",
         "The grid's times instead of the learned ones.",
         TABLES,
         "tensors_and_floats_walk_alike",

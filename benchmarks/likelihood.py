@@ -140,7 +140,7 @@ def grid(steps: int, divergence: Divergence) -> Callable[[Problem], Answer]:
     @torch.no_grad()
     def run(task: Problem) -> Answer:
         form, usual = default_solver(SDE, task.denoiser, steps)
-        solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
+        solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing or form.spacing))
         value = flow_log_prob(form.with_prior(task.end), solver, ALPHA * task.x, divergence).mean(1)
         return Answer(value + task.size * math.log(ALPHA), steps * (1 + divergence.cost(task.size)))
 

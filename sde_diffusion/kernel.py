@@ -1,4 +1,4 @@
-r"""The Gaussian channel x_t = alpha x_0 + sigma eps, eps ~ N(0, I), and all of its algebra.
+r"""The Gaussian kernel x_t = alpha x_0 + sigma eps, eps ~ N(0, I), and all of its algebra.
 
 Everything a diffusion model knows about a noise level is the pair (alpha, sigma). With x0_hat = E[x_0 | x_t]:
 
@@ -28,7 +28,7 @@ from solvers.elementwise import Coefficient, along, axpy, combine, scale
 
 @dataclass(frozen=True)
 class Kernel:
-    """The law x_t | x_0 = N(alpha x_0, sigma^2 I).
+    """The distribution x_t | x_0 ~ N(alpha x_0, sigma^2 I).
 
     `alpha` and `sigma` are floats (one level for the whole batch), or float64 tensors of shape () or (B,).
     """

@@ -29,13 +29,13 @@ class Adaptive(Solver):
     CPU it is the same to the bit in any batch, if the field is. The field is called with times of shape (B,), float64,
     and only with the samples that have not arrived. A `SemilinearODE` is integrated as a whole.
 
-    The clock matters less than for a fixed grid, and still matters: log(sigma/alpha), sigma/(alpha + sigma) and VP time
+    The time variable matters less than for a fixed grid: log(sigma/alpha), sigma/(alpha + sigma) and VP time
     are cheap, sigma itself is not. In float32 the rounding of the state limits what can be had: tolerances below about
     1e-6 only cost steps. Gradients pass through the accepted steps; step sizes are constants to them.
 
     Args:
         method: an embedded pair, such as `Dopri5`, `Tsit5` or `Bosh3` (the last for errors above about 1e-3).
-        rtol, atol: a step's error may be atol + rtol |x| in the root mean square over the event.
+        rtol, atol: a step's error may be atol + rtol |x| in the root mean square over a sample's numbers.
         max_attempts: of one sample, before a RuntimeError.
 
     Raises:

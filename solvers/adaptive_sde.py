@@ -1,4 +1,4 @@
-r"""Stochastic equations to a tolerance: a rejected step asks the same Brownian path at a nearer time.
+r"""Stochastic equations to a tolerance: a rejected step evaluates the same Brownian path at a nearer time.
 
 The pair. With dW = W(s) - W(t), h = s - t, both formulas on one increment (the Euler-Maruyama step is Heun's predictor):
 
@@ -17,8 +17,8 @@ Where steps may end. A `WienerTree` is a Wiener process, exactly, at the ends of
 
     d = k 2^-l T from the nearer end of the span T, k an integer of R + 1 binary digits, 2^R the tree's max_steps.   (2)
 
-Every attempt ends at such a time (or at `stop`): the law of what is seen of the path is exact, to rounding, however
-often it was asked. A step shorter than about d/2^(R + 1) cannot be had.
+Every attempt ends at such a time (or at `stop`): the increments that the solver gets have the exact distribution, to rounding, however
+often the path was evaluated. A step shorter than about d/2^(R + 1) cannot be had.
 
 References:
     Gaines & Lyons, Variable step size control in the numerical solution of stochastic differential equations, 1997,
@@ -56,10 +56,10 @@ class AdaptiveSDE(Solver):
 
     For an `ItoSDE` (additive noise) on a `WienerTree`. Pathwise: as the tolerances fall, each sample converges to the
     solution on its own path, the one that any fixed grid on the same tree converges to. A sample's result depends on
-    nobody else in the batch. The path is asked at times of shape (B,), which costs it more than a time for all.
+    nobody else in the batch. The path is evaluated at times of shape (B,), which costs it more than a time for all.
 
     Args:
-        rtol, atol: a step's error may be atol + rtol |x| in the root mean square over the event.
+        rtol, atol: a step's error may be atol + rtol |x| in the root mean square over a sample's numbers.
         max_attempts: of one sample, before a RuntimeError.
 
     Raises:
@@ -90,7 +90,7 @@ class AdaptiveSDE(Solver):
         """The states at `stop` from x (B, *E) at `start`, in either direction, and what each of them took.
 
         Raises:
-            TypeError: another equation, no noise, a path that forgets, or a state that is not floating point.
+            TypeError: another equation, no noise, a path that is not a `WienerTree`, or a state that is not floating point.
             ValueError: times or a state that are not finite, or times beyond the path's.
             ArithmeticError: the drift is not finite at the start, or a step fell below what the tree resolves.
             RuntimeError: a sample has not arrived after `max_attempts`.
@@ -151,7 +151,7 @@ def _additive_on_tree(equation: Equation, noise: WienerPath | None) -> EulerHeun
     check_path(equation, noise)
     if not isinstance(noise, DyadicTree):
         raise TypeError(
-            f"a rejected step asks the same path at a nearer time, and {type(noise).__name__} would answer with other "
-            "noise, which biases the law; pass a WienerTree"
+            f"a rejected step needs the same path at a nearer time, and {type(noise).__name__} would give other "
+            "noise, which biases the result; pass a WienerTree"
         )
     return EulerHeun(equation, noise)

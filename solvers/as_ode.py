@@ -10,7 +10,7 @@ def as_ode(equation: Equation, solver: str) -> ODE:
     """dx/dt = rate x + forcing of a `SemilinearODE` as an `ODE`; an `ODE` as it is.
 
     Raises:
-        TypeError: any other equation, in the name of the solver that was asked.
+        TypeError: any other equation, in the name of the solver.
     """
     if isinstance(equation, ODE):
         return equation

@@ -174,7 +174,7 @@ class DyadicTree(KeyedPath):
         first, last = (u.min(), u.max()) if isinstance(u, Tensor) else (u, u)
         if not (first >= -_SLACK and last <= 1 + _SLACK):
             span = f"[{self._low}, {self._low + self._span}]"
-            raise ValueError(f"the path spans {span} and was asked at {t}; construct it over all times of the solve")
+            raise ValueError(f"the path spans {span} and does not hold {t}; construct it over all times of the solve")
 
 
 def locate(u: float, resolution: int) -> tuple[Leaf[int], float]:

@@ -6,7 +6,7 @@ W(s) - W(t), whose variance is |s - t|.
 
 Convention: every stochastic equation is meant in the sense of Ito. Integrated downwards, dx = drift dt + diffusion dW
 reads x_s = x_t + drift(x_t, t) (s - t) + diffusion(t) (W(s) - W(t)): the coefficients are taken where the step begins,
-and the increments seen so far are independent of those still to come, in whichever direction the clock runs.
+and past increments are independent of later ones, in whichever direction time runs.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class SemilinearSDE(Equation):
 
 @dataclass(frozen=True)
 class RenoisedODE(Equation):
-    """dx/dt = drift(x, t), whose law at t becomes its law at t' by adding noise N(0, spread(t, t')^2 I)."""
+    """dx/dt = drift(x, t), whose distribution at t becomes that at t' by adding noise N(0, spread(t, t')^2 I)."""
 
     stochastic: ClassVar[bool] = True
     drift: Field
@@ -106,7 +106,7 @@ class MarkovChain(Equation):
 
 @dataclass(frozen=True)
 class TargetFamily(Equation):
-    """A transport equation together with the laws p_t that it should follow, each known by its score.
+    """A transport equation together with the distributions p_t that it should follow, each known by its score.
 
     A predictor integrates `transport`; a corrector runs a Markov chain at fixed t that leaves p_t invariant, with steps
     in proportion to `scale(t)`, the length over which the score of p_t changes.

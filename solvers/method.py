@@ -25,7 +25,7 @@ class Order:
     """Orders of convergence in the largest step: pathwise (`strong`) and of expectations (`weak`).
 
     For a deterministic equation the two are the same number. `strong=None` says that the method has no pathwise limit
-    to converge to (its noise is exact in law only).
+    to converge to (its noise has the exact distribution only).
     """
 
     strong: float | None
@@ -71,7 +71,7 @@ class Method(ABC):
 class OneStep(Method):
     """A method that needs nothing but the present state, whose first stage is the field at the step's beginning.
 
-    Given that field, `onward` completes the step: a multistep method that starts with it pays for no evaluation twice.
+    Given that field, `finish_step` completes the step: a multistep method that starts with it pays for no evaluation twice.
     """
 
     @abstractmethod
@@ -79,7 +79,7 @@ class OneStep(Method):
         """The state at s, from x at t and the field there."""
 
     def step(self, equation, x, t, s, path, state):
-        """The field, then onward."""
+        """The field, then `finish_step`."""
         return self.finish_step(equation, x, t, s, field(equation)(x, t)), None
 
 
@@ -115,7 +115,7 @@ def field(equation: Any) -> Callable[[Tensor, Coefficient], Tensor]:
 
 
 def noise(path: WienerPath | None, t: Coefficient, s: Coefficient) -> Tensor:
-    """W(s) - W(t) of a path that the door has checked to be there."""
+    """W(s) - W(t); `path` has been validated by `integrate.check`."""
     assert path is not None
     return path.increment(t, s)
 

@@ -47,7 +47,7 @@ class Picard(Solver):
     Attributes:
         method: stateless from step to step; its update and the equation must take (B,) times.
         steps, spacing: the grid, as in `FixedGrid`.
-        tol: the largest change, root mean square over an event, with which a state counts as done; per sample.
+        tol: the largest change, root mean square over a sample, with which a state counts as done; per sample.
         window: how many steps are iterated together; memory and the batch of a sweep grow with it.
     """
 

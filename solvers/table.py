@@ -3,7 +3,7 @@ r"""A multistep method as a table of numbers, and the table of any method of fix
     y_{i+1} = a_i y_i + sum_{j <= i} w_ij F_{i-j},    F_i = drift(y_i, t_i),    i = 0 .. n - 1                     (1)
 
 holds every explicit method of n evaluations whose stages are sums of the initial state and the fields known by then:
-n (n + 5)/2 numbers. The times are those that the drift is told; no y_i but the last has to lie near the solution.
+n (n + 5)/2 numbers. The times are those at which the drift is evaluated; no y_i but the last has to lie near the solution.
 
 References:
     Shaul et al., Bespoke Non-Stationary Solvers for Fast Sampling of Diffusion and Flow Models, 2024,

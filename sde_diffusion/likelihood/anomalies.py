@@ -1,10 +1,10 @@
-r"""Did this come from the law? Scores of events, each larger for a stranger one.
+r"""Out-of-distribution scores of samples: the larger, the less like the data.
 
     likelihood       -log p(x)
-    typicality       |log p(x) - m|, m the mean of log p over calibration events: too likely is strange too
+    typicality       |log p(x) - m|, m the mean of log p over calibration samples: too likely is unusual too
     reconstruction   |x - x'|^2/d, x' the flow back from x_t at one noise level
-    denoising        at each of several levels, |D(x_t) - x|^2/d; the profile of their logarithms is judged by its
-                     Mahalanobis distance from calibration events'
+    denoising        at each of several levels, |D(x_t) - x|^2/d; the profile of their logarithms is scored by its
+                     Mahalanobis distance from calibration samples'
 
 Scores have no scale of their own; `metrics.p_values` gives them one.
 

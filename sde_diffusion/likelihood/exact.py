@@ -47,7 +47,7 @@ from solvers.random import mix
 FAMILY = 24
 """The budget whose chart and grid serve every number of steps: grids of one family, or halving the steps tells nothing."""
 PILOT = 8
-"""Probes from which a point's variance is judged."""
+"""Probes from which a point's variance is estimated."""
 SMALL = 2 * PILOT
 """Events of up to so many numbers get the exact trace at once."""
 
@@ -70,7 +70,7 @@ def log_likelihood(
     Args:
         tol: the standard error wanted for each point, in bits per dimension.
         divergence: an estimator to be used as it is; without one, it is chosen point by point.
-        prior: the law at the horizon, anything with log_prob; the process's own by default.
+        prior: the distribution at the horizon, anything with log_prob; the process's own by default.
         data_std: standard deviation of the data, root mean square over the coordinates.
         block: points solved at once. A point's probes depend on `seed` and its place in x, not on the block.
 
@@ -128,7 +128,7 @@ class _Task:
         """Estimates of log p (B, columns), in the data's units, on one grid for all."""
         form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), FAMILY, self.data_std)
         form = form if self.prior is None else form.with_prior(self.prior)
-        solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing))
+        solver = FixedGrid(PredictEvaluateCorrect(4), steps, upwards(usual.spacing or form.spacing))
         alpha = float(self.sde.alpha(self.sde.t_min))
         found = flow_log_prob(form, solver, alpha * x, divergence, seed=seed, indices=numbers)
         return found + x[0].numel() * math.log(alpha)

@@ -1,11 +1,11 @@
 r"""The log-density of the probability flow, and the codes of its points.
 
-A reversal whose equation is deterministic carries the law at `stop` (x at t_min) to the prior at `start` (the horizon),
-whatever its chart y = x/unit and its clock. Solved upwards with Liouville's equation,
+A reversal whose equation is deterministic carries the distribution at `stop` (x at t_min) to the prior at `start` (the horizon),
+whatever its chart y = x/unit and its time variable. Solved upwards with Liouville's equation,
 
     log p_stop(x) = log prior(x_start) + d log(unit_start/unit_stop) + integral_stop^start div dy.                 (1)
 
-The chart and the prior are closed forms; a clock in which the field is smooth, such as that of the weighted velocity
+The chart and the prior are closed forms; a time variable in which the field is smooth, such as that of the scaled velocity
 form, therefore costs a fraction of the process's own time.
 
 References:
@@ -42,7 +42,7 @@ def flow_log_prob(
 ) -> Tensor:
     """Equation (1) at x (B, *E), points at t_min, in nats: one estimate for each of the divergence's (B, columns).
 
-    `solver` walks from `reversal.stop` up to `reversal.start`; a spacing made for sampling is turned by `upwards`.
+    `solver` runs from `reversal.stop` up to `reversal.start`; a spacing made for sampling is turned by `upwards`.
     Gradients pass where the caller has them on. Raises TypeError for a stochastic equation.
     """
     y, integrals = solve_with_log_density(
@@ -60,7 +60,7 @@ def unit(reversal: Reversal, reading: float) -> float:
 
 
 def upwards(spacing: Spacing) -> Spacing:
-    """The same points, walked from the data to the noise."""
+    """The same times, from the data to the noise."""
     return lambda start, stop, steps: spacing(stop, start, steps).flip(0)
 
 

@@ -1,4 +1,4 @@
-r"""A discrete chain seen along forward paths: the pieces from which every bound of its likelihood is made.
+r"""A discrete chain along forward paths: the pieces from which every bound of its likelihood is made.
 
 On a grid t_min = t_0 < ... < t_T = horizon the model starts at the prior and steps down by p(x_s | x_t) =
 N(m(x_t, D(x_t)), e^rho v I), where the posterior q(x_s | x_t, x_0) = N(m(x_t, x_0), v I) has v = sigma_s^2 (1 - e^{l_t - l_s}).
@@ -51,7 +51,7 @@ class Chain:
     """A model of T = `steps` steps on a grid from the horizon to t_min, equal steps of log-SNR by default.
 
     Attributes:
-        prior: the law at the horizon, anything with log_prob; the process's own by default.
+        prior: the distribution at the horizon, anything with log_prob; the process's own by default.
         log_excess: rho of the reverse steps.
         reconstruction: the last factor.
     """

@@ -7,7 +7,7 @@ lambda = log(kappa) running downwards,
     dy = C (y - x0_hat) dlambda + sqrt(2 C) e^lambda dW.                                                         (1)
 
 Beside the data form of the reverse SDE with eta^2 = C, (1 + C)(y - x0_hat) dlambda + sqrt(2 C) e^lambda dW, only the
-transport is missing: annealed Langevin lags behind the moving law by a relative variance of order 1/C, and reaches it
+transport is missing: annealed Langevin lags behind the moving distribution by a relative variance of order 1/C, and reaches it
 as C grows; Euler-Maruyama adds a bias of order C |step|. The reverse SDE pays the second only.
 
 References:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec
 
 from torch import Tensor, nn
@@ -31,24 +32,31 @@ def form(process: type[SDE]) -> Callable[[Callable[P, Reversal]], Callable[P, Re
     def decorated(function: Callable[P, Reversal]) -> Callable[P, Reversal]:
         @wraps(function)
         def built(*args: P.args, **kwargs: P.kwargs) -> Reversal:
-            return _build(function, process, *args, **kwargs)
+            return _build(function, process, args, kwargs)
 
         return built
 
     return decorated
 
 
-def _build(function: Callable[..., Reversal], process: type[SDE], sde: Any, *args: Any, **kwargs: Any) -> Reversal:
-    name = "model" if "model" in kwargs else "denoiser"
-    model, rest = (args[0], args[1:]) if args else (kwargs.pop(name, None), ())
-    check_process_and_model(function.__name__, process, sde, model)
-    reversal = function(sde, checked(model), *rest, **kwargs)
+def _build(function: Callable[..., Reversal], process: type[SDE], args: tuple, kwargs: dict[str, Any]) -> Reversal:
+    name = function.__name__
+    known = signature(function)
+    try:
+        bound = known.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} takes a process and a model, {error}; write {name}({', '.join(list(known.parameters)[:2])})"
+        ) from None
+    sde, model, *rest = bound.args
+    check_process_and_model(name, process, sde, model)
+    reversal = function(sde, checked(model), *rest, **bound.kwargs)
 
     def select(rows: Tensor) -> Equation:
         chosen = select_rows(model, rows)
         if chosen is model:
             return reversal.equation
-        return _build(function, process, sde, chosen, *rest, **kwargs).equation
+        return _build(function, process, (sde, chosen, *rest), bound.kwargs).equation
 
     return replace(reversal, equation=replace(reversal.equation, select=select))
 

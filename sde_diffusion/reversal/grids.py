@@ -2,7 +2,7 @@ r"""Grids laid out in the time of another process, or on the nodes of a discrete
 
 A noise level sigma/alpha has a time in every process, so that one process's grid serves all of them: the grid that is
 quadratic in VP time, the cosine grid (uniform in the cosine process's time), the grid of rectified flow. Each function
-returns a spacing for a clock of the sampling process, its own time by default:
+returns a spacing for a time variable of the sampling process, its own time by default:
 
     form = velocity_form(sde, denoiser)
     FixedGrid(AdamsBashforth(4), 20, quadratic_in_vp_time(sde, form.clock))
@@ -29,7 +29,7 @@ from solvers.grids import Spacing, power, through, uniform
 
 
 def in_time_of(other: LinearSDE, sde: LinearSDE, clock: Clock = SDE_TIME, spacing: Spacing = uniform) -> Spacing:
-    """A grid laid out in another process's time, at the same noise levels, as a grid of the given clock of `sde`."""
+    """A grid laid out in another process's time, at the same noise levels, as a grid of the given time variable of `sde`."""
     same = through(lambda t: float(other.time(sde.log_snr(t))), lambda t: float(sde.time(other.log_snr(t))), spacing)
     return clock.spacing(same)
 

@@ -1,11 +1,11 @@
-r"""The velocity form with a weight on the data: x/(alpha + c sigma) against the clock u = sigma/(alpha + c sigma).
+r"""The velocity form with a weight on the data: x/(alpha + c sigma) against the time variable u = sigma/(alpha + c sigma).
 
 With y = x/(alpha + c sigma), whatever the process,
 
     dy/du = eps_hat - c x0_hat = (y - x0_hat)/u,                                                                   (1)
 
 for y is x_t behind the channel (1 - c u, u). c = 0 is the sigma form, c = 1 the velocity form; a larger c begins closer
-to the data form. The clock runs over less than 1/c and changes from the geometry of log(sigma) to that of sigma where
+to the data form. It runs over less than 1/c and changes from the geometry of log(sigma) to that of sigma where
 sigma = alpha/c: c says at which noise level the solver's polynomials turn from following x0_hat to following eps_hat.
 
 Derivation: with kappa = sigma/alpha the sigma form is d(x/alpha)/dkappa = eps_hat. Then y = (x/alpha)/(1 + c kappa),
@@ -34,7 +34,7 @@ from solvers.equations import ODE
 
 @form(LinearSDE)
 def scaled_velocity_form(sde: LinearSDE, denoiser: Denoiser, weight: float = 1.0) -> Reversal:
-    """Equation (1) with c = weight, in the data's units: 2/deviation for data of another deviation than 1."""
+    """Equation (1) with c = weight, in the data's units: 2/std for data of another standard deviation than 1."""
     if not weight > 0:
         raise ValueError(f"the weight of the data must be above 0, got {weight}; use sigma_form for 0")
 

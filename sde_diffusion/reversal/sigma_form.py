@@ -1,4 +1,4 @@
-r"""The sigma form: x/alpha against the noise level kappa = sigma/alpha, EDM's own clock.
+r"""The sigma form: x/alpha against the noise level kappa = sigma/alpha, EDM's own time variable.
 
     dy/dkappa = eps_hat = (y - x0_hat)/kappa                                                                     (1)
 

@@ -1,6 +1,6 @@
 r"""The velocity form: the probability flow along the straight line of rectified flow.
 
-With y = x/(alpha + sigma) and the clock u = sigma/(alpha + sigma), whatever the process,
+With y = x/(alpha + sigma) and the time variable u = sigma/(alpha + sigma), whatever the process,
 
     dy/du = eps_hat - x0_hat = (y - x0_hat)/u,                                                                   (1)
 

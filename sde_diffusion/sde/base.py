@@ -146,7 +146,7 @@ class LinearSDE(SDE):
         return kernel.mean(x0), std
 
     def transition(self, t: Coefficient, s: Coefficient) -> Kernel:
-        """The channel from x_s to x_t for s < t, equation (3)."""
+        """The Gaussian kernel from x_s to x_t for s < t, equation (3)."""
         self._check_pair(t, s)
         return Kernel(self.alpha(t) / self.alpha(s), self.sigma(t) * sqrt(self._forgotten(t, s)))
 
@@ -158,7 +158,7 @@ class LinearSDE(SDE):
         return combine(self.alpha(s) * forgotten, x0, on_x_t, x_t), sigma_s * sqrt(forgotten)
 
     def prior(self, mean: Any = 0.0, variance: float = 1.0) -> GaussianPrior:
-        """N(alpha_T mean, alpha_T^2 variance + sigma_T^2): the law of x_T matched to the data's first two moments.
+        """N(alpha_T mean, alpha_T^2 variance + sigma_T^2): the distribution of x_T for data with these two moments.
 
         `mean` is a number or a tensor of the event shape; `variance` is that of one coordinate.
         """
@@ -177,7 +177,7 @@ class LinearSDE(SDE):
         return combine(self.f(t) + gain, x, -gain * kernel.alpha, model(x, kernel))
 
     def check_data(self, x0: Tensor) -> None:
-        """Raises TypeError or ValueError for data that no process can take."""
+        """Raises TypeError or ValueError for data that are not finite floating-point tensors (B, *E)."""
         if not isinstance(x0, Tensor) or not x0.is_floating_point():
             kind = x0.dtype if isinstance(x0, Tensor) else type(x0).__name__
             raise TypeError(f"data must be a floating-point tensor (B, *E), got {kind}; convert it with .float()")

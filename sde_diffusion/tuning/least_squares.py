@@ -1,12 +1,12 @@
-r"""What tuning minimises, and its Gauss-Newton matrix: how far a table's states are from the flow's, station by station.
+r"""What tuning minimises, and its Gauss-Newton matrix: how far a table's states are from the flow's, at chosen steps.
 
-Trajectory b starts at y(b); at a station k the table's state y_k(b) should be the flow's y*_k(b). With m_k(b) the mean over
+Trajectory b starts at y(b); at a target state k the table's state y_k(b) should be the flow's y*_k(b). With m_k(b) the mean over
 the event of the square of (y_k(b) - y*_k(b))/unit_k, the loss is
 
     mean_b sum_k log(1 + m_k(b)),                                                                                    (1)
 
 least squares in which a trajectory that is far off, where no small change brings it back, counts by its logarithm: in the
-Gauss-Newton matrix a station has the weight 1/(1 + m_k(b)).
+Gauss-Newton matrix a target state has the weight 1/(1 + m_k(b)).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TargetState:
 
 @dataclass(frozen=True)
 class TrajectoryBatch:
-    """Trajectories: where they start in the chart (B, *E), and the stations on their way, the end among them."""
+    """Trajectories: where they start in the chart (B, *E), and the target states on their way, the end among them."""
 
     y: Tensor
     stations: tuple[TargetState, ...]
@@ -73,11 +73,11 @@ class Problem:
     weight: float
 
     def level(self, reading: Tensor) -> Tensor:
-        """log(sigma/alpha) of the clock's reading u = 1/(c + alpha/sigma)."""
+        """log(sigma/alpha) at the time variable u = 1/(c + alpha/sigma)."""
         return -(1 / reading - self.weight).log()
 
     def reading(self, level: Tensor) -> Tensor:
-        """The clock's reading at log(sigma/alpha)."""
+        """The time variable u at log(sigma/alpha)."""
         return 1 / (self.weight + (-level).exp())
 
     def drift(self, y: Tensor, level: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Problem:
 
 
 def _add(matrix: Tensor, gradient: Tensor, residuals: Tensor, rows: Tensor) -> None:
-    """What a station adds: residuals (B, d), and their derivatives (B, P, d) in the first P numbers."""
+    """What a target state adds: residuals (B, d), and their derivatives (B, P, d) in the first P numbers."""
     weights = 1 / (1 + residuals.square().mean(1)) / residuals.shape[1]
     weighted = (weights.reshape(-1, 1, 1) * rows).transpose(0, 1).flatten(1)
     known = rows.shape[1]

@@ -4,13 +4,13 @@ A solver of n calls in the chart of `default_solver` is, in full generality,
 
     y_{i+1} = a_i y_i + sum_{j <= i} w_ij F_{i-j},    F_i = F(y_i, u_i),                                            (1)
 
-n (n + 5)/2 numbers with the noise levels u_i that the denoiser is told (`solvers.table`). They minimise the distances to
-the flow's true end points, as `tuning_problem` weighs them, in units of s, a third of the data's standard deviation:
+n (n + 5)/2 numbers with the noise levels u_i that the denoiser gets (`solvers.table`). They minimise the distances to
+the flow's true end points, as `tuning.least_squares` weighs them, in units of s, a third of the data's standard deviation:
 
     s^2 mean_b log(1 + m_b/s^2),    m_b the mean square of x_n(b) - x*(b) over the event b,                         (2)
 
-by Levenberg and Marquardt's method, from each of the solvers of `tuning_starts`. The derivatives go through the solver in
-forward mode (`solvers.sensitivity`), a few trajectories at a time; the told levels move as log(sigma/alpha).
+by Levenberg and Marquardt's method, from each of the solvers of `tuning.initial_tables`. The derivatives go through the solver in
+forward mode (`solvers.sensitivity`), a few trajectories at a time; the noise levels move as log(sigma/alpha).
 
 Where the data are separate points, the end hardly moves with the numbers: a trajectory has chosen its point long before. The
 descent from UniPC's formulas therefore looks at the choice as well, at the step nearest to sigma/alpha = s: there x_i - x*_i
@@ -59,10 +59,10 @@ HELD_OUT = 1 << 40
 """The first sample number of the trajectories that decide: none of them is ever trained on."""
 
 DISTANCE_SCALE = 1 / 3
-"""s of (2) in deviations of the data."""
+"""s of (2) in standard deviations of the data."""
 
 CHOICE_SCALE = 0.1
-"""The unit of the choice in deviations of the noise there."""
+"""The unit of the choice in standard deviations of the noise there."""
 
 MIN_GAIN, PATIENCE = 1e-3, 6
 """A descent ends when so many steps together gain less than this share: one short step may lead round a bend."""
@@ -76,7 +76,7 @@ STARTS = 3
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """How long to look: `iterations` from each of `STARTS` starts. `trajectories` train, `DECIDE` times as many
+    """How long to look: `iterations` from each of `STARTS` starts. `trajectories` train, `HELD_OUT_FACTOR` times as many
     decide; `reference` calls find a true end point.
 
     Without a number of trajectories, there are as many as hold 8192 coordinates, but 256 to 4096: the fewer coordinates
@@ -124,7 +124,7 @@ def tune(
     """The solver of `nfe` calls tuned to a model. `sample(tuned.reversal(sde, denoiser), tuned.solver(), ...)` uses it.
 
     Args:
-        event_shape: *E of the model's events.
+        event_shape: *E, the shape of one sample.
         data_std: of the data, as in `default_solver`.
         prior: the law of x at the horizon, the process's own by default.
         progress: called after each iteration.

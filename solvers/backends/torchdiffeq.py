@@ -1,7 +1,7 @@
 """Deterministic equations by torchdiffeq's adaptive integrators.
 
 Two of its habits are changed here. It steps past the end and interpolates back, and so asks the field at times outside
-the span, where a noise level may be negative: it is told to end a step at `stop`. And it answers a step that fell below
+the span, where a noise level may be negative: its `step_t` option ends a step at `stop`. And it answers a step that fell below
 rounding with an AssertionError.
 
 References:
@@ -113,7 +113,7 @@ def _engine() -> Any:
         import torchdiffeq
     except ImportError as missing:
         raise ImportError(
-            "Torchdiffeq is a door to the package torchdiffeq, which is not installed; pip install torchdiffeq, or take "
+            "Torchdiffeq needs the package torchdiffeq, which is not installed; pip install torchdiffeq, or take "
             "Adaptive(Dopri5()), which needs nothing more"
         ) from missing
     return torchdiffeq

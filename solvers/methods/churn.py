@@ -2,7 +2,7 @@ r"""EDM's stochastic sampler: go back up a little by adding noise, then come dow
 
     t^ = t (1 + gamma),  x^ = x_t + spread(t, t^) z;   x_s = a step of the inner method on the flow from t^ to s
 
-with gamma = min(churn/N, sqrt(2) - 1) for a grid of N steps. Adding noise is exact, so that the law has the inner method's
+with gamma = min(churn/N, sqrt(2) - 1) for a grid of N steps. Adding noise is exact, so that the distribution has the inner method's
 order; pathwise the limit is an SDE whose noise the churn sets, and no strong order is declared.
 
 References:

@@ -6,7 +6,7 @@ Each step proposes x' and accepts it with probability min(1, e^a), so that detai
     MALA          x' = x + h s(x) + sqrt(2 h) z,              a as in (1) plus the ratio of the proposals' densities (2)
     Hamiltonian   L leapfrog steps of size sqrt(2 h) from momentum z,  a = H(x, z) - H(x', z')                     (3)
 
-with h = |s - t| the clock's step and s the score; (2) is (3) with L = 1. Noise and acceptance are the path's: normal
+with h = |s - t| the step in time and s the score; (2) is (3) with L = 1. Noise and acceptance are the path's: normal
 numbers are its increments brought to unit variance, and the uniform number is the normal distribution function of one
 number of the path's first channel.
 
@@ -84,7 +84,7 @@ class MALA(Hamiltonian):
     """Equation (2), as one leap."""
 
     def __init__(self):
-        """No setting but the clock's step."""
+        """No setting but the step in time."""
         super().__init__(leaps=1)
 
 

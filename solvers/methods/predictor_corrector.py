@@ -9,7 +9,7 @@ from solvers.methods.euler_maruyama import EulerMaruyama
 
 
 class PredictorCorrector(Method):
-    """A step of the predictor from t to s, then `corrections` steps of Langevin dynamics in the law at s:
+    """A step of the predictor from t to s, then `corrections` steps of Langevin dynamics in the distribution at s:
 
         x <- x + e score(x, s) + sqrt(2 e) z,   e = 2 (snr scale(s))^2.
 

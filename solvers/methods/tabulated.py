@@ -31,17 +31,17 @@ class Tabulated(Method):
 
         Args:
             factors: the a_i, one by default.
-            times: what the drift is told at each step, the grid's times by default.
+            times: the times at which the drift is evaluated, the grid's by default.
         """
         self.table = tuple(tuple(float(w) for w in row) for row in table)
         self.factors = (1.0,) * len(self.table) if factors is None else tuple(map(float, factors))
         self.times = None if times is None else tuple(map(float, times))
         if not self.table or any(not 1 <= len(row) <= i + 1 for i, row in enumerate(self.table)):
             raise ValueError(
-                "step i of a table takes 1 to i + 1 weights, one for each field known by then; mend the table"
+                "step i of a table takes 1 to i + 1 weights, one for each field known by then; correct the table"
             )
         if any(len(given) != len(self.table) for given in (self.factors, self.times or self.table)):
-            raise ValueError(f"a table of {len(self.table)} steps takes as many factors and times; mend the table")
+            raise ValueError(f"a table of {len(self.table)} steps takes as many factors and times; correct the table")
 
     def init(self, equation, x, grid):
         """Refuses a grid of another length. Raises ValueError."""
@@ -55,8 +55,8 @@ class Tabulated(Method):
 
     def step(self, equation, x, t, s, path, state):
         """One evaluation."""
-        told = t if self.times is None else self.times[state.row]
-        return advance(x, equation.drift(x, told), state)
+        at = t if self.times is None else self.times[state.row]
+        return advance(x, equation.drift(x, at), state)
 
 
 EXAMPLES: list[Tabulated] = []

@@ -10,7 +10,7 @@ AREA, WAITING = "tests/solvers/test_area_tree.py", "tests/test_synchronisation.p
 FAULTS = [
     Fault(
         "fresh-increments-without-the-root",
-        "solvers/wiener.py",
+        "solvers/path_times.py",
         "return math.sqrt(variance)",
         "return variance",
         "h for sqrt(h): noise that vanishes as the grid is refined.",

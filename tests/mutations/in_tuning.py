@@ -37,8 +37,8 @@ FAULTS = [
     Fault(
         "told-times-are-ignored",
         "solvers/methods/tabulated.py",
-        "told = t if self.times is None else self.times[state.row]",
-        "told = t",
+        "at = t if self.times is None else self.times[state.row]",
+        "at = t",
         "The grid's times instead of the learned ones.",
         TABLES,
         "tensors_and_floats_walk_alike",

@@ -44,6 +44,7 @@ MISTAKES = {
         lambda: data_form(VP(), TimeMLP(2)),
         r"got the network TimeMLP; write Preconditioned\(network, EDM",
     ),
+    "missing": (lambda: data_form(VP()), r"missing a required argument: 'denoiser'; write data_form\(sde, denoiser\)"),
     "no denoiser": (lambda: probability_flow(VP(), 3), r"needs a denoiser, got int; pass Preconditioned"),
     "nonlinear, data form": (
         lambda: data_form(DoubleWell(), DENOISER),

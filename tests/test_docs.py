@@ -162,6 +162,14 @@ def test_every_link_of_a_page_leads_to_a_file(page):
     assert not missing
 
 
+def test_every_test_that_a_page_names_is_there():
+    root = DOCS.parent
+    pages = [*DOCS.rglob("*.md"), root / "README.md", root / "CONTRIBUTING.md", root / "benchmarks/README.md"]
+    named = {found for page in pages for found in re.findall(r"\btests/[\w/]+\.py", page.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert not [name for name in sorted(named) if not (root / name).exists()]
+
+
 def test_the_layers_of_the_contributing_guide_are_those_of_the_imports_test():
     from tests.test_imports import FLOORS, ROOT
 

@@ -138,12 +138,36 @@ def test_the_glossary_has_every_sampler():
     assert sorted(listed) == sorted(named.names())
 
 
+def test_the_names_in_other_libraries_mean_what_the_glossary_says():
+    """Those without a note: a note says what differs, such as the grid."""
+    from sde_diffusion.sampling import named
+
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8").split("### Their names")[1].split("\n\n1. ")[0]
+    understood = 0
+    for row in re.findall(r"^\| `\w+` \|.*$", text, re.MULTILINE):
+        own, *libraries, _ = [cell.strip() for cell in row.strip("|").split("|")]  # azula's names need arguments
+        for cell in libraries:
+            for name in re.split(r"[,;] (?!Karras|karras|eta|sigma)", cell):
+                if re.fullmatch(r"`?[\w+ ]+`?", name) and "get_sigmas" not in name:
+                    assert named.parse(name.strip("`")).label.split("/")[0] == own.strip("`"), name
+                    understood += 1
+    assert understood > 30
+
+
 @pytest.mark.parametrize("page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")))
 def test_every_link_of_a_page_leads_to_a_file(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
     missing = [target for target in targets if not (DOCS / page).parent.joinpath(target).exists()]
     assert not missing
+
+
+def test_every_test_that_a_page_names_is_there():
+    root = DOCS.parent
+    pages = [*DOCS.rglob("*.md"), root / "README.md", root / "CONTRIBUTING.md", root / "benchmarks/README.md"]
+    named = {found for page in pages for found in re.findall(r"\btests/[\w/]+\.py", page.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert not [name for name in sorted(named) if not (root / name).exists()]
 
 
 def test_the_layers_of_the_contributing_guide_are_those_of_the_imports_test():

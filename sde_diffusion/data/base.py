@@ -1,6 +1,6 @@
 """What training, metrics and the command line ask of a data set, whatever it is made of.
 
-A data source is a finite table of events of one shape, in two parts that never meet: "train" and "held_out". Asking for
+A data source is a finite table of samples of one shape, in two parts that never meet: "train" and "held_out". Asking for
 a row twice gives the same numbers: there is no augmentation and no hidden random state. Images are float32 in [-1, 1],
 quantised to `levels` equally spaced values (see `pixels`); other data are float32 of about unit variance.
 """
@@ -39,7 +39,7 @@ class Batch:
 
 
 class DataSource(ABC):
-    """A table of events (N, *E), with class labels (N,) int64 where the data have them.
+    """A table of samples (N, *E), with class labels (N,) int64 where the data have them.
 
     Attributes: `event_shape` E; `levels`, the number of values a coordinate takes, or None for continuous data;
     `classes`, the number of labels, or None for data without labels.
@@ -51,7 +51,7 @@ class DataSource(ABC):
     @property
     @abstractmethod
     def event_shape(self) -> tuple[int, ...]:
-        """The shape E of one event."""
+        """The shape E of one sample."""
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -60,14 +60,14 @@ class DataSource(ABC):
 
     @abstractmethod
     def size(self, split: str = "train") -> int:
-        """How many events the split holds."""
+        """How many samples the split holds."""
 
     @abstractmethod
     def batch(self, indices: Tensor, split: str = "train") -> Rows:
-        """Events (B, *E) and labels (B,) or None at `indices` (B,), each in [0, size)."""
+        """Samples (B, *E) and labels (B,) or None at `indices` (B,), each in [0, size)."""
 
     def tensors(self, split: str = "train") -> Rows:
-        """The whole split in memory: events (N, *E) and labels (N,) or None."""
+        """The whole split in memory: samples (N, *E) and labels (N,) or None."""
         return self.batch(torch.arange(self.size(split)), split)
 
 

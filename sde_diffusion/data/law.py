@@ -35,12 +35,12 @@ class Law(DataSource):
         return (2,)
 
     def size(self, split: str = "train") -> int:
-        """How many events the split holds."""
+        """How many samples the split holds."""
         check_split(split)
         return self.count
 
     def batch(self, indices: Tensor, split: str = "train") -> Rows:
-        """Events (B, *E) and labels (B,) or None at `indices`."""
+        """Samples (B, *E) and labels (B,) or None at `indices`."""
         points, labels = self.tensors(split)
         return points[check_indices(indices, self.count)], labels
 

@@ -22,11 +22,11 @@ class InMemory(DataSource):
         """Read a split: values (N, *E) uint8 in 0 .. levels - 1 and labels (N,) int64."""
 
     def size(self, split: str = "train") -> int:
-        """How many events the split holds."""
+        """How many samples the split holds."""
         return len(self._table(split)[0])
 
     def batch(self, indices: Tensor, split: str = "train") -> Rows:
-        """Events (B, *E) and labels (B,) or None at `indices`."""
+        """Samples (B, *E) and labels (B,) or None at `indices`."""
         values, labels = self._table(split)
         rows = check_indices(indices, len(values))
         return from_levels(values[rows], self.levels), labels[rows]

@@ -43,12 +43,12 @@ class Patches(DataSource):
         return (3, self.side, self.side)
 
     def size(self, split: str = "train") -> int:
-        """How many events the split holds."""
+        """How many samples the split holds."""
         check_split(split)
         return self.count
 
     def batch(self, indices: Tensor, split: str = "train") -> Rows:
-        """Events (B, *E) and labels (B,) or None at `indices`."""
+        """Samples (B, *E) and labels (B,) or None at `indices`."""
         rows = check_indices(indices, self.count)
         corners = self.corners(split)[rows]
         which, top, left = corners.unbind(1)

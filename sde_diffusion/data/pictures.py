@@ -32,11 +32,11 @@ class PictureFiles(DataSource):
         """One picture, uint8 (3, side, side)."""
 
     def size(self, split: str = "train") -> int:
-        """How many events the split holds."""
+        """How many samples the split holds."""
         return len(self.files(split)[0])
 
     def batch(self, indices: Tensor, split: str = "train") -> Rows:
-        """Events (B, *E) and labels (B,) or None at `indices`."""
+        """Samples (B, *E) and labels (B,) or None at `indices`."""
         paths, labels = self.files(split)
         rows = check_indices(indices, len(paths))
         pictures = [self.picture(paths[row]) for row in rows.tolist()]

@@ -1,7 +1,8 @@
-"""Losses, weightings, and where they look. An objective is called (model, sde, x0, generator) -> losses (B,)."""
+"""Losses, weightings and distributions of times. `objectives.base` says how an objective is called."""
 
 from sde_diffusion.denoisers.energy import EnergyDenoiser
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
+from sde_diffusion.objectives.base import Objective, RunContext, with_run
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.objectives.dequantised import Dequantised
 from sde_diffusion.objectives.fit_schedule import fit_schedule
@@ -37,6 +38,8 @@ __all__ = [
     "LocalDenoising",
     "LogNormalLevel",
     "MinSNR",
+    "Objective",
+    "RunContext",
     "Simulated",
     "SlicedScoreMatching",
     "along_the_slice",
@@ -52,4 +55,5 @@ __all__ = [
     "through_kernel",
     "uniform_log_snr",
     "uniform_time",
+    "with_run",
 ]

@@ -1,4 +1,4 @@
-"""Learn where to look, for a denoiser as it stands: the schedule of least variance, by gradient descent."""
+"""Learn the distribution of noise levels for a given denoiser: the schedule of least variance, by gradient descent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fit_schedule(
 ) -> LearnedSchedule:
     """Lower the second moment of `ContinuousBound`'s loss on batches of data (N, *E), in place; the schedule is returned.
 
-    The denoiser is only asked; gradients are those of the module `schedule`. Each batch weighs alike: its second moments
+    The denoiser gets no gradients; they are those of the module `schedule`. Each batch weighs alike: its second moments
     are taken relative to their mean, which changes the length of a step and not its direction.
     """
     optimizer = torch.optim.Adam(schedule.parameters(), lr=learning_rate)

@@ -1,4 +1,4 @@
-r"""Where a loss looks: a monotone map from u in [0, 1) to the log-SNR l, and the density that it stands for.
+r"""Which noise levels a loss draws: a monotone map from u in [0, 1) to the log-SNR l, and the density that it stands for.
 
 The integral of a loss over l between the ends of a process does not depend on how l is drawn; its variance does. A map
 u -> l(u), falling from l(t_min) to l(horizon), draws l with the density 1/|dl/du|, so that

@@ -96,9 +96,8 @@ class Optimizer:
                 part.grad_scale, part.found_inf = divisor, skip  # pyright: ignore[reportAttributeAccessIssue]
                 part.step()
             elif not skip.item():
-                torch._foreach_div_(
-                    [p.grad for g in part.param_groups for p in g["params"] if p.grad is not None], divisor
-                )
+                gradients = [p.grad for g in part.param_groups for p in g["params"] if p.grad is not None]
+                torch._foreach_div_(gradients, divisor)  # pyright: ignore[reportPrivateImportUsage]
                 part.step()
             part.zero_grad(set_to_none=True)
 

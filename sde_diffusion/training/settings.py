@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from sde_diffusion.training.ema.profile import LONGEST
 
@@ -203,7 +204,7 @@ class TrainSettings:
         """The lengths that are averaged while the run trains: none without snapshots."""
         return self.snapshot_lengths if self.snapshot_every else ()
 
-    def weight_determining(self) -> dict[str, object]:
+    def weight_determining(self) -> dict[str, Any]:
         """What decides the weights and their averages; the rest only says when to report, to save and to give up."""
         known = {name: value for name, value in asdict(self).items() if name not in NOT_WEIGHT_DETERMINING}
         known["betas"] = list(self.betas)

@@ -146,7 +146,7 @@ def test_the_command_ends_with_code_3(tmp_path, monkeypatch, capsys):
         patch.setattr(build, "objective", lambda *_: Spoilt("nan", [6, 7]))
         assert main(wanted) == 3
     said = capsys.readouterr().err
+    (said,) = [line for line in said.splitlines() if not line.startswith("step ")]
     assert said.startswith("sde-diffusion: the loss or its gradient was not finite for 2 steps in a row")
     assert "rolled back to step-000004" in said
-    assert said.count("\n") == 1
     assert main(wanted) == 0

@@ -79,8 +79,9 @@ SPOILT, AT = (2,), 6
 IDLE = {
     *(("state", "fingerprint", name) for name in ("seed", "weight_decay")),
     *(("state", "metrics", number) for number in (4, 5)),
+    ("state", "asked", 0, 0),
 }
-"""What is zero at a checkpoint: settings at zero; the row of skipped steps, for `test_not_finite.py`; the longest row."""
+"""What is zero at a checkpoint: settings at zero; the step at which the run was first asked for; the row of skipped steps, for `test_not_finite.py`; the longest row."""
 
 NOTED = ("threads", "asked")
 """Decides the last bits on other machines alone, and the history of the number of steps, which decides nothing."""

@@ -29,7 +29,14 @@ from tests.faults.conftest import ROOT
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 CODES = {TERM: 143, INT: 130}
-SAID = {TERM: "sde-diffusion: terminated\n", INT: "sde-diffusion: interrupted\n"}
+HOW = {TERM: "terminated", INT: "interrupted"}
+
+
+def last_line(number, step):
+    """What the command says when it ends; the lines before it tell its progress."""
+    return f"sde-diffusion: {HOW[number]}; saved at step {step}; the same command goes on from there"
+
+
 LONG = [*TINY, "--training.steps", "100000", "--training.checkpoint_every", "100000", "--data.held_out", "1700"]
 
 ONCE = {
@@ -69,7 +76,7 @@ def test_a_signal_ends_the_command_in_good_order(child, same, straight, tmp_path
     with child(bodies.command_that_signals_itself, wanted, when, sent, group) as command:
         code, said = command.ended(), command.words()
     assert code == CODES[sent[0]]
-    assert said == SAID[sent[0]]
+    assert said.splitlines()[-1] == last_line(sent[0], step)
     assert latest(tmp_path / "run/checkpoints").name == f"step-{step:06d}"
     assert not list((tmp_path / "run").rglob(ASIDE + "*"))
     assert main(wanted) == 0
@@ -90,8 +97,8 @@ def test_a_signal_at_any_moment(child, attempted, tmp_path, attempts):
             for _ in range(1 + number % 3):
                 command.signal(sent)
             code, said = command.ended(), command.words()
-        assert (code, said) == (CODES[sent], SAID[sent])
         steps = int(latest(folder / "checkpoints").name.removeprefix("step-"))
+        assert (code, said.splitlines()[-1]) == (CODES[sent], last_line(sent, steps))
         reports = len((folder / "metrics.jsonl").read_bytes().splitlines())
         assert reports <= steps <= reports + 1
         assert not list(folder.rglob(ASIDE + "*"))
@@ -124,8 +131,8 @@ def test_the_real_command_in_its_group(tmp_path, number):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert (tmp_path / "words").read_text().endswith(SAID[number])
-    assert latest(tmp_path / "run/checkpoints") is not None
+    newest = int(latest(tmp_path / "run/checkpoints").name.removeprefix("step-"))
+    assert (tmp_path / "words").read_text().splitlines()[-1] == last_line(number, newest)
 
 
 def test_outside_the_block_sigterm_is_what_it_was():
@@ -150,3 +157,25 @@ def test_the_codes_are_documented():
     words = Path(ROOT / "docs/training-faults.md").read_text(encoding="utf-8")
     for code in (0, 1, 2, 3, 4, 130, 143):
         assert f"| {code} |" in words
+
+
+@pytest.mark.parametrize(("number", "pause"), [(TERM, 0.005), (INT, 0.02)], ids=["SIGTERM", "SIGINT"])
+def test_signals_until_the_process_is_gone(tmp_path, number, pause):
+    """A new interpreter that is signalled until it has ended: the code of the first one, one sentence, no traceback."""
+    code = f"import sys\nfrom sde_diffusion.cli.main import main\nsys.argv[1:] = {['train', *LONG, '--output', 'run']!r}\nsys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with open(tmp_path / "words", "w", encoding="utf-8") as words:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, cwd=tmp_path, stderr=words, stdout=words
+        )
+    try:
+        wait_for_reports(tmp_path / "run")
+        while process.poll() is None:
+            process.send_signal(number)
+            time.sleep(pause)
+    finally:
+        process.kill()
+    said = (tmp_path / "words").read_text()
+    assert process.returncode == CODES[number], said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith(f"sde-diffusion: {HOW[number]}; saved at step")

@@ -7,7 +7,8 @@
     manifest.json                         the SHA-256 of each, written last
 
 A checkpoint is written in a temporary folder beside its place, synchronised with the disk and renamed: it is there in
-full or not at all. Nothing in these formats can run code. What is read is verified first, and whatever is wrong with it becomes one CheckpointError.
+full or not at all. Nothing in these formats can run code. What is read is verified first, and whatever is wrong with it becomes
+one CheckpointError.
 """
 
 from __future__ import annotations

@@ -182,8 +182,10 @@ class DiffusionModel:
         if folder is not None:
             options |= self._record(Path(folder), loss, settings, options.pop("config", None), options.get("world"))
         options |= {} if rows is None else {"labels": rows}
+        if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
+            self.denoiser.requires_grad_(True)  # a loaded model is frozen
         self.denoiser = fit(self.denoiser, self.sde, z, settings, objective=loss, folder=folder, **options)
-        self.denoiser.eval().requires_grad_(False)
+        self.denoiser.eval()
         return self
 
     def _record(
@@ -341,12 +343,10 @@ class DiffusionModel:
     def _label(self, n: int, value: Any) -> int | Tensor:
         if self.class_names is None:
             raise ValueError("this model is unconditional and takes no label; make one with for_data(x, labels=...)")
-        several = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0
-        found = (
-            [self._class(one) for one in (value.tolist() if hasattr(value, "tolist") else value)] if several else None
-        )
-        if found is None:
-            return self._class(value)
+        values = value.tolist() if isinstance(value, Tensor | np.ndarray) else value
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            return self._class(values)
+        found = [self._class(one) for one in values]
         if len(found) != n:
             raise ValueError(f"label is one class, or one for each of the {n} samples, got {len(found)}")
         return torch.tensor(found, device=self.device)
@@ -398,10 +398,10 @@ def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
     if (config := RunFolder(path).config()) != described["run"]:
         described["run"] = config
 
-    def load(make: Any) -> Denoiser:
+    def load(make: Any) -> Any:
         denoiser = _seeded(0, make)
         load_average(newest, denoiser)
-        return denoiser.eval().requires_grad_(False)  # pyright: ignore
+        return denoiser.eval().requires_grad_(False)
 
     return fields_of(described, record, load, network)
 

@@ -9,9 +9,10 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sde_diffusion.io.atomic import drafted
 from sde_diffusion.model import DiffusionModel
@@ -61,11 +62,11 @@ class Pictures(Callback):
         if context.last:
             self._film(context.step)
 
-    def samples(self, denoiser: nn.Module) -> Tensor:
+    def samples(self, denoiser: Any) -> Tensor:
         """The samples (count, *E) with this denoiser, in the units of the data, on the CPU."""
         model = replace(self.model, denoiser=denoiser)
-        label = {} if model.classes is None else {"label": torch.arange(self.count) % model.classes}
-        return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, **label).cpu()
+        label = None if model.classes is None else torch.arange(self.count) % model.classes
+        return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, label=label).cpu()
 
     def _film(self, step: int) -> None:
         """Of all pictures up to now, those of interrupted and resumed parts of the run among them."""

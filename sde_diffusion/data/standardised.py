@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sde_diffusion.data.base import Batch, DataSource
+from sde_diffusion.data.base import DataSource, Rows
 
 
 class Standardised(DataSource):
@@ -17,6 +17,11 @@ class Standardised(DataSource):
         self.classes, self.levels = inner.classes, None
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Those of `inner`."""
+        return self.inner.class_names
+
+    @property
     def event_shape(self) -> tuple[int, ...]:
         """That of `inner`."""
         return self.inner.event_shape
@@ -25,7 +30,7 @@ class Standardised(DataSource):
         """That of `inner`."""
         return self.inner.size(split)
 
-    def batch(self, indices: Tensor, split: str = "train") -> Batch:
+    def batch(self, indices: Tensor, split: str = "train") -> Rows:
         """z (B, *E) and labels (B,) or None."""
         x, labels = self.inner.batch(indices, split)
         return self.standardization.to_standard(x), labels

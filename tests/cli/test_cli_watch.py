@@ -61,9 +61,9 @@ def test_the_numbers_are_those_of_the_averaged_model(trained):
     there = WatchedRun(trained, model.sde, objective, data_of(model), x, None, config.training.seed)
     held_out, levels, pictures = callbacks_of(CallbackSettings(), there)
     (line,) = [line for line in metrics_file.read(trained / "metrics.jsonl") if "held_out_loss" in line]
-    assert held_out.measured(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)
+    assert held_out.measure(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)
     stored = json.loads((trained / "loss_by_level.json").read_text())
-    error, _ = levels.measured(model.denoiser)
+    error, _ = levels.measure(model.denoiser)
     assert stored["looks"][-1]["error"] == pytest.approx(error.tolist(), rel=1e-5)
     assert stored["bounds"] == levels.head["bounds"]
     assert pictures.count == 64
@@ -87,17 +87,18 @@ def test_what_is_seen_decides_nothing(trained, tmp_path):
 
 @pytest.mark.parametrize(("number", "ends"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_of_a_look_has_the_usual_exit_code(trained, tmp_path, monkeypatch, capsys, number, ends):
-    run, measured = tmp_path / "run", HeldOut.measured
+    run, measured = tmp_path / "run", HeldOut.measure
 
-    def struck(observer, model):
+    def struck(observer, model, step):
         os.kill(os.getpid(), number)
-        return measured(observer, model)
+        return measured(observer, model, step)
 
     wanted = ["train", *TINY, "--watch.held_out_every", "6", "--output", str(run)]
     with monkeypatch.context() as patch:
-        patch.setattr(HeldOut, "measured", struck)
+        patch.setattr(HeldOut, "measure", struck)
         assert main(wanted) == ends
-    assert capsys.readouterr().err.count("\n") == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("; saved at step 6; the same command goes on from there")
     assert max((run / "checkpoints").iterdir()).name == "step-000006"
     assert main(wanted) == 0
     assert all(torch.equal(value, weights(trained)[name]) for name, value in weights(run).items())
@@ -108,7 +109,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch, caps
     def full(observer, look):
         raise OSError(28, "No space left on device", "x.png")
 
-    monkeypatch.setattr(Pictures, "see", full)
+    monkeypatch.setattr(Pictures, "on_report", full)
     assert main(["train", *TINY, "--output", str(tmp_path / "run"), "--watch.pictures_every", "4"]) == 0
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
@@ -173,4 +174,4 @@ def test_without_held_out_events_the_pictures_remain(tmp_path):
     source = Closed(held_out=24)
     found = callbacks_of(CallbackSettings(), scene(tmp_path, source=source))
     assert [type(one) for one in found] == [Pictures]
-    assert math.isfinite(found[0].deviation)
+    assert math.isfinite(found[0].std)

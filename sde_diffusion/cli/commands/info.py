@@ -66,7 +66,7 @@ def versions() -> list[tuple[str, str]]:
     seen = environment()
     git = seen.get("git", {})
     rows = [("python", seen["python"]), ("platform", seen["platform"]), *sorted(seen["packages"].items())]
-    return [*rows, *([("git", f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}")] if git else [])]
+    return [*rows, *([("git", git["commit"][:12])] if git else [])]
 
 
 def devices() -> list[tuple[str, str]]:

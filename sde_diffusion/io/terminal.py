@@ -54,7 +54,8 @@ class TenthLines:
         start = f"{self.words}: " if self.words else ""
         more = f", {note}" if note else ""
         line = f"{start}{self.unit} {done} of {self.total} ({10 * tenth}%){more}, {_clock(left)} left"
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def on_terminal() -> bool:

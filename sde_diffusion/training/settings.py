@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from sde_diffusion.training.ema.profile import LONGEST
 
@@ -50,6 +50,8 @@ OTHER_NAMES = {
 }
 """What others call a field of `TrainSettings`."""
 
+T = TypeVar("T")
+
 
 def name_here(name: str) -> str | None:
     """The field of `TrainSettings` that is meant by a name of it or of its usual other names; None for neither."""
@@ -62,7 +64,7 @@ def steps_of_epochs(name: str) -> str:
     return "; one epoch is len(data) // batch_size steps" if "epoch" in name else ""
 
 
-def _knows_other_names(cls: type) -> type:
+def _knows_other_names(cls: type[T]) -> type[T]:
     """The class, with a sentence that names the field for an argument under another library's name."""
     made = cls.__init__
 

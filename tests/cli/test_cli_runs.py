@@ -70,7 +70,8 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(trained, tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(metrics_file, "append", stop_at_six)
         assert main(wanted) == 130
-    assert capsys.readouterr().err == "sde-diffusion: interrupted\n"
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "sde-diffusion: interrupted; saved at step 6; the same command goes on from there"
     assert max((run / "checkpoints").iterdir()).name == "step-000006"
     assert not same(weights(run), weights(trained))
     assert main(wanted) == 0

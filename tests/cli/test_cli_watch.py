@@ -88,15 +88,16 @@ def test_what_is_seen_decides_nothing(trained, tmp_path):
 def test_an_interrupt_of_a_look_has_the_usual_exit_code(trained, tmp_path, monkeypatch, capsys, number, ends):
     run, measured = tmp_path / "run", HeldOut.measure
 
-    def struck(observer, model):
+    def struck(observer, model, step):
         os.kill(os.getpid(), number)
-        return measured(observer, model)
+        return measured(observer, model, step)
 
     wanted = ["train", *TINY, "--watch.held_out_every", "6", "--output", str(run)]
     with monkeypatch.context() as patch:
         patch.setattr(HeldOut, "measure", struck)
         assert main(wanted) == ends
-    assert capsys.readouterr().err.count("\n") == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("; saved at step 6; the same command goes on from there")
     assert max((run / "checkpoints").iterdir()).name == "step-000006"
     assert main(wanted) == 0
     assert all(torch.equal(value, weights(trained)[name]) for name, value in weights(run).items())
@@ -109,7 +110,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(Pictures, "on_report", full)
     assert main(["train", *TINY, "--output", str(tmp_path / "run"), "--watch.pictures_every", "4"]) == 0
-    said = capsys.readouterr().err.splitlines()
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("step ")]
     assert len(said) == 1
     assert said[0].startswith("sde-diffusion: warning: Pictures failed at step 4 (OSError")
 
@@ -172,4 +173,4 @@ def test_without_held_out_events_the_pictures_remain(tmp_path):
     source = Closed(held_out=24)
     found = callbacks_of(CallbackSettings(), scene(tmp_path, source=source))
     assert [type(one) for one in found] == [Pictures]
-    assert math.isfinite(found[0].deviation)
+    assert math.isfinite(found[0].std)

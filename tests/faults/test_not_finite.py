@@ -27,12 +27,13 @@ KINDS = ["nan", "inf", "gradient"]
 class Spoilt:
     """The usual objective, spoilt at some steps, counted from `start`: its value, or its gradient alone."""
 
-    def __init__(self, kind: str, steps, start: int = 0, interrupt: int = 0) -> None:
+    def __init__(self, kind: str, steps, start: int = 0, interrupt: int = 0, like=None) -> None:
+        self.like = like or DenoisingScoreMatching()
         self.kind, self.steps, self.step, self.interrupt = kind, set(steps), start, interrupt
 
     def fingerprint(self):
         """That of the usual objective, so that a run goes on without the fault."""
-        return DenoisingScoreMatching()
+        return self.like
 
     def __call__(self, denoiser, sde, x0, generator, **condition):
         self.step += 1
@@ -141,9 +142,10 @@ def test_a_row_goes_on_through_an_interruption(run, monkeypatch, tmp_path, forgo
 def test_the_command_ends_with_code_3(tmp_path, monkeypatch, capsys):
     """One sentence that says where it went back to; asked again without the fault, it goes on and ends with 0."""
     monkeypatch.chdir(tmp_path)
+    usual = build.objective
     wanted = ["train", *TINY, "--training.max_consecutive_skips", "2", "--output", "run"]
     with monkeypatch.context() as patch:
-        patch.setattr(build, "objective", lambda *_: Spoilt("nan", [6, 7]))
+        patch.setattr(build, "objective", lambda *given: Spoilt("nan", [6, 7], like=usual(*given)))
         assert main(wanted) == 3
     said = capsys.readouterr().err
     (said,) = [line for line in said.splitlines() if not line.startswith("step ")]

@@ -92,7 +92,7 @@ def versions() -> list[tuple[str, str]]:
     found = environment()
     git = found.get("git", {})
     rows = [("python", found["python"]), ("platform", found["platform"]), *sorted(found["packages"].items())]
-    return [*rows, *([("git", f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}")] if git else [])]
+    return [*rows, *([("git", git["commit"][:12])] if git else [])]
 
 
 def devices() -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ class Bar:
         if HELD_OUT in numbers:
             self.held_out = f", held out={numbers[HELD_OUT]:.4g}"
         pace = tqdm.format_sizeof(progress.images_per_second)
-        note = f"loss={progress.loss:.4g}{self.held_out}, {pace} images/s"
+        note = f"loss={progress.loss:.4g}{self.held_out}, {pace} samples/s"
         if self.lines is not None:
             self.lines.update(progress.step, note)
         self.bar.set_postfix_str(note, refresh=False)

@@ -273,7 +273,7 @@ def test_the_bar_says_loss_pace_and_time_left(run, terminal):
     whole, screen = run(), terminal()
     fitted(whole, Recorder(Every(4), number=0.25))
     last = screen.getvalue().split("\r")[-1]
-    shape = r"100%.*9/9 \[\d\d:\d\d<\d\d:\d\d, .*loss=[\d.e+-]+, held out=9\.25, [\d.]+[kMG]? images/s\]"
+    shape = r"100%.*9/9 \[\d\d:\d\d<\d\d:\d\d, .*loss=[\d.e+-]+, held out=9\.25, [\d.]+[kMG]? samples/s\]"
     assert re.search(shape, last), last
 
 
@@ -287,7 +287,7 @@ def test_the_bar_of_a_resumed_run_begins_where_it_was(terminal):
     bar.close()
     assert "950/1000" in shown
     assert "[00:10<00:10, " in shown
-    assert "12.3k images/s" in shown
+    assert "12.3k samples/s" in shown
 
 
 def everything(handle: int) -> str:
@@ -321,7 +321,7 @@ def test_the_bar_fits_a_real_terminal(columns, width, monkeypatch):
     assert "950/1000" in shown
     assert len(shown) <= width
     if columns != 70:
-        assert shown.endswith("loss=0.5, held out=0.25, 12.3k images/s]")
+        assert shown.endswith("loss=0.5, held out=0.25, 12.3k samples/s]")
 
 
 def test_off_a_terminal_a_line_for_each_tenth_and_none_in_the_other_processes(run, terminal, monkeypatch):
@@ -334,7 +334,8 @@ def test_off_a_terminal_a_line_for_each_tenth_and_none_in_the_other_processes(ru
     fitted(run())  # 9 steps with a report each: step 1 is 11%, step 9 the last
     lines = sys.stderr.getvalue().splitlines()
     assert [
-        re.match(r"step (\d) of 9 \((\d+)%\), loss=\S+, \S+ images/s, \d\d:\d\d left$", line).groups() for line in lines
+        re.match(r"step (\d) of 9 \((\d+)%\), loss=\S+, \S+ samples/s, \d\d:\d\d left$", line).groups()
+        for line in lines
     ] == [(str(step), str(10 * step // 9 * 10)) for step in range(1, 10)]
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     fitted(run(steps=400, log_every=1))
@@ -348,4 +349,4 @@ def test_the_lines_of_a_resumed_run_count_the_time_from_where_it_was(monkeypatch
     bar._begin(900)
     bar.lines.begun -= 10
     bar.show(Progress(1000, 0.5, 1.0, 1e-3, 12_345.0, 0), {NAME: 0.25})
-    assert sys.stderr.getvalue() == "step 1000 of 1000 (100%), loss=0.5, held out=0.25, 12.3k images/s, 00:00 left\n"
+    assert sys.stderr.getvalue() == "step 1000 of 1000 (100%), loss=0.5, held out=0.25, 12.3k samples/s, 00:00 left\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,10 +46,11 @@ def zoom_for(side: int, wanted: int = 40) -> int:
     return max(1, round(wanted / side))
 
 
-def image_grid(x: Tensor, path: Path, columns: int | None = None) -> Path:
+def image_grid(x: Tensor, path: str | os.PathLike, columns: int | None = None) -> Path:
     """Write images (N, C, H, W) in [-1, 1] as one PNG about `WIDTH` wide, about square unless `columns` is given."""
     from PIL import Image
 
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = columns or math.ceil(math.sqrt(len(x)))
     zoom = zoom_for(columns * (x.shape[-1] + 1) - 1, WIDTH)
@@ -73,7 +75,7 @@ def gallery(groups: Mapping[str, Tensor], path: Path, columns: int = 24, title: 
         return save(drawing, path)
 
 
-def plot_samples(x: Tensor, path: Path, title: str = "samples") -> Path:
+def plot_samples(x: Tensor, path: str | os.PathLike, title: str = "samples") -> Path:
     """Write samples (N, *E): images (1 or 3, H, W) as a grid, points (2,) as a scatter plot, all others as a histogram."""
     if x.ndim == 4 and x.shape[1] in (1, 3):
         return image_grid(x, path)

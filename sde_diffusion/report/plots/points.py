@@ -39,13 +39,17 @@ def as_points(x: Any) -> np.ndarray:
     """Points (N, 2) in double precision; ValueError for another shape."""
     points = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-        raise ValueError(f"plot_points shows points of shape (N, 2), got {points.shape}; choose two columns with x[:, :2]")
+        raise ValueError(
+            f"plot_points shows points of shape (N, 2), got {points.shape}; choose two columns with x[:, :2]"
+        )
     return points
 
 
 def window(groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest corner (2,) that hold nearly all points of each group."""
-    low, high = (reduce([np.quantile(x, q, axis=0) for x in groups], axis=0) for q, reduce in ((0.001, np.min), (0.999, np.max)))
+    low, high = (
+        reduce([np.quantile(x, q, axis=0) for x in groups], axis=0) for q, reduce in ((0.001, np.min), (0.999, np.max))
+    )
     centre, half = (low + high) / 2, 0.525 * (high - low)
     if half.max() <= 4 * half.min():
         half = np.full(2, half.max())

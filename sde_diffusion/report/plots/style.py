@@ -8,6 +8,7 @@ References:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -66,13 +67,14 @@ def figure(width: float, height: float, **options) -> Iterator[Figure]:
         yield drawing
 
 
-def save(drawing: Figure, path: Path) -> Path:
+def save(drawing: Figure, path: str | os.PathLike) -> Path:
     """Write the figure as PNG and return the path; its folder is made where it is missing.
 
     The file has a palette of 256 colours, a third of the size, where the difference is invisible.
     """
     from PIL import Image
 
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = BytesIO()
     drawing.savefig(drawn, format="png")

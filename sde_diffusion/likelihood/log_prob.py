@@ -31,6 +31,11 @@ class LogProb:
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     freedom: Tensor | None = None
 
+    def __str__(self) -> str:
+        """Each value with its standard error, in nats."""
+        pairs = zip(self.value.tolist(), self.standard_error.tolist(), strict=True)
+        return "log p in nats: " + ", ".join(f"{value:.4f} ± {error:.4f}" for value, error in pairs)
+
     @property
     def standard_error(self) -> Tensor:
         """The root of the sum of the squares of `errors`, (B,)."""

@@ -12,8 +12,10 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -41,6 +43,14 @@ class Divergence(ABC):
         return self.columns
 
 
+@cache
+def _load_forward_rules() -> None:
+    """The first forward derivative loads torch's rules, which warn about torch's own use of what it has deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
+
+
 def products(field: PointField, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """F(x), once, and J v or J^T v for directions v (B, P, *E): shapes (B, *E) and (B, P, *E). Traces see no difference.
 
@@ -52,6 +62,8 @@ def products(field: PointField, x: Tensor, directions: Tensor) -> tuple[Tensor, 
         pulled: Any = torch.func.vjp(field, whole)
         value, pull = pulled
         return value, torch.func.vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)(directions)
+
+    _load_forward_rules()
 
     def push(v: Tensor) -> Any:
         return torch.func.jvp(field, (whole,), (v,))

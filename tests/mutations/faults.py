@@ -1,4 +1,4 @@
-"""All deliberate faults, from the floor of the numerics up."""
+"""All seeded faults, from the solvers up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put every deliberate fault into a copy of the project, one at a time, and see whether the tests notice.
+"""Put every seeded fault into a copy of the project, one at a time, and see whether the tests notice.
 
     python -m tests.mutations.run                       all of them, one after the other
     python -m tests.mutations.run --only heun --jobs 2  those whose name contains a word, two at a time
@@ -23,7 +23,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from tests.mutations.fault import Fault
+from tests.mutations.fault import Fault, project_texts
 from tests.mutations.faults import FAULTS
 from tests.mutations.trial import CAUGHT, ROOT, Outcome, copy_project, prepare_server, try_fault, try_nothing
 
@@ -38,11 +38,13 @@ def outcomes(faults: list[Fault], root: Path = ROOT, jobs: int = 1, seconds: flo
         by_file = groupby(sorted(faults, key=attrgetter("tests")), attrgetter("tests"))
         selections = [(tests, sorted({fault.only for fault in some})) for tests, some in by_file]
         calls = [partial(try_nothing, tests, only, original, 4 * seconds) for tests, only in selections]
-        yield from _as_they_come(pool, calls)
-        yield from _as_they_come(pool, [partial(try_fault, f, original, folder, seconds) for f in faults])
+        yield from as_they_come(pool, calls)
+        texts = project_texts(original)
+        yield from as_they_come(pool, [partial(try_fault, f, texts, original, folder, seconds) for f in faults])
 
 
-def _as_they_come(pool: ThreadPoolExecutor, calls: list[Callable[[], Outcome]]) -> Iterator[Outcome]:
+def as_they_come(pool: ThreadPoolExecutor, calls: list[Callable[[], Outcome]]) -> Iterator[Outcome]:
+    """The outcomes of several trials, each as soon as it is there."""
     for done in as_completed([pool.submit(call) for call in calls]):
         yield done.result()
 

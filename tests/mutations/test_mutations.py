@@ -1,4 +1,4 @@
-"""The suite catches every deliberate fault; the list of faults cannot rot; the judge of the trials is judged too."""
+"""The suite catches every seeded fault; each fault still applies; the trials themselves give the right verdicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from tests.mutations.fault import DoesNotApply, Fault
+from tests.mutations.fault import DoesNotApply, Fault, project_texts
 from tests.mutations.faults import FAULTS
 from tests.mutations.run import outcomes
 from tests.mutations.trial import ROOT
@@ -20,12 +20,16 @@ from tests.mutations.trial import ROOT
 each_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 
 
+@pytest.fixture(scope="module")
+def texts():
+    return project_texts(ROOT)
+
+
 @each_fault
-def test_a_fault_applies_to_the_present_sources(fault):
-    """Once, to code and not to prose; what comes of it is Python still; and nothing is left to a guess."""
-    ast.parse(fault.applied_to(ROOT))
+def test_a_fault_applies_to_the_present_sources(fault, texts):
+    """Once, to code and not to prose; and what comes of it is Python still."""
+    ast.parse(fault.applied_to(texts).text)
     assert fault.story.endswith(".")
-    assert fault.file.startswith(("solvers/", "sde_diffusion/"))
 
 
 @each_fault
@@ -46,18 +50,19 @@ def chosen(only: str, name: str) -> bool:
     return any(len(word) > 6 and word in name for word in only.replace("(", " ").replace(")", " ").split())
 
 
-def test_no_name_is_used_twice_and_every_floor_has_faults():
+def test_no_name_is_used_twice_and_every_package_has_faults(texts):
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
-    rooms = {fault.file.rpartition("/")[0] for fault in FAULTS}
-    rooms_named = {f"sde_diffusion/{room}" for room in ("sde", "parameterization", "exact", "reversal", "objectives")}
-    assert {"solvers", "solvers/methods", "sde_diffusion", "sde_diffusion/training", *rooms_named} <= rooms
+    changed = {fault.applied_to(texts).file.rpartition("/")[0] for fault in FAULTS}
+    packages = {f"sde_diffusion/{name}" for name in ("sde", "parameterization", "exact", "reversal", "objectives")}
+    assert {"solvers", "solvers/methods", "sde_diffusion", "sde_diffusion/training", *packages} <= changed
 
 
-# The judge, on a project of three files.
+# The trials, on a project of three files.
 
-SOURCE = '"""Halves."""\n\n\ndef half(x):\n    """Half of x; not x * 2."""\n    return x / 2\n'
+DOC = '"""Half of x; not x * 2."""'
+SOURCE = f'"""Halves."""\n\n\ndef half(x):\n    {DOC}\n    return x / 2\n'
 TESTS = "from solvers.halves import half\n\n\ndef test_half():\n    assert half(4) == 2\n"
-HALVES = Fault("", "solvers/halves.py", "return x / 2", "", "A story.", "tests/test_halves.py", "half")
+HALVES = Fault("", "half", "return x / 2", "", "A story.", "tests/test_halves.py", "half")
 
 
 @pytest.fixture
@@ -76,10 +81,10 @@ TRIALS = {
     "does-not-apply": replace(HALVES, old="return x / 3", new="return x"),
 }
 NOTHING_SELECTED = replace(HALVES, name="nothing-selected", new="return x * 2", only="no_such_test")
-ENDLESS = replace(HALVES, name="endless", new="import time\n    time.sleep(600)")
+ENDLESS = replace(HALVES, name="endless", new="import time\ntime.sleep(600)")
 
 
-def test_the_judge_tells_apart_what_can_happen(project):
+def test_each_verdict_is_given(project):
     """Each verdict once. A missing name or an empty selection must not pass for a caught fault."""
     faults = [replace(fault, name=verdict) for verdict, fault in TRIALS.items()]
     found = {o.name: o.verdict for o in outcomes([*faults, NOTHING_SELECTED], project, jobs=2)}
@@ -110,10 +115,57 @@ def test_tests_that_fail_anyway_catch_nothing(project):
     assert found == ["broken", "caught"]
 
 
-@pytest.mark.parametrize(("old", "says"), [("x", "times"), ("not x * 2", "docstring"), ("x / 3", "0 times")])
-def test_a_fault_that_is_none_is_refused(project, old, says):
+@pytest.mark.parametrize(
+    ("old", "new", "says"), [("x", "7", "2 times"), ("x / 3", "7", "0 times"), (DOC, '"x"', "no code")]
+)
+def test_a_fault_that_is_none_is_refused(project, old, new, says):
     with pytest.raises(DoesNotApply, match=says):
-        replace(HALVES, name="a", old=old, new="7").applied_to(project)
+        replace(HALVES, name="a", old=old, new=new).applied_to(project_texts(project))
+
+
+# What a fault is anchored by.
+
+LAYOUTS = {
+    "as it is": "def f(x):\n    return g(x, 1.0)[0]\n",
+    "wrapped": "def f(x):\n    return (\n        g(\n            x,  # x, 1\n            1.0,\n        )[0]\n    )\n",
+    "a method": "class A:\n    @staticmethod\n    def f(x):\n        return g(x, 1.)[0]\n\n    b = 1\n",
+    "quoted": "def f(x):\n    'g(x, 1.0)[0]'\n    return g(x, 1.0)[0]\n",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("old", ["return g(x, 1.0)[0]", "(x, 1.0)[", "x,\n1.0)", "[0]"])
+def test_a_layout_makes_no_difference(layout, old):
+    new = old.replace("0]", "7]").replace("x", "y")
+    fault = replace(HALVES, where="A.f" if layout == "a method" else "f", old=old, new=new)
+    source = LAYOUTS[layout]
+    *before, last = source.rpartition("return")
+    expected = "".join(
+        [*before, last.replace("0]", "7]" if "0]" in old else "0]").replace("x", "y" if "x" in old else "x")]
+    )
+    assert ast.dump(ast.parse(fault.applied_to({"a.py": source}).text)) == ast.dump(ast.parse(expected))
+
+
+def test_further_lines_are_indented_like_the_first():
+    source = "class A:\n    def f(self):\n        a = [1,\n2]\n        return a\n\n    c = 3\n"
+    fault = replace(HALVES, where="A.f", old="a = [1, 2]\nreturn", new="if 7:\n    a = 8\nreturn")
+    expected = "class A:\n    def f(self):\n        if 7:\n            a = 8\n        return a\n\n    c = 3\n"
+    assert ast.dump(ast.parse(fault.applied_to({"a.py": source}).text)) == ast.dump(ast.parse(expected))
+
+
+def test_a_name_in_two_modules_is_found_by_its_code_or_its_module():
+    texts = {"s/a.py": "def f(x):\n    return x + 1\n", "s/b.py": "def f(x):\n    return x + 2\n", "s/c.py": "F = 1\n"}
+    fault = replace(HALVES, where="f", new="0")
+    assert replace(fault, old="x + 2").applied_to(texts).file == "s/b.py"
+    with pytest.raises(DoesNotApply, match=r"2 times \(s/a.py, s/b.py\); quote more of it, or write the module"):
+        replace(fault, old="return x").applied_to(texts)
+    with pytest.raises(DoesNotApply, match="0 times"):
+        replace(fault, old="x + 3").applied_to(texts)
+    assert replace(fault, old="return x", where="b:f").applied_to(texts).file == "s/b.py"
+    assert replace(fault, old="1", where="F").applied_to(texts).file == "s/c.py"
+    assert replace(fault, old="x + 1", where="s.a:").applied_to(texts).file == "s/a.py"
+    with pytest.raises(DoesNotApply, match="nothing has the name 'g'"):
+        replace(fault, where="g").applied_to(texts)
 
 
 @pytest.mark.slow

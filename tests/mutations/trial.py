@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutations.fault import DoesNotApply, Fault
+from tests.mutations.fault import Change, DoesNotApply, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("sde_diffusion", "solvers", "tests", "benchmarks")
@@ -31,7 +31,7 @@ PRELOADED = [
 ALWAYS = ["-q", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 PASSED, FAILED = 0, 1  # pytest's exit codes
-STRANGERS = 99  # ours: something outside the copy was imported
+FROM_OUTSIDE = 99  # ours: something outside the copy was imported
 CAUGHT, SURVIVED, BROKEN, TIMEOUT, ABSENT = "caught", "survived", "broken", "timeout", "does-not-apply"
 
 
@@ -58,26 +58,35 @@ def _all_but_python(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if not (name.endswith((".py", ".pyc")) or (Path(folder) / name).is_dir())]
 
 
-def change(copy: Path, fault: Fault) -> None:
-    """Put the fault into the copy. A compiled form of equal size and second would hide it, so those go."""
-    text, path = fault.applied_to(copy), copy / fault.file
-    path.write_text(text, encoding="utf-8")
+def write(change: Change, copy: Path) -> None:
+    """Put a fault into the copy. A compiled form of equal size and second would hide it, so those go."""
+    path = copy / change.file
+    path.write_text(change.text, encoding="utf-8")
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
 
 
-def try_fault(fault: Fault, original: Path, scratch: Path, seconds: float) -> Outcome:
-    """The verdict on a fault, tried in a copy of `original` below `scratch`; the copy is removed."""
-    copy, began = copy_project(original, scratch / fault.name), time.monotonic()
+def try_fault(fault: Fault, texts: dict[str, str], original: Path, scratch: Path, seconds: float) -> Outcome:
+    """The verdict on a fault, tried in a copy of `original`, whose modules have these `texts`."""
     try:
-        change(copy, fault)
-        code, said = run_tests(copy, fault.tests, fault.only, seconds)
+        change = fault.applied_to(texts)
     except DoesNotApply as complaint:
-        return Outcome(fault.name, ABSENT, time.monotonic() - began, str(complaint))
+        return Outcome(fault.name, ABSENT, 0.0, str(complaint))
+    return try_change(fault.name, change, (fault.tests, fault.only), original, scratch, seconds)
+
+
+def try_change(
+    name: str, change: Change, tests: tuple[str, str], original: Path, scratch: Path, seconds: float
+) -> Outcome:
+    """The verdict on a change, by some test files and pytest's -k expression; the copy below `scratch` is removed."""
+    copy, began = copy_project(original, scratch / name), time.monotonic()
+    try:
+        write(change, copy)
+        code, said = run_tests(copy, *tests, seconds)
     finally:
         shutil.rmtree(copy)
     verdict = {PASSED: SURVIVED, FAILED: CAUGHT if failures(said) else BROKEN, None: TIMEOUT}.get(code, BROKEN)
-    return Outcome(fault.name, verdict, time.monotonic() - began, _reason(verdict, said))
+    return Outcome(name, verdict, time.monotonic() - began, _reason(verdict, said))
 
 
 def try_nothing(tests: str, only: list[str], original: Path, seconds: float) -> Outcome:
@@ -91,6 +100,7 @@ def try_nothing(tests: str, only: list[str], original: Path, seconds: float) -> 
 def run_tests(folder: Path, tests: str, only: str, seconds: float, stop: str = "-x") -> tuple[int | None, str]:
     """pytest's exit code (None after `seconds`) and its output for the tests of a copy that `only` selects.
 
+    `tests` names files, with spaces between them.
     What ends otherwise than by passing, failing or running out of time is tried a second time: a process of this size
     sometimes dies on its way out.
     """
@@ -102,7 +112,7 @@ def _run_once(folder: Path, tests: str, only: str, seconds: float, stop: str) ->
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".log", delete=False) as file:
         log = Path(file.name)  # its own, for the project without a fault serves several runs at once
-    command = [tests, stop, *ALWAYS, *(["-k", only] if only else [])]
+    command = [*tests.split(), stop, *ALWAYS, *(["-k", only] if only else [])]
     process = context.Process(target=_pytest, args=(str(folder), command, str(log), seconds), daemon=True)
     process.start()
     process.join(seconds)
@@ -130,7 +140,7 @@ def _pytest(folder: str, command: list[str], log: str, seconds: float) -> None:
     import pytest
 
     code = int(pytest.main(command, plugins=[Hurry()]))
-    raise SystemExit(STRANGERS if _strangers(folder) else code)
+    raise SystemExit(FROM_OUTSIDE if _from_outside(folder) else code)
 
 
 class Hurry:
@@ -145,7 +155,7 @@ class Hurry:
         settings.load_profile("hurry")
 
 
-def _strangers(folder: str) -> list[str]:
+def _from_outside(folder: str) -> list[str]:
     """The project's modules that were not imported from the copy."""
     files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
     ours = {name: file for name, file in files.items() if file and name.split(".")[0] in FOLDERS}

@@ -55,7 +55,11 @@ class Fault:
             raise DoesNotApply(self._complaint([span for span, _, _ in found]))
         (span, code, place), *_ = found
         changed = span.with_text(replaced(code, place, self.new))
-        if _what_runs(changed) == _what_runs(span.file_text):
+        try:
+            same = _what_runs(changed) == _what_runs(span.file_text)
+        except SyntaxError as error:
+            raise DoesNotApply(f"{self.name}: with {self.new!r} {span.file} is no Python: {error}") from error
+        if same:
             raise DoesNotApply(f"{self.name}: the change touches no code; it stands in a docstring or a comment")
         return Change(span.file, changed)
 
@@ -103,9 +107,9 @@ class Span:
         return "\n".join([*lines[: self.first], code.removeprefix("\n"), *lines[self.end :]])
 
 
-def project_texts(root: Path) -> dict[str, str]:
-    """The text of each Python file of the library, by its path below the root."""
-    files = sorted(file for folder in FOLDERS for file in (root / folder).rglob("*.py"))
+def project_texts(root: Path, folders: tuple[str, ...] = FOLDERS) -> dict[str, str]:
+    """The text of each Python file of some folders, by its path below the root."""
+    files = sorted(file for folder in folders for file in (root / folder).rglob("*.py"))
     return {file.relative_to(root).as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cache
 
 _TOKEN = re.compile(
     r"""
@@ -56,12 +57,10 @@ def _is_line(token: Token) -> bool:
     return token.text.startswith("\n")
 
 
+@cache
 def _key(literal: str) -> str:
-    """The value of a number or a string; the text of an f-string, which has none."""
-    try:
-        return repr(ast.literal_eval(literal))
-    except (SyntaxError, ValueError):
-        return literal
+    """The value of a number or a string, whatever its quotes."""
+    return ast.dump(ast.parse(literal, mode="eval"))
 
 
 def without_outer_brackets(found: list[Token]) -> list[Token]:
@@ -79,7 +78,7 @@ def _outer_brackets(found: list[Token]) -> list[tuple[int, int]]:
         elif token.text in _CLOSING and opened:
             first = opened.pop()
             before, after = found[first - 1].text if first else "", found[place + 1] if place + 1 < len(found) else None
-            ends = after is None or _is_line(after) or after.text == ":"
+            ends = after is None or _is_line(after) or after.text in (":", "=")
             inside = {inner.text for inner in found[first + 1 : place]}
             if (
                 token.text == ")"

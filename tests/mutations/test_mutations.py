@@ -12,8 +12,10 @@ from functools import cache
 
 import pytest
 
+from tests.mutations import random_faults
 from tests.mutations.fault import DoesNotApply, Fault, project_texts
 from tests.mutations.faults import FAULTS
+from tests.mutations.importers import relevant_tests
 from tests.mutations.run import outcomes
 from tests.mutations.trial import ROOT
 
@@ -116,7 +118,8 @@ def test_tests_that_fail_anyway_catch_nothing(project):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"), [("x", "7", "2 times"), ("x / 3", "7", "0 times"), (DOC, '"x"', "no code")]
+    ("old", "new", "says"),
+    [("x", "7", "2 times"), ("x / 3", "7", "0 times"), (DOC, '"x"', "no code"), ("x / 2", "x /", "no Python")],
 )
 def test_a_fault_that_is_none_is_refused(project, old, new, says):
     with pytest.raises(DoesNotApply, match=says):
@@ -166,6 +169,56 @@ def test_a_name_in_two_modules_is_found_by_its_code_or_its_module():
     assert replace(fault, old="x + 1", where="s.a:").applied_to(texts).file == "s/a.py"
     with pytest.raises(DoesNotApply, match="nothing has the name 'g'"):
         replace(fault, where="g").applied_to(texts)
+
+
+# Random faults: how they are drawn, not the trials.
+
+OPERATORS = {
+    "a + b": "a - b",
+    "a / b": "a * b",
+    "a < b": "a <= b",
+    "a == b": "a != b",
+    "a and b": "a or b",
+    "-a": "+a",
+    "True": "False",
+    "1": "2",
+    "0.5": "1.5",
+    "min(a)": "max(a)",
+    "a.maximum(b)": "a.minimum(b)",
+}
+
+
+@pytest.mark.parametrize("code", OPERATORS)
+def test_an_operator_is_changed_into_its_partner(code):
+    (place,) = random_faults.sites(code)
+    assert random_faults.changed(code, place)[1] == OPERATORS[code]
+
+
+@pytest.mark.parametrize("code", ["a ** b", "a | b", "'text'", "None", "f(a)"])
+def test_what_has_no_partner_stays(code):
+    assert random_faults.sites(code) == []
+
+
+def test_random_faults_are_repeatable_different_and_of_the_core(texts):
+    tests = project_texts(ROOT, ("tests",))
+    faults, again, other = (random_faults.drawn(texts, tests, 40, seed) for seed in (1, 1, 2))
+    assert faults == again != other
+    assert len({fault.change.text for fault in faults}) == 40
+    assert all(fault.change.file.startswith(random_faults.CORE) and fault.tests for fault in faults)
+    assert all(ast.dump(ast.parse(f.change.text)) != ast.dump(ast.parse(texts[f.change.file])) for f in faults)
+
+
+def test_the_tests_of_a_module_are_those_that_import_it():
+    texts = {
+        "s/a.py": "def f(): ...",
+        "s/b.py": "from s.a import f\n\ndef g(): ...",
+        "s/__init__.py": "from s.a import f",
+    }
+    tests = {"tests/test_1.py": "from s import f", "tests/test_2.py": "import s.b", "tests/helper.py": "import s.a"}
+    assert relevant_tests("s/a.py", texts, tests) == ["tests/test_1.py"]
+    assert relevant_tests("s/b.py", texts, tests) == ["tests/test_2.py"]
+    del tests["tests/test_1.py"]
+    assert relevant_tests("s/a.py", texts, tests) == ["tests/test_2.py"]
 
 
 @pytest.mark.slow

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
-FILE, TESTS = "sde_diffusion/cli/generate_job.py", "tests/cli/test_generate_job.py"
+TESTS = "tests/cli/test_generate_job.py"
 
 FAULTS = [
     Fault(
         "every-process-the-same-samples",
-        FILE,
+        "Job.generate",
         "size, first = self.size(number), number * self.chunk",
         "size, first = self.size(number), 0",
         "Each chunk begins with the first sample again, as where every process has one seed.",
@@ -18,7 +18,7 @@ FAULTS = [
     ),
     Fault(
         "chunks-of-any-model",
-        FILE,
+        "generate_into",
         'place = folder / f"chunks-{known[:8]}"',
         'place = folder / "chunks-00000000"',
         "A job goes on with the chunks of a model that has been trained further since.",
@@ -27,7 +27,7 @@ FAULTS = [
     ),
     Fault(
         "half-a-chunk-taken-for-one",
-        FILE,
+        "_stored",
         "if len(x) == job.size(number) else None",
         "if len(x) else None",
         "The last chunk of a smaller job taken for a whole one.",

@@ -11,7 +11,7 @@ ORDERS = "tests/solvers/test_orders.py"
 FAULTS = [
     Fault(
         "kit-moments-without-decay",
-        "sde_diffusion/testing/moments.py",
+        "residuals",
         "(growth - decay - gain).abs()",
         "(growth - gain).abs()",
         "The variance's equation forgets that the drift shrinks what is there.",
@@ -20,7 +20,7 @@ FAULTS = [
     ),
     Fault(
         "kit-posterior-without-a-prior",
-        "sde_diffusion/testing/channels.py",
+        "bayes",
         "-0.5 * ((x - float(sde.alpha(s)) * x0) / sigma_s) ** 2 - 0.5",
         "-0.5",
         "Bayes' rule by quadrature, with the likelihood alone.",
@@ -29,7 +29,7 @@ FAULTS = [
     ),
     Fault(
         "kit-residual-without-alpha",
-        "sde_diffusion/testing/calibration.py",
+        "statistics",
         "float(kernel.sigma) ** 2 / float(kernel.alpha) * trace",
         "float(kernel.sigma) ** 2 * trace",
         "The variance that a Jacobian stands for, right for alpha = 1 only.",
@@ -38,7 +38,7 @@ FAULTS = [
     ),
     Fault(
         "kit-upwind-the-wrong-way",
-        "sde_diffusion/testing/fokker_planck.py",
+        "_generator",
         "spread + (1 - share) * drift",
         "spread + share * drift",
         "The flux through an edge weighs its two cells the wrong way round.",
@@ -47,7 +47,7 @@ FAULTS = [
     ),
     Fault(
         "kit-steps-all-alike",
-        "solvers/testing/orders.py",
+        "alternating",
         "1.0, 3.0, 2.0",
         "1.0, 1.0, 1.0",
         "The rough grid is uniform: a multistep index goes unseen.",
@@ -56,7 +56,7 @@ FAULTS = [
     ),
     Fault(
         "kit-interval-too-short",
-        "solvers/testing/orders.py",
+        "_with_error",
         "reach = 3 * influence",
         "reach = 0.7 * influence",
         "The interval of a sampled order covers half of what it claims.",
@@ -65,7 +65,7 @@ FAULTS = [
     ),
     Fault(
         "kit-response-without-its-area",
-        "solvers/testing/stochastic_orders.py",
+        "spread_apart",
         "abs(s - t) ** 0.5 + tilt - linear",
         "abs(s - t) ** 0.5 - linear",
         "What a method does with the Levy area does not reach its strong error.",
@@ -74,7 +74,7 @@ FAULTS = [
     ),
     Fault(
         "kit-second-differences-undivided",
-        "solvers/testing/stochastic_orders.py",
+        "mean_of_cubic",
         "2 * along[-1]).sum() / 2)",
         "2 * along[-1]).sum())",
         "The mean of a quadratic is its second derivative and not half of it.",
@@ -83,7 +83,7 @@ FAULTS = [
     ),
     Fault(
         "kit-cascade-without-its-bracket",
-        "solvers/testing/problems.py",
+        "Cascade.moments",
         "cube + tau.cos() * ys + noise",
         "cube + tau.cos() * ys",
         "Both components share one noise, and their covariation is left out of E[x y].",
@@ -92,7 +92,7 @@ FAULTS = [
     ),
     Fault(
         "kit-wrong-cure-for-the-noise",
-        "solvers/testing/exactness.py",
+        "NOISE_FACTORS",
         '"sqrt(2) is missing before the noise": math.sqrt(2)',
         '"sqrt(2) is missing before the noise": 2.0',
         "The correction that is tried is not the one that is named.",
@@ -101,7 +101,7 @@ FAULTS = [
     ),
     Fault(
         "kit-asks-a-sample-beside-itself",
-        "solvers/testing/behaviour.py",
+        "batch_invariance",
         "gap(look.run(FixedGrid(method, 8), [i]), together[i : i + 1])",
         "gap(together[i : i + 1], together[i : i + 1])",
         "Batch invariance is measured on the batch alone.",

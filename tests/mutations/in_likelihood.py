@@ -10,7 +10,7 @@ BOUNDS, LOSSES = "tests/likelihood/test_bounds.py", "tests/objectives/test_varia
 FAULTS = [
     Fault(
         "a-trace-of-the-first-block-only",
-        "solvers/divergence/exact.py",
+        "ExactTrace.along",
         "pushed.flatten(2)[:, :, start : start + count]",
         "pushed.flatten(2)[:, :, :count]",
         "Blocks of the Jacobian read at the wrong columns: right for small events only.",
@@ -19,7 +19,7 @@ FAULTS = [
     ),
     Fault(
         "probes-drawn-anew",
-        "solvers/liouville.py",
+        "augmented.select",
         "divergence, probes[rows], event_shape)",
         "divergence, probes, event_shape)",
         "An adaptive solver's few remaining samples get the probes of others.",
@@ -28,7 +28,7 @@ FAULTS = [
     ),
     Fault(
         "hutch-without-its-length",
-        "solvers/divergence/hutch_plus_plus.py",
+        "HutchPlusPlus.along",
         "(rest.shape[2] - self.sketch) ** 0.5",
         "rest.shape[2] ** 0.5",
         "Probes of the complement with the length of the whole space: biased upwards.",
@@ -37,7 +37,7 @@ FAULTS = [
     ),
     Fault(
         "the-trace-trained-in-forward-mode",
-        "solvers/divergence/base.py",
+        "products",
         "if torch.is_grad_enabled():",
         "if False:",
         "torch differentiates the forward derivative of its layer norm wrongly: implicit score matching learns nothing.",
@@ -46,7 +46,7 @@ FAULTS = [
     ),
     Fault(
         "a-chart-without-its-jacobian",
-        "sde_diffusion/likelihood/flow.py",
+        "flow_log_prob",
         "x[0].numel() * stretch",
         "stretch",
         "The volume of the chart counted once and not for each dimension.",
@@ -55,7 +55,7 @@ FAULTS = [
     ),
     Fault(
         "a-flow-that-forgets-the-scale",
-        "sde_diffusion/likelihood/exact.py",
+        "_Task.columns",
         "return found + x[0].numel() * math.log(alpha)",
         "return found",
         "log p of x_t reported as that of x_t/alpha.",
@@ -64,7 +64,7 @@ FAULTS = [
     ),
     Fault(
         "two-grids-believed-at-once",
-        "sde_diffusion/likelihood/refinement.py",
+        "refine",
         "/ CAUTION",
         "/ (1000 * CAUTION)",
         "An error of the solver a thousand times too small.",
@@ -73,7 +73,7 @@ FAULTS = [
     ),
     Fault(
         "the-spread-of-the-probes-for-the-error-of-their-mean",
-        "sde_diffusion/likelihood/exact.py",
+        "_summary",
         "error = columns.std(1) / math.sqrt(count)",
         "error = columns.std(1) / count",
         "Intervals too narrow by the root of the number of probes.",
@@ -82,7 +82,7 @@ FAULTS = [
     ),
     Fault(
         "sigma-squared-in-the-reconstruction",
-        "sde_diffusion/likelihood/reconstruction.py",
+        "gaussian",
         "z = ((x0 - data) / (kernel.sigma / kernel.alpha)).flatten(1)",
         "z = ((x0 - data) / (kernel.sigma / kernel.alpha) ** 2).flatten(1)",
         "sigma^2 where sigma belongs: a likelihood of a good library had this.",
@@ -91,7 +91,7 @@ FAULTS = [
     ),
     Fault(
         "weights-without-their-noise",
-        "sde_diffusion/likelihood/paths.py",
+        "forward_path_terms",
         "z**2 - (z - delta) ** 2 * torch.exp(-rho) - rho",
         "z**2 - (z + 0 * delta) ** 2 * torch.exp(-rho) - rho - delta**2",
         "IWAE from the mean of each step's log-ratio: the importance weights are no weights.",
@@ -100,7 +100,7 @@ FAULTS = [
     ),
     Fault(
         "a-bound-of-half-the-steps",
-        "sde_diffusion/objectives/variational.py",
+        "DiscreteBound.__call__",
         "return 0.5 * self.steps * (upper.exp() - lower.exp())",
         "return 0.5 * (self.steps - 1) * (upper.exp() - lower.exp())",
         "The off-by-one of a sum estimated from one of its terms.",
@@ -109,7 +109,7 @@ FAULTS = [
     ),
     Fault(
         "a-schedule-weighted-by-its-density",
-        "sde_diffusion/objectives/level_schedule.py",
+        "LearnedSchedule.forward",
         "return high - width * (bin_ + within), width / share[bin_]",
         "return high - width * (bin_ + within), torch.full_like(quantile, high - low)",
         "Times drawn unevenly, the loss not divided by their density: another objective.",
@@ -118,7 +118,7 @@ FAULTS = [
     ),
     Fault(
         "implicit-without-the-half",
-        "sde_diffusion/objectives/implicit.py",
+        "ImplicitScoreMatching.at",
         "0.5 * score.square()",
         "1.0 * score.square()",
         "Hyvarinen's objective with its minimum at half the score.",
@@ -127,7 +127,7 @@ FAULTS = [
     ),
     Fault(
         "p-values-that-can-be-zero",
-        "sde_diffusion/metrics/p_values.py",
+        "p_values",
         "(1.0 + len(ordered) - below)",
         "(0.0 + len(ordered) - below)",
         "The event itself left out of its own comparison: too many small p-values.",

@@ -12,7 +12,7 @@ EVALUATE = "tests/cli/test_evaluate.py"
 FAULTS = [
     Fault(
         "frechet-with-one-overlap",
-        "sde_diffusion/metrics/frechet.py",
+        "frechet_of_moments",
         "spread - 2 * overlap",
         "spread - overlap",
         "The cross term counted once: the distance of a set from itself is its variance.",
@@ -21,7 +21,7 @@ FAULTS = [
     ),
     Fault(
         "frechet-without-its-root",
-        "sde_diffusion/metrics/frechet.py",
+        "_root",
         "torch.where(values > noise, values, 0).sqrt()",
         "torch.where(values > noise, values, 0)",
         "C for its square root in tr (C1^1/2 C2 C1^1/2)^1/2.",
@@ -30,7 +30,7 @@ FAULTS = [
     ),
     Fault(
         "mean-of-roots-for-root-of-mean",
-        "sde_diffusion/metrics/sliced_wasserstein.py",
+        "sliced_wasserstein",
         ".mean().sqrt())",
         ".sqrt().mean())",
         "An average of distances in the place of the root of the average square.",
@@ -39,7 +39,7 @@ FAULTS = [
     ),
     Fault(
         "a-sample-its-own-partner",
-        "sde_diffusion/metrics/pair_sums.py",
+        "_off_diagonal",
         "return tile.fill_diagonal_(0) if on_diagonal else tile",
         "return tile",
         "The biased estimate: each sample is compared with itself.",
@@ -48,7 +48,7 @@ FAULTS = [
     ),
     Fault(
         "pairs-over-all-squares",
-        "sde_diffusion/metrics/pair_sums.py",
+        "PairSums.value",
         "self.within_x.sum() / (n * (n - 1))",
         "self.within_x.sum() / (n * n)",
         "The missing diagonal is divided by: a bias of 1/N.",
@@ -57,7 +57,7 @@ FAULTS = [
     ),
     Fault(
         "a-kernel-without-its-width",
-        "sde_diffusion/metrics/kernel_distance.py",
+        "_cubic",
         ".div_(x.shape[1])",
         ".div_(1)",
         "The product not divided by the number of features: KID of another scale.",
@@ -66,7 +66,7 @@ FAULTS = [
     ),
     Fault(
         "a-square-for-a-cube",
-        "sde_diffusion/metrics/kernel_distance.py",
+        "_cubic",
         ".pow_(3)",
         ".pow_(2)",
         "A kernel that is blind to third moments.",
@@ -75,7 +75,7 @@ FAULTS = [
     ),
     Fault(
         "an-error-of-one-sample-only",
-        "sde_diffusion/metrics/pair_sums.py",
+        "PairSums.error",
         "return math.sqrt(squares + _without_one(self.within_y, self.across_y, len(self.within_x)))",
         "return math.sqrt(squares)",
         "The held-out events taken for the law itself.",
@@ -84,7 +84,7 @@ FAULTS = [
     ),
     Fault(
         "a-point-its-own-neighbour",
-        "sde_diffusion/metrics/manifold.py",
+        "radii",
         ".fill_diagonal_(torch.inf)",
         ".add_(0)",
         "The first neighbour of a point is itself: balls to the (k - 1)-th.",
@@ -93,7 +93,7 @@ FAULTS = [
     ),
     Fault(
         "balls-of-the-wrong-set",
-        "sde_diffusion/metrics/manifold.py",
+        "precision_recall",
         "recall = _held(truth, x, radii(x, k, chunk), chunk) > 0",
         "recall = _held(truth, truth, radii(truth, k, chunk), chunk) > 0",
         "Recall by the balls of real events: always 1.",
@@ -102,7 +102,7 @@ FAULTS = [
     ),
     Fault(
         "coverage-by-samples",
-        "sde_diffusion/metrics/manifold.py",
+        "density_coverage",
         "torch.cdist(rows, x).min(dim=1)",
         "torch.cdist(rows, x).max(dim=1)",
         "A ball must hold every sample, not one.",
@@ -111,7 +111,7 @@ FAULTS = [
     ),
     Fault(
         "density-without-k",
-        "sde_diffusion/metrics/manifold.py",
+        "density_coverage",
         "chunk).double().mean() / k",
         "chunk).double().mean()",
         "Balls are counted and not divided by k: a density of 5 for equal laws.",
@@ -120,7 +120,7 @@ FAULTS = [
     ),
     Fault(
         "halves-with-replacement",
-        "sde_diffusion/metrics/half_samples.py",
+        "_half",
         "rows = torch.randperm(len(sample), generator=generator)[: len(sample) // 2]",
         "rows = torch.randint(len(sample), (len(sample) // 2,), generator=generator)",
         "Rows stand twice in a half, each its own nearest neighbour.",
@@ -129,7 +129,7 @@ FAULTS = [
     ),
     Fault(
         "halves-not-scaled",
-        "sde_diffusion/metrics/half_samples.py",
+        "_scale",
         "return (kept / (sum(sizes) - kept)) ** 0.5",
         "return 0.5**0.5",
         "The error that a half would have were the whole infinite.",
@@ -138,7 +138,7 @@ FAULTS = [
     ),
     Fault(
         "a-share-known-for-certain",
-        "sde_diffusion/metrics/estimate.py",
+        "from_share",
         "half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))",
         "half = z * math.sqrt(share * (1 - share) / count)",
         "No error in ten: an interval that does not reach to Wilson's.",
@@ -147,7 +147,7 @@ FAULTS = [
     ),
     Fault(
         "weights-unpickled-from-the-net",
-        "sde_diffusion/metrics/extractors/inception.py",
+        "_downloaded",
         "check_hash=True, weights_only=True",
         "check_hash=False, weights_only=True",
         "Whatever the address sends is taken for Inception.",
@@ -156,7 +156,7 @@ FAULTS = [
     ),
     Fault(
         "bytes-cut-and-not-rounded",
-        "sde_diffusion/metrics/extractors/inception.py",
+        "to_bytes",
         ".mul(127.5).round()",
         ".mul(127.5)",
         "A picture's bytes come back one too small.",
@@ -165,7 +165,7 @@ FAULTS = [
     ),
     Fault(
         "a-classifier-taught-what-is-compared",
-        "sde_diffusion/evaluation/evaluator.py",
+        "Evaluator.classifier",
         "spare[self.rows_unseen_by_classifier] = False",
         "spare[:] = True",
         "Features of examples that the classifier has learnt: the baseline has another distribution.",
@@ -174,16 +174,16 @@ FAULTS = [
     ),
     Fault(
         "labels-by-the-place-in-a-chunk",
-        "sde_diffusion/evaluation/generate.py",
-        "label[torch.arange(first, first + chunk) % len(label)]",
-        "label[torch.arange(chunk) % len(label)]",
+        "generate_chunk",
+        "label[torch.arange(first, first + count) % len(label)]",
+        "label[torch.arange(count) % len(label)]",
         "A sample's class depends on where the chunks end.",
         EVALUATE,
         "label_of_a_sample",
     ),
     Fault(
         "a-ratio-to-nothing",
-        "sde_diffusion/evaluation/comparison.py",
+        "Score.ratio",
         "return None if self.unbiased or not self.baseline else",
         "return None if not self.baseline else",
         "KID as a multiple of a number whose mean is zero.",
@@ -192,7 +192,7 @@ FAULTS = [
     ),
     Fault(
         "a-classifier-taught-the-floor-of-classes",
-        "sde_diffusion/evaluation/evaluator.py",
+        "Evaluator.classifier",
         "spare[self.rows_unseen_by_classifier] = False",
         "spare[: len(self.rows_unseen_by_classifier)] = False",
         "The classifier learns examples of the baseline where these are not the first ones.",
@@ -201,7 +201,7 @@ FAULTS = [
     ),
     Fault(
         "a-floor-of-any-classes",
-        "sde_diffusion/evaluation/evaluator.py",
+        "Evaluator.__init__",
         "self._rows_of_held_out_classes() if conditional else",
         "self._rows_of_held_out_classes() if not conditional else",
         "Samples of given classes beside real examples of any: the model looks better than the data.",

@@ -14,7 +14,7 @@ PRETRAINED, HOSTILE, DIFFUSERS, HUB = (
 NETWORKS = [
     Fault(
         "fused-attention-always",
-        "sde_diffusion/networks/attention.py",
+        "attend",
         "if transformed():",
         "if False:",
         "The fused kernels under torch.func: no forward derivative, no second one.",
@@ -23,7 +23,7 @@ NETWORKS = [
     ),
     Fault(
         "keys-for-values",
-        "sde_diffusion/networks/attention.py",
+        "HeadedAttention.forward",
         "query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)",
         "query, value, key = split.permute(2, 0, 3, 1, 4).unbind(0)",
         "Keys and values exchanged: every shape fits.",
@@ -32,7 +32,7 @@ NETWORKS = [
     ),
     Fault(
         "modulation-of-the-next-sample",
-        "sde_diffusion/networks/blocks.py",
+        "modulated",
         "weight.flatten(), bias.flatten(), norm.eps)",
         "weight.mT.flatten(), bias.mT.flatten(), norm.eps)",
         "Samples and channels folded in the wrong order.",
@@ -41,7 +41,7 @@ NETWORKS = [
     ),
     Fault(
         "modulation-without-one",
-        "sde_diffusion/networks/blocks.py",
+        "modulated",
         "norm(x), 1 + gain.reshape(shape))",
         "norm(x), gain.reshape(shape))",
         "The gain for 1 + gain, only where memory is not contiguous.",
@@ -50,7 +50,7 @@ NETWORKS = [
     ),
     Fault(
         "sum-for-mean",
-        "sde_diffusion/networks/blocks.py",
+        "Halve.forward",
         "return _AVERAGES[x.ndim - 2](x, 2)",
         "return 2 * _AVERAGES[x.ndim - 2](x, 2)",
         "Halving doubles the values.",
@@ -59,7 +59,7 @@ NETWORKS = [
     ),
     Fault(
         "checkpoint-forgets-the-dropout",
-        "sde_diffusion/networks/base.py",
+        "Backbone.through",
         "use_reentrant=False)",
         "use_reentrant=False, preserve_rng_state=False)",
         "The block computed again draws another dropout: the gradient is another function's.",
@@ -68,7 +68,7 @@ NETWORKS = [
     ),
     Fault(
         "patches-of-another-order",
-        "sde_diffusion/networks/dit.py",
+        "DiT._patches",
         "range(2, split.ndim, 2), 1, *last)",
         "range(2, split.ndim, 2), *last, 1)",
         "Channels last within a patch on the way in, first on the way out.",
@@ -77,7 +77,7 @@ NETWORKS = [
     ),
     Fault(
         "timestep-one-late",
-        "sde_diffusion/networks/foreign.py",
+        "ChainTimestep.forward",
         "(above - 1 + (c - low)",
         "(above + (c - low)",
         "A foreign network is told the next step's number.",
@@ -86,7 +86,7 @@ NETWORKS = [
     ),
     Fault(
         "foreign-attention-fused-always",
-        "sde_diffusion/networks/foreign.py",
+        "DiffusersBackbone.forward",
         "if transformed() else",
         "if False else",
         "Likelihoods of foreign networks fail.",
@@ -97,8 +97,8 @@ NETWORKS = [
 SHARING = [
     Fault(
         "weights-not-loaded",
-        "sde_diffusion/sharing/safe_load.py",
-        "    network.load_state_dict(tensors)\n",
+        "_filled",
+        "network.load_state_dict(tensors)",
         "",
         "A shared model that is a new one.",
         PRETRAINED,
@@ -106,7 +106,7 @@ SHARING = [
     ),
     Fault(
         "pickles-pass",
-        "sde_diffusion/sharing/safe_load.py",
+        "check_folder",
         "path.suffix.lower() in PICKLES",
         "path.suffix in PICKLES and False",
         "A folder with a pickle in it is opened.",
@@ -115,16 +115,16 @@ SHARING = [
     ),
     Fault(
         "layers-without-end",
-        "sde_diffusion/sharing/safe_load.py",
-        "        if left < 0:",
-        "        if left < -(10**5):",
+        "_at_most.counted",
+        "if left < 0:",
+        "if left < -(10**5):",
         "A description of a million layers is built for minutes.",
         HOSTILE,
         "what_cannot_be",
     ),
     Fault(
         "buffers-without-end",
-        "sde_diffusion/sharing/safe_load.py",
+        "built",
         "> BUFFERS",
         "> 2**100",
         "A table of places of terabytes is allocated.",
@@ -133,7 +133,7 @@ SHARING = [
     ),
     Fault(
         "velocity-for-noise",
-        "sde_diffusion/sharing/chain.py",
+        "MEANINGS",
         '"epsilon": Noise',
         '"epsilon": Velocity',
         "The words of diffusers taken for one another.",
@@ -142,7 +142,7 @@ SHARING = [
     ),
     Fault(
         "chain-off-by-one",
-        "sde_diffusion/sharing/chain.py",
+        "levels",
         "chain.node(k + 1)",
         "chain.node(k + 0.5)",
         "Their step k for half a step before our node.",
@@ -151,7 +151,7 @@ SHARING = [
     ),
     Fault(
         "secrets-go-up",
-        "sde_diffusion/sharing/hub.py",
+        "push_to_hub",
         'allow_patterns=[*PLAIN, "README.md"]',
         'allow_patterns=["*"]',
         "Whatever lies in the folder goes to the Hub.",

@@ -10,7 +10,7 @@ AREA, WAITING = "tests/solvers/test_area_tree.py", "tests/test_synchronisation.p
 FAULTS = [
     Fault(
         "fresh-increments-without-the-root",
-        "solvers/path_times.py",
+        "root",
         "return math.sqrt(variance)",
         "return variance",
         "h for sqrt(h): noise that vanishes as the grid is refined.",
@@ -19,7 +19,7 @@ FAULTS = [
     ),
     Fault(
         "keyed-increments-without-a-sign",
-        "solvers/wiener.py",
+        "KeyedIncrements.increment",
         "sign * root(abs(s - t))",
         "root(abs(s - t))",
         "W(t) - W(s) equals W(s) - W(t): a step back does not undo the step.",
@@ -28,7 +28,7 @@ FAULTS = [
     ),
     Fault(
         "a-bridge-without-its-root",
-        "solvers/wiener_tree.py",
+        "WienerTree.inside",
         "2 * root(w * (1 - w))",
         "2 * w * (1 - w)",
         "The variance of the Brownian bridge for its deviation: the path is too smooth between the nodes of the tree.",
@@ -37,7 +37,7 @@ FAULTS = [
     ),
     Fault(
         "the-path-follows-the-place-in-the-batch",
-        "solvers/wiener.py",
+        "PathSpec.keys",
         "mix(digest(self.seed), self.indices)",
         "mix(digest(self.seed), torch.arange(len(self.indices), device=self.device))",
         "The noise belongs to the position and not to the sample: the same seed gives another image in another batch.",
@@ -46,7 +46,7 @@ FAULTS = [
     ),
     Fault(
         "uniforms-without-their-half",
-        "solvers/random.py",
+        "gaussians",
         "u.add_(0.5)",
         "u.add_(0.0)",
         "Numbers from the lower edges of their cells: no symmetry is left, and the lowest value is minus infinity.",
@@ -55,7 +55,7 @@ FAULTS = [
     ),
     Fault(
         "area-with-the-variance-of-the-increment",
-        "solvers/wiener.py",
+        "KeyedIncrements.increment_and_area",
         "root(abs(s - t) / 12)",
         "root(abs(s - t) / 3)",
         "The variance h/3 of the mean of W over a step for that of its Levy area, h/12.",
@@ -64,7 +64,7 @@ FAULTS = [
     ),
     Fault(
         "halves-of-a-tree-with-areas-lean-the-same-way",
-        "solvers/area_tree.py",
+        "AreaTree.halves",
         "below, above = tilt + z[1], tilt - z[1]",
         "below, above = tilt + z[1], tilt + z[1]",
         "The areas of both halves share the sign of their variable: their sum is not the area of the whole.",
@@ -73,7 +73,7 @@ FAULTS = [
     ),
     Fault(
         "a-leaf-that-forgets-how-area-and-increment-hang-together",
-        "solvers/area_tree.py",
+        "AreaTree.inside",
         ".sub_(zeta * along(x * x / (2 * q), d))",
         "",
         "Given both ends, area and increment up to t are correlated; without it single answers look right.",
@@ -82,7 +82,7 @@ FAULTS = [
     ),
     Fault(
         "an-order-of-questions-that-forgets",
-        "solvers/area_tree.py",
+        "AreaTree.increment",
         "before, after = self.at(t)[0], self.at(s)[0]",
         "after, before = self.at(s)[0], self.at(t)[0]",
         "The end of a step is asked first and is no longer remembered when it begins the next: each time twice.",
@@ -91,7 +91,7 @@ FAULTS = [
     ),
     Fault(
         "a-level-copied-from-the-host",
-        "solvers/elementwise.py",
+        "constant",
         "return torch.full((), c, dtype=dtype, device=device)",
         "return torch.as_tensor(c, dtype=dtype, device=device)",
         "Each call of the network waits for the device: a float becomes a tensor on the host and is copied.",
@@ -100,7 +100,7 @@ FAULTS = [
     ),
     Fault(
         "a-compiled-denoiser-that-is-told-floats",
-        "sde_diffusion/denoisers/compiled.py",
+        "Compiled.forward",
         "Kernel(*(constant(c, torch.float64, x_t.device) for c in (kernel.alpha, kernel.sigma)))",
         "kernel",
         "The compiler takes each noise level for a new program, until it gives up.",
@@ -109,9 +109,9 @@ FAULTS = [
     ),
     Fault(
         "a-renumbered-path-that-remembers",
-        "solvers/wiener.py",
-        "        self.forget()\n        for channel",
-        "        for channel",
+        "KeyedPath.renumber",
+        "self.forget()\nfor channel",
+        "for channel",
         "A replayed graph, or a path given other samples, answers with what it kept of the last ones.",
         "tests/solvers/test_graph.py",
         "renumbered",

@@ -12,20 +12,16 @@ HELD_OUT, LEVELS, PICTURES, BOARD = (
 FAULTS = [
     Fault(
         "look-at-the-last-weights",
-        "sde_diffusion/training/callbacks.py",
-        """        if not any(hasattr(value, "full_tensor") for value in averages.values()):
-            return self.ema.model
-""",
-        """        if not any(hasattr(value, "full_tensor") for value in averages.values()):
-            return self.ema.source
-""",
+        "CallbackList._average",
+        'if not any(hasattr(value, "full_tensor") for value in averages.values()):\n    return self.ema.model',
+        'if not any(hasattr(value, "full_tensor") for value in averages.values()):\n    return self.ema.source',
         "The model in training is shown for its average: noisier, and in train mode.",
         OBSERVING,
         "what_is_shown",
     ),
     Fault(
         "look-leaves-gradients",
-        "sde_diffusion/training/callbacks.py",
+        "CallbackList._frozen_average",
         "model.requires_grad_(False)",
         "model.requires_grad_(True)",
         "Observers build graphs, and one that differentiates leaves gradients in the average.",
@@ -34,7 +30,7 @@ FAULTS = [
     ),
     Fault(
         "look-draws-from-the-caller",
-        "sde_diffusion/training/callbacks.py",
+        "CallbackList._frozen_average",
         "with seeded_generators(self.device):",
         "with torch.enable_grad():",
         "An observer that draws changes what the caller draws next.",
@@ -43,7 +39,7 @@ FAULTS = [
     ),
     Fault(
         "report-before-is-this-one",
-        "sde_diffusion/training/callbacks.py",
+        "previous_report",
         "(step - 1) // log_every * log_every",
         "step // log_every * log_every",
         "A moment that falls on a report is missed.",
@@ -52,7 +48,7 @@ FAULTS = [
     ),
     Fault(
         "doubling-one-too-late",
-        "sde_diffusion/training/triggers.py",
+        "Doubling.last",
         ".bit_length() - 1 if",
         ".bit_length() if",
         "The last doubling is taken for the next: every report up to it is a look.",
@@ -61,7 +57,7 @@ FAULTS = [
     ),
     Fault(
         "a-warning-at-every-look",
-        "sde_diffusion/training/callbacks.py",
+        "CallbackList._or_warn",
         "self.warned.add(name)",
         "self.warned.discard(name)",
         "A full disk fills the terminal as well.",
@@ -70,20 +66,16 @@ FAULTS = [
     ),
     Fault(
         "every-process-looks",
-        "sde_diffusion/training/callbacks.py",
-        """            if not self.world.is_main:
-                return {}
-""",
-        """            if self.world.size > 8:
-                return {}
-""",
+        "CallbackList.on_report",
+        "if not self.world.is_main:\n    return {}",
+        "if self.world.size > 8:\n    return {}",
         "All processes write the same files at once.",
         OBSERVING,
         "only_the_leading",
     ),
     Fault(
         "bar-begins-at-zero",
-        "sde_diffusion/training/fitting.py",
+        "Bar._begin",
         "self.bar.initial = self.bar.n = self.bar.last_print_n = step",
         "self.bar.initial = step",
         "A resumed run is thought to have done all its steps just now, and to end at once.",
@@ -92,7 +84,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-passes-repeat",
-        "sde_diffusion/callbacks/held_out.py",
+        "HeldOut._pass",
         "number * self.parts + part",
         "part",
         "All passes draw the same noise: four times the cost, and nothing for it.",
@@ -101,7 +93,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-error-of-one-event",
-        "sde_diffusion/callbacks/held_out.py",
+        "HeldOut.measure",
         "float(losses.std()) / math.sqrt(self.count)",
         "float(losses.std())",
         "The deviation of an event for the standard error of the mean.",
@@ -110,7 +102,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-error-of-all-answers",
-        "sde_diffusion/callbacks/held_out.py",
+        "HeldOut.measure",
         "math.sqrt(self.count)",
         "math.sqrt(self.count * PASSES)",
         "An event asked about four times counts as four events: the error is half of what it is.",
@@ -119,7 +111,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-of-the-training-noise",
-        "sde_diffusion/callbacks/held_out.py",
+        "HeldOut._pass",
         "generator = generators(step_seed(self.seed ^ _OWN,",
         "generator = generators(step_seed(_OWN,",
         "The questions do not depend on the seed: seeds share the error of one draw.",
@@ -128,7 +120,7 @@ FAULTS = [
     ),
     Fault(
         "wiener-of-the-amplitude",
-        "sde_diffusion/callbacks/spectrum.py",
+        "bounds",
         "(1 + snr[:, None, None] * variances)",
         "(1 + snr[:, None, None].sqrt() * variances)",
         "alpha/sigma taken for the SNR in the filter's gain.",
@@ -137,7 +129,7 @@ FAULTS = [
     ),
     Fault(
         "levels-summed-over-coordinates",
-        "sde_diffusion/callbacks/levels.py",
+        "Levels._rows",
         "error.double().square().flatten(1).mean(1)",
         "error.double().square().flatten(1).sum(1)",
         "The error of an event beside bounds for a coordinate.",
@@ -146,7 +138,7 @@ FAULTS = [
     ),
     Fault(
         "levels-look-twice",
-        "sde_diffusion/callbacks/levels.py",
+        "Levels._earlier",
         'one["step"] < step',
         'one["step"] <= step',
         "A look that a resumed run makes again is there twice.",
@@ -155,7 +147,7 @@ FAULTS = [
     ),
     Fault(
         "pictures-from-a-prior-at-zero",
-        "sde_diffusion/callbacks/pictures.py",
+        "DiffusionModel.prior",
         "self.sde.prior(self.mean, self.std**2)",
         "self.sde.prior(0.0, self.std**2)",
         "Samples of a process that does not forget begin at the wrong place.",
@@ -164,7 +156,7 @@ FAULTS = [
     ),
     Fault(
         "film-of-the-future",
-        "sde_diffusion/callbacks/pictures.py",
+        "Pictures._film",
         "if number <= step",
         "if number > 0",
         "Pictures that a killed run left behind, of steps that are still to come, get into the film.",
@@ -173,7 +165,7 @@ FAULTS = [
     ),
     Fault(
         "tensorboard-forgets-nothing",
-        "sde_diffusion/callbacks/tensorboard.py",
+        "TensorBoard.on_report",
         "purge_step=context.step",
         "purge_step=None",
         "A run that goes on leaves steps twice and out of order.",

@@ -10,7 +10,7 @@ DENSITY, MEANINGS = "tests/exact/test_exact_density.py", "tests/test_parameteriz
 SCHEDULES = [
     Fault(
         "a-two-in-g",
-        "sde_diffusion/sde/vp.py",
+        "VP.g",
         "return sqrt(self.beta(t))",
         "return sqrt(2 * self.beta(t))",
         "beta taken for beta/2 in the diffusion and not in the drift.",
@@ -19,7 +19,7 @@ SCHEDULES = [
     ),
     Fault(
         "g-squared-for-g",
-        "sde_diffusion/sde/sub_vp.py",
+        "SubVP.g",
         "return sqrt(-self.beta(t) * expm1(-2 * self.integral(t)))",
         "return -self.beta(t) * expm1(-2 * self.integral(t))",
         "diffusion() returns g^2.",
@@ -28,7 +28,7 @@ SCHEDULES = [
     ),
     Fault(
         "sub-vp-with-the-exponent-of-vp",
-        "sde_diffusion/sde/sub_vp.py",
+        "SubVP.g",
         "expm1(-2 * self.integral(t))",
         "expm1(-self.integral(t))",
         "The factor 1 - e^{-2B} of sub-VP written as 1 - e^{-B}.",
@@ -37,7 +37,7 @@ SCHEDULES = [
     ),
     Fault(
         "sigma-squared-for-sigma",
-        "sde_diffusion/sde/vp.py",
+        "VP.sigma",
         "return sqrt(-expm1(-self.integral(t)))",
         "return -expm1(-self.integral(t))",
         "The variance returned where the deviation is asked for: a likelihood of a good library had this.",
@@ -46,7 +46,7 @@ SCHEDULES = [
     ),
     Fault(
         "one-minus-exp",
-        "sde_diffusion/sde/vp.py",
+        "VP.sigma",
         "sqrt(-expm1(-self.integral(t)))",
         "sqrt(1 - exp(-self.integral(t)))",
         "1 - exp(x) for -expm1(x): no digit is left at t = 1e-12, half of them at 1e-5 in float32.",
@@ -55,7 +55,7 @@ SCHEDULES = [
     ),
     Fault(
         "the-horizon-is-one",
-        "sde_diffusion/sde/vp.py",
+        "LinearBeta.integral",
         "0.5 * (self.beta_max - self.beta_min) / self.horizon * t**2",
         "0.5 * (self.beta_max - self.beta_min) * t**2",
         "The integral of beta on [0, 1] used on [0, T].",
@@ -64,7 +64,7 @@ SCHEDULES = [
     ),
     Fault(
         "ve-starts-at-the-data",
-        "sde_diffusion/sde/ve.py",
+        "VE.sigma",
         "self.sigma_min * exp(self._growth * t)",
         "self.sigma_min * (exp(2 * self._growth * t) - 1) ** 0.5",
         "sigma_min^2 left out of the variance of VE: its kernel and its equation start from different laws.",
@@ -73,7 +73,7 @@ SCHEDULES = [
     ),
     Fault(
         "edm-noise-without-the-two",
-        "sde_diffusion/sde/edm.py",
+        "EDM.g",
         "math.sqrt(2) * sqrt(t)",
         "sqrt(t)",
         "d(t^2)/dt = 2 t: the two of the chain rule is lost.",
@@ -82,7 +82,7 @@ SCHEDULES = [
     ),
     Fault(
         "the-cosine-does-not-stop",
-        "sde_diffusion/sde/ddpm.py",
+        "DDPM.cosine",
         "min(1 - b / a, clip)",
         "1 - b / a",
         "The cosine table without its clip: the last beta is 1 and divides by zero.",
@@ -91,7 +91,7 @@ SCHEDULES = [
     ),
     Fault(
         "the-chain-is-off-by-one",
-        "sde_diffusion/sde/ddpm.py",
+        "DDPM.posterior_of_step",
         "beta = self.alpha_bar(i), self.alpha_bar(i - 1), self.betas[i - 1]",
         "beta = self.alpha_bar(i), self.alpha_bar(i - 1), self.betas[i - 2]",
         "Step i of a table that counts from zero: beta of the neighbour.",
@@ -100,7 +100,7 @@ SCHEDULES = [
     ),
     Fault(
         "the-inverse-of-log-snr-by-half",
-        "sde_diffusion/sde/sub_vp.py",
+        "SubVP.time",
         "2 * asinh(0.5 * exp(-0.5 * log_snr))",
         "asinh(0.5 * exp(-0.5 * log_snr))",
         "B/2 returned for B: grids in log-SNR land at the wrong times.",
@@ -112,7 +112,7 @@ SCHEDULES = [
 KERNELS = [
     Fault(
         "tweedie-with-the-other-sign",
-        "sde_diffusion/kernel.py",
+        "Kernel.score",
         "combine(-1 / self.sigma**2, x_t, self.alpha / self.sigma**2, x0)",
         "combine(1 / self.sigma**2, x_t, -self.alpha / self.sigma**2, x0)",
         "The score points away from the data.",
@@ -121,7 +121,7 @@ KERNELS = [
     ),
     Fault(
         "tweedie-without-alpha",
-        "sde_diffusion/kernel.py",
+        "Kernel.score",
         "x_t, self.alpha / self.sigma**2, x0)",
         "x_t, 1 / self.sigma**2, x0)",
         "A formula of variance-exploding processes used for all.",
@@ -130,7 +130,7 @@ KERNELS = [
     ),
     Fault(
         "noise-without-alpha",
-        "sde_diffusion/kernel.py",
+        "Kernel.noise",
         "combine(1 / self.sigma, x_t, -self.alpha / self.sigma, x0)",
         "combine(1 / self.sigma, x_t, -1 / self.sigma, x0)",
         "eps_hat = (x - x0)/sigma where the data are scaled by alpha.",
@@ -139,7 +139,7 @@ KERNELS = [
     ),
     Fault(
         "velocity-of-variance-preserving-channels-only",
-        "sde_diffusion/kernel.py",
+        "Kernel.data_from_velocity",
         "combine(self.alpha / r**2, x_t, -self.sigma / r, velocity)",
         "combine(self.alpha, x_t, -self.sigma, velocity)",
         "x0 = alpha x - sigma v holds where alpha^2 + sigma^2 = 1 and nowhere else.",
@@ -148,7 +148,7 @@ KERNELS = [
     ),
     Fault(
         "forward-step-with-the-variance",
-        "sde_diffusion/sde/base.py",
+        "LinearSDE.transition",
         "self.sigma(t) * sqrt(self._forgotten(t, s))",
         "self.sigma(t) * self._forgotten(t, s)",
         "The transition from s to t without its square root.",
@@ -157,7 +157,7 @@ KERNELS = [
     ),
     Fault(
         "posterior-coefficients-exchanged",
-        "sde_diffusion/sde/base.py",
+        "LinearSDE.posterior",
         "combine(self.alpha(s) * forgotten, x0, on_x_t, x_t)",
         "combine(on_x_t, x0, self.alpha(s) * forgotten, x_t)",
         "The two weights of DDPM's posterior mean change places.",
@@ -166,7 +166,7 @@ KERNELS = [
     ),
     Fault(
         "prior-with-the-variance",
-        "sde_diffusion/sde/base.py",
+        "LinearSDE.prior",
         "float(sqrt(kernel.alpha**2 * variance + kernel.sigma**2))",
         "float(kernel.alpha**2 * variance + kernel.sigma**2)",
         "Sampling starts sigma times too far out: for VE, from 2500 in the place of 50.",
@@ -178,16 +178,16 @@ KERNELS = [
 PARAMETERIZATIONS = [
     Fault(
         "edm-c-out-without-its-root",
-        "sde_diffusion/parameterization/edm.py",
-        "kernel.sigma * d / total\n",
-        "kernel.sigma * d / total**2\n",
+        "EDMPreconditioning._mix",
+        "kernel.sigma * d / total",
+        "kernel.sigma * d / total**2",
         "c_out = sigma d/(sigma^2 + d^2): table 1 of EDM read without the square root.",
         MEANINGS,
         "decode_inverts_target",
     ),
     Fault(
         "velocity-with-the-other-sign",
-        "sde_diffusion/parameterization/velocity.py",
+        "Velocity.target",
         "noise, -kernel.sigma / r, x0)",
         "noise, kernel.sigma / r, x0)",
         "v = alpha eps + sigma x0.",
@@ -196,7 +196,7 @@ PARAMETERIZATIONS = [
     ),
     Fault(
         "network-input-over-its-variance",
-        "sde_diffusion/parameterization/base.py",
+        "Parameterization.spread",
         "return sqrt((kernel.alpha * self.data_std) ** 2 + kernel.sigma**2)",
         "return (kernel.alpha * self.data_std) ** 2 + kernel.sigma**2",
         "c_in without its square root: the network sees inputs of another size at every level.",
@@ -208,7 +208,7 @@ PARAMETERIZATIONS = [
 EXACT_LAWS = [
     Fault(
         "responsibilities-without-the-determinant",
-        "sde_diffusion/exact/mixture.py",
+        "Mixture._joint",
         "(z.square() / variances).sum(-1) + logs",
         "(z.square() / variances).sum(-1) + 0 * logs",
         "Modes weighed by their exponents alone: right only where all have one covariance.",
@@ -217,7 +217,7 @@ EXACT_LAWS = [
     ),
     Fault(
         "posterior-mean-with-the-wrong-temperature",
-        "sde_diffusion/exact/softmin.py",
+        "exponents",
         "(least - distances) / (2 * kappa.square())",
         "(least - distances) / kappa.square()",
         "exp(-d^2/sigma^2): the two of the Gaussian's exponent is lost.",
@@ -226,7 +226,7 @@ EXACT_LAWS = [
     ),
     Fault(
         "flow-map-with-the-variance",
-        "sde_diffusion/exact/gaussian.py",
+        "Gaussian.flow",
         "(variances_s / variances_t).sqrt() * z",
         "(variances_s / variances_t) * z",
         "The oracle itself without a square root: the ratio of variances carries the deviation.",

@@ -10,7 +10,7 @@ SAMPLING = "tests/test_sampling.py"
 REVERSALS = [
     Fault(
         "flow-with-the-score-of-the-sde",
-        "sde_diffusion/reversal/probability_flow.py",
+        "probability_flow",
         "sde.reverse_drift(model, x, t, 0.5)",
         "sde.reverse_drift(model, x, t, 1.0)",
         "The half of the probability flow is lost: g^2 score in the place of g^2/2 score.",
@@ -19,7 +19,7 @@ REVERSALS = [
     ),
     Fault(
         "eta-is-not-squared",
-        "sde_diffusion/reversal/reverse_sde.py",
+        "reverse_sde",
         "weight = (1 + eta**2) / 2",
         "weight = (1 + eta) / 2",
         "The drift that goes with another noise: right for eta = 0 and 1 only, the two that are usually tried.",
@@ -28,7 +28,7 @@ REVERSALS = [
     ),
     Fault(
         "gain-without-its-square",
-        "sde_diffusion/sde/base.py",
+        "LinearSDE.reverse_drift",
         "weight * (self.g(t) / kernel.sigma) ** 2",
         "weight * self.g(t) ** 2 / kernel.sigma",
         "The score divided by sigma in the place of sigma^2: noise taken for score.",
@@ -37,7 +37,7 @@ REVERSALS = [
     ),
     Fault(
         "nonlinear-drift-with-g",
-        "sde_diffusion/sde/base.py",
+        "SDE.reverse_drift",
         "-weight * self.diffusion(t) ** 2, self.score",
         "-weight * self.diffusion(t), self.score",
         "g in the place of g^2 beside the score, in the branch for processes without kernels.",
@@ -46,7 +46,7 @@ REVERSALS = [
     ),
     Fault(
         "langevin-without-the-root-of-two",
-        "sde_diffusion/reversal/annealed_langevin.py",
+        "annealed_langevin",
         "math.sqrt(2 * relaxations)",
         "math.sqrt(relaxations)",
         "Langevin dynamics at half the temperature: sharp samples of the wrong law.",
@@ -55,7 +55,7 @@ REVERSALS = [
     ),
     Fault(
         "ancestral-variance-of-the-other-level",
-        "sde_diffusion/reversal/ancestral.py",
+        "ddim",
         "eta * sde.sigma(s) * sqrt",
         "eta * sde.sigma(t) * sqrt",
         "DDIM's sigma_t for sigma_s: beta in the place of beta-tilde, by an index; the order stays what it was.",
@@ -64,7 +64,7 @@ REVERSALS = [
     ),
     Fault(
         "ddim-keeps-all-the-noise",
-        "sde_diffusion/reversal/ancestral.py",
+        "_mean.mean",
         "sqrt(1 - eta**2 * _forgotten(sde, t, s))",
         "sqrt(1 - eta * _forgotten(sde, t, s))",
         "sqrt(sigma_s^2 - v) with a v that is not the variance of the noise added: a DDIM of order zero.",
@@ -73,7 +73,7 @@ REVERSALS = [
     ),
     Fault(
         "convolution-at-the-wrong-level",
-        "sde_diffusion/reversal/data_form.py",
+        "convolution_std",
         "return exp(s) * sqrt(",
         "return exp(t) * sqrt(",
         "SDE-DPM-Solver++ with the noise of the level it leaves.",
@@ -82,7 +82,7 @@ REVERSALS = [
     ),
     Fault(
         "convolution-with-eta-not-squared",
-        "sde_diffusion/reversal/data_form.py",
+        "convolution_std",
         "expm1(2 * eta**2 * (s - t))",
         "expm1(2 * eta * (s - t))",
         "Noise and drift of different stochasticities.",
@@ -91,7 +91,7 @@ REVERSALS = [
     ),
     Fault(
         "deviations-are-added",
-        "sde_diffusion/reversal/edm_churn.py",
+        "_spread",
         "sqrt((up - kappa) * (up + kappa))",
         "up - kappa",
         "Churn from kappa up to kappa' with noise of deviation kappa' - kappa: variances add, deviations do not.",
@@ -100,7 +100,7 @@ REVERSALS = [
     ),
     Fault(
         "noise-form-in-the-units-of-the-data",
-        "sde_diffusion/reversal/noise_form.py",
+        "noise_form",
         "noise_clock(sde), sde.sigma)",
         "noise_clock(sde), sde.alpha)",
         "x/alpha handed to an equation of x/sigma.",
@@ -109,7 +109,7 @@ REVERSALS = [
     ),
     Fault(
         "decode-encodes-again",
-        "sde_diffusion/reversal/base.py",
+        "change_of_variables",
         "from_chart=lambda y, u: scale(unit(",
         "from_chart=lambda y, u: scale(1 / unit(",
         "The chart is left by the way that led into it.",
@@ -118,7 +118,7 @@ REVERSALS = [
     ),
     Fault(
         "noise-on-the-last-step",
-        "sde_diffusion/reversal/base.py",
+        "on_sde_time",
         "sde.horizon, sde.t_min, prior, finish=DenoiseAt(sde, model))",
         "sde.horizon, sde.t_min, prior)",
         "Samplers end on x and not on its mean: the noise of t_min stays in the picture.",
@@ -127,7 +127,7 @@ REVERSALS = [
     ),
     Fault(
         "the-finish-is-not-called",
-        "sde_diffusion/sampling/sample.py",
+        "_Job.run",
         "return reversal.finish(x, reversal.stop)",
         "return x",
         "The last denoising step is prepared and never taken.",
@@ -136,7 +136,7 @@ REVERSALS = [
     ),
     Fault(
         "levels-are-not-evenly-spaced",
-        "sde_diffusion/reversal/base.py",
+        "in_log_snr",
         "clock.spacing(through(level.from_time, level.to_time, spacing))",
         "clock.spacing(spacing)",
         "A grid said to be even in log-SNR is even in time: few of its steps are where the data are.",
@@ -148,7 +148,7 @@ REVERSALS = [
 SAMPLES = [
     Fault(
         "the-start-follows-the-place-in-the-batch",
-        "sde_diffusion/sampling/sample.py",
+        "initial_state",
         "_PRIOR_STREAM), spec.indices)",
         "_PRIOR_STREAM), torch.arange(len(spec.indices)))",
         "The initial noise belongs to the position: the same seed gives another image in another batch.",
@@ -157,7 +157,7 @@ SAMPLES = [
     ),
     Fault(
         "the-start-ignores-the-seed",
-        "sde_diffusion/sampling/sample.py",
+        "initial_state",
         "mix(mix(0, spec.seed), _PRIOR_STREAM)",
         "mix(mix(0, 0), _PRIOR_STREAM)",
         "All seeds start from the same noise: a deterministic sampler has one answer.",
@@ -166,7 +166,7 @@ SAMPLES = [
     ),
     Fault(
         "chunks-begin-where-the-samples-do",
-        "sde_diffusion/sampling/sample.py",
+        "sample_chunks",
         "[wanted[0] - indices[0] :][: len(wanted)]",
         "[: len(wanted)]",
         "The samples before the first are returned with it.",
@@ -175,7 +175,7 @@ SAMPLES = [
     ),
     Fault(
         "positions-count-from-the-first-sample",
-        "sde_diffusion/sampling/sample.py",
+        "sample_chunks",
         "range(first - first % size, last, size)",
         "range(first, last, size)",
         "A sample stands elsewhere in its chunk when another is asked for first: its last bits are another's.",
@@ -184,7 +184,7 @@ SAMPLES = [
     ),
     Fault(
         "conditions-follow-the-place-in-the-chunk",
-        "sde_diffusion/sampling/sample.py",
+        "sample_chunks",
         "rows = (indices - first).clamp(0, shape[0] - 1)",
         "rows = torch.arange(len(indices)) % shape[0]",
         "The second chunk of samples gets the labels of the first.",
@@ -193,7 +193,7 @@ SAMPLES = [
     ),
     Fault(
         "conditions-stay-when-samples-leave",
-        "solvers/adaptive_loop.py",
+        "AdaptiveStepper.field",
         "equation = self.equation if rows is None else select_rows(self.equation, rows)",
         "equation = self.equation",
         "The samples whose field is evaluated anew get the labels of others.",
@@ -202,7 +202,7 @@ SAMPLES = [
     ),
     Fault(
         "the-finish-forgets-its-rows",
-        "sde_diffusion/reversal/base.py",
+        "Reversal.select",
         "finish=select_rows(self.finish, rows))",
         ")",
         "The last denoising step takes the conditions of the whole batch.",
@@ -211,19 +211,16 @@ SAMPLES = [
     ),
     Fault(
         "the-start-and-the-path-share-their-noise",
-        "sde_diffusion/sampling/sample.py",
-        "    keys = mix(",
-        "    from solvers.wiener_tree import WienerTree\n\n"
-        "    w = WienerTree(spec).increment(spec.stop, spec.start)\n"
-        "    return reversal.prior.from_noise(w / abs(spec.start - spec.stop) ** 0.5)\n"
-        "    keys = mix(",
+        "initial_state",
+        "keys = mix(",
+        "from solvers.wiener_tree import WienerTree\n\nw = WienerTree(spec).increment(spec.stop, spec.start)\nreturn reversal.prior.from_noise(w / abs(spec.start - spec.stop) ** 0.5)\nkeys = mix(",
         "The initial state is the path's own end: it is correlated with every increment.",
         SAMPLING,
         "prior_and_the_path_of_a_sample_are_independent",
     ),
     Fault(
         "varied-clock-without-the-noise",
-        "sde_diffusion/reversal/data_form_eta.py",
+        "_Polygon.of",
         "rates = 1 + torch.tensor(etas, dtype=torch.float64) ** 2",
         "rates = 1 + torch.tensor(etas, dtype=torch.float64)",
         "eta in the place of eta^2: the clock runs at another pace than the noise that is wanted.",
@@ -232,7 +229,7 @@ SAMPLES = [
     ),
     Fault(
         "varied-spread-of-the-clock",
-        "sde_diffusion/reversal/data_form_eta.py",
+        "data_form_eta.spread",
         "expm1(2 * _at_most_zero(forgotten))",
         "expm1(2 * (s - t))",
         "The noise of the step forgets all that the clock shows, the flow's own part too.",
@@ -241,7 +238,7 @@ SAMPLES = [
     ),
     Fault(
         "gaussian-form-counts-v-twice",
-        "sde_diffusion/reversal/gaussian_form.py",
+        "gaussian_form.forcing",
         "combine(v / level, y, -w / level,",
         "combine(2 * v / level, y, -w / level,",
         "The linear part of the Gaussian is taken out of the forcing twice.",
@@ -250,7 +247,7 @@ SAMPLES = [
     ),
     Fault(
         "gaussian-form-with-the-data-form's-noise",
-        "sde_diffusion/reversal/gaussian_form.py",
+        "gaussian_form.spread",
         "-width(s) * expm1",
         "-(width(s) - v) * expm1",
         "The variance of the convolution without v: too little noise at every step.",

@@ -9,7 +9,7 @@ ORDERS = "tests/solvers/test_orders.py"
 METHODS = [
     Fault(
         "heun-without-its-half",
-        "solvers/methods/heun.py",
+        "Heun.finish_step",
         "h / 2, first + second",
         "h, first + second",
         "The two slopes are added, not averaged: every step moves twice as far.",
@@ -18,7 +18,7 @@ METHODS = [
     ),
     Fault(
         "heun-evaluates-twice-at-the-start",
-        "solvers/methods/heun.py",
+        "Heun.finish_step",
         "equation.drift(axpy(x, h, first), s)",
         "equation.drift(axpy(x, h, first), t)",
         "The second slope is taken at the step's beginning: one sigma for both, a method of order one.",
@@ -27,7 +27,7 @@ METHODS = [
     ),
     Fault(
         "adams-weights-in-reverse",
-        "solvers/multistep.py",
+        "_adams",
         "slice(-2, None, -1)",
         "slice(0, -1)",
         "Old and new fields exchange their weights: a multistep sampler that stays consistent and loses its order.",
@@ -36,7 +36,7 @@ METHODS = [
     ),
     Fault(
         "multistep-takes-the-row-before",
-        "solvers/multistep.py",
+        "advance",
         "row = history.table[history.row]",
         "row = history.table[max(history.row - 1, min(history.row, 1))]",
         "The weights belong to the step before: right on uniform grids, order one on others, as in a famous sampler.",
@@ -45,7 +45,7 @@ METHODS = [
     ),
     Fault(
         "moulton-reuses-the-prediction's-row",
-        "solvers/methods/predict_evaluate_correct.py",
+        "merged",
         "zip(predictors[started:], correctors[started:], predictors",
         "zip(predictors[started:], correctors[started + 1 :], predictors",
         "The corrector of UniPC runs one index ahead of the step that it corrects.",
@@ -54,7 +54,7 @@ METHODS = [
     ),
     Fault(
         "exponential-weights-from-the-wrong-end",
-        "solvers/multistep.py",
+        "exponential_weights",
         "np.exp(rate * (end - tau))",
         "np.exp(rate * (tau - t[..., None]))",
         "The integrating factor counts from the step's beginning: early fields get the weight of late ones.",
@@ -63,7 +63,7 @@ METHODS = [
     ),
     Fault(
         "exponential-euler-without-its-rate",
-        "solvers/methods/exponential_euler.py",
+        "factors",
         "math.expm1(rate * h) / rate",
         "math.expm1(rate * h)",
         "(e^{ah} - 1)/a without the division: invisible in the data form, where a = 1, wrong in every other chart.",
@@ -72,7 +72,7 @@ METHODS = [
     ),
     Fault(
         "kutta-with-one-wrong-weight",
-        "solvers/methods/rk4.py",
+        "RK4.__init__",
         "1 / 6, 1 / 3, 1 / 3, 1 / 6",
         "1 / 6, 1 / 3, 1 / 6, 1 / 3",
         "Two entries of a tableau exchanged: consistent still, and of order one in the place of four.",
@@ -81,7 +81,7 @@ METHODS = [
     ),
     Fault(
         "starter-leaves-early",
-        "solvers/methods/predict_evaluate_correct.py",
+        "PredictEvaluateCorrect.started",
         "max(0, self.k - 2)",
         "max(0, self.k - 3)",
         "UniPC's start hands over a step too soon: the last step of the start has the order of fewer fields.",
@@ -90,7 +90,7 @@ METHODS = [
     ),
     Fault(
         "radau-nodes-in-thirds",
-        "solvers/methods/exponential_runge_kutta.py",
+        "_RADAU",
         "_RADAU = ((6 - math.sqrt(6)) / 10, (6 + math.sqrt(6)) / 10)",
         "_RADAU = (0.4, 0.8)",
         "The last stages stand where their quadrature is of a lower order.",
@@ -102,7 +102,7 @@ METHODS = [
 GRIDS = [
     Fault(
         "steps-of-one-nth",
-        "solvers/integrate.py",
+        "_steps",
         "method.step(equation, x, t, s, path, state)",
         "method.step(equation, x, t, t + (times[-1] - times[0]) / (len(times) - 1), path, state)",
         "1/N for the step on a grid that is not uniform.",
@@ -111,7 +111,7 @@ GRIDS = [
     ),
     Fault(
         "spacing-is-ignored",
-        "solvers/integrate.py",
+        "grid",
         "return (spacing or equation.spacing or uniform)(start, stop, steps)",
         "return uniform(start, stop, steps)",
         "The caller's own time steps are accepted and not used.",
@@ -120,7 +120,7 @@ GRIDS = [
     ),
     Fault(
         "rho-without-its-inverse",
-        "solvers/grids.py",
+        "_root",
         "return t ** (1 / rho)",
         "return t**rho",
         "The power spacing is warped by rho on the way in and on the way out, and not brought back between.",
@@ -129,7 +129,7 @@ GRIDS = [
     ),
     Fault(
         "density-in-time-not-in-its-logarithm",
-        "solvers/grids.py",
+        "by_density",
         "math.log(t) for t in times], logs",
         "t for t in times], logs",
         "The levels at which a density is given are read as logarithms: the points go elsewhere.",
@@ -138,7 +138,7 @@ GRIDS = [
     ),
     Fault(
         "default-rule-in-the-wrong-chart",
-        "sde_diffusion/sampling/default_ode.py",
+        "in_chart",
         "u / (1 - c * u)",
         "u / (1 + c * u)",
         "The noise level of a reading of the default chart's clock: the inverse of another chart.",
@@ -147,7 +147,7 @@ GRIDS = [
     ),
     Fault(
         "default-weight-between-budgets",
-        "sde_diffusion/sampling/default_ode.py",
+        "Range.shape",
         "one.weight ** (1 - share) * other.weight**share",
         "one.weight ** (1 - share) + other.weight**share",
         "The chart's weight between two budgets is no mean of theirs.",
@@ -159,7 +159,7 @@ GRIDS = [
 CONTROL = [
     Fault(
         "adaptive-foresees-relief-too",
-        "solvers/step_control.py",
+        "Controller.next",
         "unforeseen.clamp(max=0)",
         "unforeseen",
         "A difficulty that falls is taken to go on falling: steps grow on a promise.",
@@ -168,8 +168,8 @@ CONTROL = [
     ),
     Fault(
         "adaptive-tries-a-rejected-step-again",
-        "solvers/adaptive_loop.py",
-        " | (length >= active.refused)",
+        "_attempt_step",
+        "| (length >= active.refused)",
         "",
         "A step that landing makes as long as the one just rejected is rejected for ever.",
         "tests/solvers/test_adaptive.py",
@@ -177,7 +177,7 @@ CONTROL = [
     ),
     Fault(
         "adaptive-first-step-without-its-factorial",
-        "solvers/step_control.py",
+        "Controller.first",
         "math.lgamma(self.exponent)",
         "5 * self.exponent",
         "The first step of an exponential is far too long, and rejected.",

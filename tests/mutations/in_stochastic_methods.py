@@ -10,7 +10,7 @@ CORRECTOR = "tests/solvers/test_corrector.py"
 FAULTS = [
     Fault(
         "euler-maruyama-with-the-variance",
-        "solvers/methods/euler_maruyama.py",
+        "EulerMaruyama.step",
         "axpy(y, equation.diffusion(t), dw)",
         "axpy(y, equation.diffusion(t) ** 2, dw)",
         "g^2 in the place of g, where an interface calls g^2 the diffusion.",
@@ -19,7 +19,7 @@ FAULTS = [
     ),
     Fault(
         "ito-read-as-stratonovich",
-        "solvers/methods/euler_maruyama.py",
+        "EulerMaruyama.step",
         "equation.diffusion(x, t), dw)",
         "equation.diffusion(torch.addcmul(x, equation.diffusion(x, t) / 2, dw), t), dw)",
         "The diffusion is taken at the midpoint of its own step: the solution of another equation.",
@@ -28,7 +28,7 @@ FAULTS = [
     ),
     Fault(
         "stochastic-heun-with-the-first-diffusion",
-        "solvers/methods/stochastic_heun.py",
+        "StochasticHeun.step",
         "(before + after) / 2, dw",
         "before, dw",
         "The drift is averaged over the step and the diffusion is not: weak order one in the place of two.",
@@ -37,7 +37,7 @@ FAULTS = [
     ),
     Fault(
         "stochastic-heun-predicts-without-noise",
-        "solvers/methods/stochastic_heun.py",
+        "StochasticHeun.step",
         "axpy(axpy(x, h, first), before, dw), s)",
         "axpy(x, h, first), s)",
         "The second slope does not see the noise of its own step: weak order one.",
@@ -46,7 +46,7 @@ FAULTS = [
     ),
     Fault(
         "ancestral-noise-without-its-unit",
-        "solvers/methods/ancestral.py",
+        "Ancestral.step",
         "equation.spread(t, s) / abs(s - t) ** 0.5",
         "equation.spread(t, s)",
         "An increment of variance h is taken for one of variance 1: the chain's noise dies as the grid is refined.",
@@ -55,7 +55,7 @@ FAULTS = [
     ),
     Fault(
         "exponential-noise-without-abs",
-        "solvers/methods/exponential_euler.py",
+        "convolve",
         "return axpy(y, equation.spread(t, s) / abs(s - t) ** 0.5",
         "return axpy(y, equation.spread(t, s) / (s - t) ** 0.5",
         "The square root of a signed step: sampling runs down, and there it is imaginary.",
@@ -64,7 +64,7 @@ FAULTS = [
     ),
     Fault(
         "exponential-noise-with-exchanged-times",
-        "solvers/methods/exponential_euler.py",
+        "convolve",
         "return axpy(y, equation.spread(t, s)",
         "return axpy(y, equation.spread(s, t)",
         "The convolution of the step run the other way: right to leading order, so that no observed order shows it.",
@@ -73,7 +73,7 @@ FAULTS = [
     ),
     Fault(
         "langevin-corrector-without-its-root",
-        "solvers/methods/predictor_corrector.py",
+        "PredictorCorrector.step",
         "(2 * size) ** 0.5, z",
         "2 * size, z",
         "A Langevin corrector without its square root, as a widely used one had it: it cools the samples.",
@@ -82,7 +82,7 @@ FAULTS = [
     ),
     Fault(
         "langevin-corrector-without-its-two",
-        "solvers/methods/predictor_corrector.py",
+        "PredictorCorrector.step",
         "(2 * size) ** 0.5, z",
         "size ** 0.5, z",
         "sqrt(e) z in the place of sqrt(2 e) z: the corrector's stationary law has half the temperature.",
@@ -91,7 +91,7 @@ FAULTS = [
     ),
     Fault(
         "corrections-share-their-noise",
-        "solvers/methods/predictor_corrector.py",
+        "PredictorCorrector.step",
         "path.channel(k + 1)",
         "path.channel(1)",
         "Two corrections of a step are given one and the same noise.",
@@ -100,7 +100,7 @@ FAULTS = [
     ),
     Fault(
         "churn-steps-down-from-below",
-        "solvers/methods/churn.py",
+        "Churn.step",
         "self.inner.finish_step(equation, x, up, s,",
         "self.inner.finish_step(equation, x, t, s,",
         "Noise is added up to the higher level, and the step down starts from the lower one.",
@@ -109,7 +109,7 @@ FAULTS = [
     ),
     Fault(
         "the-area-is-left-out",
-        "solvers/methods/sra1.py",
+        "SRA1.step",
         "mean = axpy(area, 0.5, dw)",
         "mean = 0.5 * dw",
         "The integral of W over a step taken for h dW/2: strong order 1 in the place of 1.5.",
@@ -118,7 +118,7 @@ FAULTS = [
     ),
     Fault(
         "diffusion-at-the-end-of-the-step",
-        "solvers/methods/euler_maruyama.py",
+        "EulerMaruyama.step",
         "axpy(y, equation.diffusion(t), dw)",
         "axpy(y, equation.diffusion(s), dw)",
         "The coefficient looks ahead: an order-one method of another family, told only by a method known to look back.",
@@ -127,7 +127,7 @@ FAULTS = [
     ),
     Fault(
         "corrector-at-the-level-it-left",
-        "solvers/methods/predictor_corrector.py",
+        "PredictorCorrector.step",
         "equation.score(x, s)",
         "equation.score(x, t)",
         "The corrections pull towards the law of the step's beginning.",
@@ -136,7 +136,7 @@ FAULTS = [
     ),
     Fault(
         "churn-counts-nodes-for-steps",
-        "solvers/methods/churn.py",
+        "Churn.init",
         "self.amount / (len(grid) - 1)",
         "self.amount / len(grid)",
         "S_churn over N + 1 in the place of N.",
@@ -145,7 +145,7 @@ FAULTS = [
     ),
     Fault(
         "acceptance-without-the-momentum",
-        "solvers/methods/metropolis.py",
+        "Hamiltonian.propose",
         "equation.log_prob(x) + kinetic",
         "equation.log_prob(x) + 0 * kinetic",
         "MALA accepts as a random walk does: the proposals' own densities are left out of the ratio.",
@@ -154,7 +154,7 @@ FAULTS = [
     ),
     Fault(
         "seeds-stage-without-noise",
-        "solvers/methods/stochastic_exponential_runge_kutta.py",
+        "StochasticExponentialRungeKutta.step",
         "[equation.forcing(x, t)]) + felt",
         "[equation.forcing(x, t)])",
         "The stage does not feel the noise up to it: weak order one in the place of two.",
@@ -163,7 +163,7 @@ FAULTS = [
     ),
     Fault(
         "corrections-one-field-late",
-        "solvers/methods/predict_evaluate_correct.py",
+        "merged",
         "(0.0, *before)",
         "(*before, 0.0)",
         "The predictor's weights are taken back from the wrong fields: noise that was felt once is corrected twice.",
@@ -172,7 +172,7 @@ FAULTS = [
     ),
     Fault(
         "the-order-of-the-flow-declared-for-the-noise",
-        "solvers/methods/predict_evaluate_correct.py",
+        "_orders",
         "SemilinearSDE: Order(strong=1, weak=2)",
         "SemilinearSDE: Order(strong=1, weak=order.weak)",
         "Order k + 1 is promised where the state is as rough as the noise: no more than two is there.",
@@ -181,7 +181,7 @@ FAULTS = [
     ),
     Fault(
         "churn-noise-without-its-unit",
-        "solvers/methods/churn.py",
+        "Churn.step",
         "equation.spread(t, up) / abs(s - t) ** 0.5",
         "equation.spread(t, up)",
         "An increment of variance h for one of variance 1: the flow is noised by less and less.",
@@ -190,7 +190,7 @@ FAULTS = [
     ),
     Fault(
         "seeds-noise-of-another-path",
-        "solvers/methods/stochastic_exponential_runge_kutta.py",
+        "StochasticExponentialRungeKutta.step",
         "convolution(equation, t, middle, path)",
         "convolution(equation, t, s, path)",
         "The stage feels the noise of the whole step: more than its own half of the path.",

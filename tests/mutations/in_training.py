@@ -14,7 +14,7 @@ NOT_FINITE = "tests/faults/test_not_finite.py"
 OBJECTIVES = [
     Fault(
         "noise-to-signal",
-        "sde_diffusion/objectives/weighting.py",
+        "simple",
         "torch.exp(torch.as_tensor(sde.log_snr(t)))",
         "torch.exp(-torch.as_tensor(sde.log_snr(t)))",
         "1/SNR for SNR: the weights grow where they should fall.",
@@ -23,7 +23,7 @@ OBJECTIVES = [
     ),
     Fault(
         "likelihood-weight-with-g",
-        "sde_diffusion/objectives/weighting.py",
+        "likelihood",
         "sde.g(t) ** 2 / sde.sigma(t) ** 2",
         "sde.g(t) / sde.sigma(t) ** 2",
         "g for g^2: the loss no longer bounds the likelihood.",
@@ -32,7 +32,7 @@ OBJECTIVES = [
     ),
     Fault(
         "min-snr-is-max-snr",
-        "sde_diffusion/objectives/weighting.py",
+        "MinSNR.__call__",
         "clamp(max=self.gamma)",
         "clamp(min=self.gamma)",
         "The clip on the wrong side.",
@@ -41,7 +41,7 @@ OBJECTIVES = [
     ),
     Fault(
         "edm-weight-of-one-sigma",
-        "sde_diffusion/objectives/weighting.py",
+        "EDMWeighting.__call__",
         "1 / self.data_std**2",
         "1 / self.data_std",
         "1/c_out^2 with one square too few.",
@@ -50,7 +50,7 @@ OBJECTIVES = [
     ),
     Fault(
         "levels-at-half-the-log-snr",
-        "sde_diffusion/objectives/weighting.py",
+        "LogNormalLevel.__call__",
         "sde.time(-2 * level)",
         "sde.time(-level)",
         "log(sigma/alpha) taken for the log-SNR: EDM's P_mean and P_std of another quantity.",
@@ -59,7 +59,7 @@ OBJECTIVES = [
     ),
     Fault(
         "times-in-order",
-        "sde_diffusion/objectives/uniforms.py",
+        "_order",
         "torch.randperm(x0.shape[0], generator=generator, device=x0.device)",
         "torch.arange(x0.shape[0], device=x0.device)",
         "Stratified times that are not shuffled: the first samples of every batch are always seen with little noise.",
@@ -68,7 +68,7 @@ OBJECTIVES = [
     ),
     Fault(
         "times-in-the-middle",
-        "sde_diffusion/objectives/uniforms.py",
+        "stratified",
         "(_order(x0, generator) + independent(x0, generator)) / x0.shape[0]",
         "(_order(x0, generator) + independent(x0, generator) / 2) / x0.shape[0]",
         "Each time is drawn from the lower half of its share: the ends of the process are never seen.",
@@ -77,7 +77,7 @@ OBJECTIVES = [
     ),
     Fault(
         "target-scaled-by-alpha",
-        "sde_diffusion/objectives/denoising.py",
+        "DenoisingScoreMatching.at",
         "denoiser(kernel.perturb(x0, noise), kernel, **condition) - x0",
         "denoiser(kernel.perturb(x0, noise), kernel, **condition) - kernel.mean(x0)",
         "The target is alpha x0: the network learns to return the data scaled.",
@@ -86,7 +86,7 @@ OBJECTIVES = [
     ),
     Fault(
         "noise-of-the-global-generator",
-        "sde_diffusion/objectives/denoising.py",
+        "DenoisingScoreMatching.__call__",
         "torch.randn(x0.shape, generator=generator, device",
         "torch.randn(x0.shape, device",
         "The noise of the loss is drawn from the global generator: a run is repeated by luck.",
@@ -98,7 +98,7 @@ OBJECTIVES = [
 TRAINING = [
     Fault(
         "the-average-forgets-at-once",
-        "sde_diffusion/training/ema/average.py",
+        "Average.update",
         "1 - self.decay(self.count))",
         "self.decay(self.count))",
         "decay for 1 - decay: the average follows the last weights.",
@@ -107,7 +107,7 @@ TRAINING = [
     ),
     Fault(
         "the-average-counts-from-one",
-        "sde_diffusion/training/ema/average.py",
+        "warmed_up",
         "(1 + before) / (10 + before)",
         "(2 + before) / (11 + before)",
         "The warm-up runs one update ahead.",
@@ -116,7 +116,7 @@ TRAINING = [
     ),
     Fault(
         "the-average-is-lost-on-resume",
-        "sde_diffusion/training/state.py",
+        "TrainState.load_state",
         "fill(self.ema, checkpoint.ema, source)",
         "fill(self.ema, checkpoint.model, source)",
         "A resumed run averages from its last weights on: the average of all steps before is gone.",
@@ -125,7 +125,7 @@ TRAINING = [
     ),
     Fault(
         "checkpoints-in-a-row-of-bad-steps",
-        "sde_diffusion/training/triggers.py",
+        "RunTriggers.checkpoint",
         "finite and step // every",
         "step // every",
         "A run whose loss is not finite goes on saving, until the good checkpoints are pushed out.",
@@ -134,25 +134,25 @@ TRAINING = [
     ),
     Fault(
         "no-roll-back",
-        "sde_diffusion/training/loop.py",
-        "            self.state.settled = False\n            raise FloatingPointError(",
-        "            raise FloatingPointError(",
+        "Loop._check_finite",
+        "self.state.settled = False\nraise FloatingPointError(",
+        "raise FloatingPointError(",
         "What is left on the disk is the end of the bad row, not the checkpoint before it.",
         NOT_FINITE,
         "a_row_rolls",
     ),
     Fault(
         "the-second-configuration-wins",
-        "sde_diffusion/io/atomic.py",
-        "        os.link(draft, path)\n",
-        "        os.replace(draft, path)\n",
+        "_given_name",
+        "os.link(draft, path)",
+        "os.replace(draft, path)",
         "Of two runs that begin at once one trains under the other's configuration.",
         "tests/faults/test_full_disk.py",
         "created_once",
     ),
     Fault(
         "the-warm-up-begins-again-on-resume",
-        "sde_diffusion/training/state.py",
+        "TrainState.load_state",
         'self.ema.average.count = _count(checkpoint.state["averaged"])',
         'self.ema.average.count = 0 * _count(checkpoint.state["averaged"])',
         "The counter of the average is not restored: its decay starts from 1/10 once more.",
@@ -161,7 +161,7 @@ TRAINING = [
     ),
     Fault(
         "every-step-sees-one-noise",
-        "sde_diffusion/training/batches.py",
+        "Batches.noise_seed",
         "step_seed(self.seed, step * self.parts + part)",
         "step_seed(self.seed, 0)",
         "The generator is seeded alike at every step: the network sees as many noises as a batch holds.",
@@ -170,7 +170,7 @@ TRAINING = [
     ),
     Fault(
         "an-epoch-forgets-its-border",
-        "sde_diffusion/data/order.py",
+        "indices",
         "range(start // n, (stop - 1) // n + 1)",
         "range(start // n, start // n + 1)",
         "A batch across two epochs is cut short: the last samples come alone.",
@@ -179,7 +179,7 @@ TRAINING = [
     ),
     Fault(
         "the-rise-starts-at-zero",
-        "sde_diffusion/training/optimizer.py",
+        "rate_factor",
         "(step + 1) / settings.warmup",
         "step / settings.warmup",
         "Step k counted from zero: the first update moves nothing.",
@@ -188,9 +188,9 @@ TRAINING = [
     ),
     Fault(
         "a-checkpoint-is-trusted",
-        "sde_diffusion/training/checkpoints/checkpoint.py",
-        "    names = verify(path)\n    return Checkpoint(",
-        "    names = _FILES\n    return Checkpoint(",
+        "load",
+        "names = verify(path)\nreturn Checkpoint(",
+        "names = _FILES\nreturn Checkpoint(",
         "What is read is not verified: a flipped bit becomes a weight.",
         "tests/training/test_checkpoint_readers.py",
         "damaged_checkpoint_is_not_read",
@@ -200,7 +200,7 @@ TRAINING = [
 AVERAGES = [
     Fault(
         "a-beta-of-the-wrong-power",
-        "sde_diffusion/training/ema/profile.py",
+        "decay",
         "(before / (before + 1)) ** (gamma + 1)",
         "(before / (before + 1)) ** gamma",
         "gamma for gamma + 1 in the update: each average is longer than it says.",
@@ -209,7 +209,7 @@ AVERAGES = [
     ),
     Fault(
         "the-power-average-counts-from-two",
-        "sde_diffusion/training/ema/profile.py",
+        "decay",
         "(before / (before + 1)) **",
         "((before + 1) / (before + 2)) **",
         "beta of the next step: the random start stays in the average.",
@@ -218,7 +218,7 @@ AVERAGES = [
     ),
     Fault(
         "a-length-without-its-third-moment",
-        "sde_diffusion/training/ema/profile.py",
+        "sigma_rel_of",
         "(gamma + 2) ** 2 * (gamma + 3)))",
         "(gamma + 2) ** 2 * (gamma + 2)))",
         "(gamma + 2)^3 in the variance of the profile.",
@@ -227,7 +227,7 @@ AVERAGES = [
     ),
     Fault(
         "a-newton-step-with-half-its-slope",
-        "sde_diffusion/training/ema/profile.py",
+        "gamma_of",
         "(3 * gamma + 8)",
         "(2 * gamma + 6)",
         "The derivative misses a factor's own: the root is not reached.",
@@ -236,7 +236,7 @@ AVERAGES = [
     ),
     Fault(
         "sixteen-bits-are-averaged-in-sixteen",
-        "sde_diffusion/training/ema/average.py",
+        "as_float32",
         "torch.promote_types(weight.dtype, torch.float32), copy",
         "weight.dtype, copy",
         "bfloat16 has no digits for the small steps of an average: it stands still.",
@@ -245,7 +245,7 @@ AVERAGES = [
     ),
     Fault(
         "the-exponent-of-the-earlier-one",
-        "sde_diffusion/training/ema/profile_fit.py",
+        "overlap",
         "np.where(t_a <= t_b, gamma_b, gamma_a)",
         "np.where(t_a <= t_b, gamma_a, gamma_b)",
         "In the inner product the ratio of the times goes with the profile that lasts longer.",
@@ -254,7 +254,7 @@ AVERAGES = [
     ),
     Fault(
         "an-inner-product-over-gamma-plus-two",
-        "sde_diffusion/training/ema/profile_fit.py",
+        "overlap",
         "height = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 1)",
         "height = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 2)",
         "The integral of tau^(a + b) taken for that of tau^(a + b + 1).",
@@ -263,7 +263,7 @@ AVERAGES = [
     ),
     Fault(
         "shares-that-need-not-add-up",
-        "sde_diffusion/training/ema/profile_fit.py",
+        "coefficients",
         "system[-1, :-1] = system[:-1, -1] = size.min() / size",
         "system[-1, -1] = size.min()",
         "The sum is free: a poor fit shrinks what never moves.",
@@ -272,7 +272,7 @@ AVERAGES = [
     ),
     Fault(
         "a-residual-without-its-norm",
-        "sde_diffusion/training/ema/profile_fit.py",
+        "residual",
         "0.0) / norm))",
         "0.0)))",
         "In units of the profile, which grows with the step: the same fit looks better for a longer run.",
@@ -281,7 +281,7 @@ AVERAGES = [
     ),
     Fault(
         "averages-of-buffers",
-        "sde_diffusion/training/ema/post_hoc.py",
+        "_add",
         "if name in buffers:",
         "if not buffers:",
         "A counter is averaged like a weight.",
@@ -290,34 +290,34 @@ AVERAGES = [
     ),
     Fault(
         "a-snapshot-is-trusted",
-        "sde_diffusion/training/checkpoints/snapshots.py",
-        '    names = manifest.verify(path, {_FACTS}, r"sigma-[0-9.e-]+\\.safetensors")',
-        "    names = {item.name for item in path.iterdir()} - {manifest.NAME}",
+        "open_snapshot",
+        'names = manifest.verify(path, {_FACTS}, r"sigma-[0-9.e-]+\\.safetensors")',
+        "names = {item.name for item in path.iterdir()} - {manifest.NAME}",
         "What is read is not verified: a flipped bit becomes a weight.",
         POST_HOC,
         "damaged_or_foreign",
     ),
     Fault(
         "snapshots-of-two-runs-are-mixed",
-        "sde_diffusion/training/ema/post_hoc.py",
-        "        check_fingerprint(one.fingerprint, stored[0].fingerprint, one.path)",
-        "        check_identity(one.identity, one.identity, one.path)",
+        "fit",
+        "check_fingerprint(one.fingerprint, stored[0].fingerprint, one.path)",
+        "check_identity(one.identity, one.identity, one.path)",
         "An average over the weights of two runs, without a word.",
         POST_HOC,
         "damaged_or_foreign",
     ),
     Fault(
         "the-power-averages-are-lost-on-resume",
-        "sde_diffusion/training/state.py",
-        "        fill(self.power, checkpoint.power, source)",
-        "        fill(self.power, self.power.state_dict(), source)",
+        "TrainState.load_state",
+        "fill(self.power, checkpoint.power, source)",
+        "fill(self.power, self.power.state_dict(), source)",
         "A resumed run averages from its last weights on.",
         SNAPSHOTS,
         "closed_after_any_report",
     ),
     Fault(
         "the-power-averages-begin-again-on-resume",
-        "sde_diffusion/training/state.py",
+        "TrainState.load_state",
         "self.power.begin_at(checkpoint.step)",
         "self.power.begin_at(0)",
         "beta is 0 once more: all before the checkpoint is forgotten.",
@@ -326,8 +326,8 @@ AVERAGES = [
     ),
     Fault(
         "newer-snapshots-stay",
-        "sde_diffusion/training/store.py",
-        "        snapshots.remove_after(self.run.snapshots, state.step)\n",
+        "FolderStore._tidy",
+        "snapshots.remove_after(self.run.snapshots, state.step)",
         "",
         "A run that goes on from an older checkpoint meets its own snapshots and cannot write them.",
         SNAPSHOTS,
@@ -335,21 +335,21 @@ AVERAGES = [
     ),
     Fault(
         "a-snapshot-at-the-start",
-        "sde_diffusion/training/triggers.py",
+        "RunTriggers.snapshot",
         "min(every, step) > 0",
         "every > 0",
         "Step 0 is a multiple of everything.",
         SNAPSHOTS,
-        "timetable",
+        "no_step_that_is_due",
     ),
     Fault(
         "no-snapshot-at-the-end",
-        "sde_diffusion/training/triggers.py",
-        " or step == self.settings.steps)",
+        "RunTriggers.snapshot",
+        "or step == self.settings.steps)",
         ")",
         "A run whose steps are no multiple has no average of its end.",
         SNAPSHOTS,
-        "timetable or so_far",
+        "so_far or no_step_that_is_due",
     ),
 ]
 

@@ -9,7 +9,7 @@ TABLES, TUNING, PROBLEM = "tests/solvers/test_tabulated.py", "tests/test_tuning.
 FAULTS = [
     Fault(
         "search-from-one-start",
-        "sde_diffusion/tuning/tune.py",
+        "_Search.run",
         "zip(begins, goals, strict=True)",
         "zip(begins[:1], goals, strict=False)",
         "The other starts are measured and never descended from.",
@@ -18,7 +18,7 @@ FAULTS = [
     ),
     Fault(
         "derivative-forgets-the-told-time",
-        "solvers/sensitivity.py",
+        "states_and_derivatives",
         "torch.cat([along, at_time.unsqueeze(1)], 1)",
         "torch.cat([along, 0 * at_time.unsqueeze(1)], 1)",
         "The grid is not learned: the field is taken for constant in time.",
@@ -27,16 +27,16 @@ FAULTS = [
     ),
     Fault(
         "derivative-of-the-newest-field-only",
-        "solvers/sensitivity.py",
+        "states_and_derivatives",
         "moved.insert(0, torch.cat",
-        "moved[:] = fields[1:] and [torch.zeros_like(m) for m in moved]\n        moved.insert(0, torch.cat",
+        "moved[:] = fields[1:] and [torch.zeros_like(m) for m in moved]\nmoved.insert(0, torch.cat",
         "The memory of a multistep method is taken for constants, as if it had been detached.",
         TABLES,
         "derivative_is_that_of_reverse_mode",
     ),
     Fault(
         "told-times-are-ignored",
-        "solvers/methods/tabulated.py",
+        "Tabulated.step",
         "at = t if self.times is None else self.times[state.row]",
         "at = t",
         "The grid's times instead of the learned ones.",
@@ -45,7 +45,7 @@ FAULTS = [
     ),
     Fault(
         "table-keeps-sums-for-steps",
-        "solvers/table.py",
+        "table_of",
         "rows[1:, 1:] - factors.unsqueeze(1) * rows[:-1, 1:]",
         "rows[1:, 1:]",
         "The coefficients from the start are taken for those of one step.",
@@ -54,7 +54,7 @@ FAULTS = [
     ),
     Fault(
         "damping-in-the-units-of-nobody",
-        "solvers/levenberg_marquardt.py",
+        "_step",
         "unit = matrix.diagonal().clamp_min(torch.finfo(matrix.dtype).tiny).sqrt()",
         "unit = torch.ones_like(gradient)",
         "Levenberg without Marquardt: the steps depend on the unit of each parameter.",
@@ -63,7 +63,7 @@ FAULTS = [
     ),
     Fault(
         "the-trained-on-decide",
-        "sde_diffusion/tuning/tune.py",
+        "_Search._descent",
         "TuneProgress(i + 1, distance, self.distance(numbers, self.held_out)), numbers",
         "TuneProgress(i + 1, distance, distance), numbers",
         "The training error chooses: what was learned by heart is kept.",
@@ -72,7 +72,7 @@ FAULTS = [
     ),
     Fault(
         "held-out-are-the-trained-on",
-        "sde_diffusion/tuning/tune.py",
+        "tune",
         "draw.goal(0, 1), draw.goal(HELD_OUT, HELD_OUT_FACTOR)",
         "draw.goal(0, 1), draw.goal(0, DECIDE)",
         "One set under two names.",
@@ -81,7 +81,7 @@ FAULTS = [
     ),
     Fault(
         "the-choice-is-not-looked-at",
-        "sde_diffusion/tuning/tune.py",
+        "tune",
         "stations=(choice, *ends.stations)",
         "stations=ends.stations",
         "On separate points nothing moves the end, and nothing is learned.",
@@ -90,7 +90,7 @@ FAULTS = [
     ),
     Fault(
         "far-trajectories-count-in-full",
-        "sde_diffusion/tuning/least_squares.py",
+        "_add",
         "weights = 1 / (1 + residuals.square().mean(1)) / residuals.shape[1]",
         "weights = torch.ones(len(residuals), dtype=torch.float64) / residuals.shape[1]",
         "The normal equations of plain squares under a loss of logarithms.",
@@ -99,7 +99,7 @@ FAULTS = [
     ),
     Fault(
         "told-levels-of-another-chart",
-        "sde_diffusion/tuning/initial_tables.py",
+        "_Recast.forward",
         "y, u = x_t / unit, kernel.sigma / unit",
         "y, u = x_t / unit, kernel.sigma / kernel.alpha",
         "The recast denoiser reads the sigma form's clock.",

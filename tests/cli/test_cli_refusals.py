@@ -10,6 +10,7 @@ import pytest
 
 from sde_diffusion.cli.main import main
 from tests.cli.conftest import TINY
+from tests.cpu_limit import cpu_limit
 
 UNKNOWN = [
     (["trian"], "train"),
@@ -116,7 +117,7 @@ def test_a_hostile_configuration_is_refused_within_a_second(refused, tmp_path, k
     path.write_text(BOMBS[kind])
     start = time.process_time()
     refused("train", "--config", str(path))
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < cpu_limit(1)
     assert not (tmp_path / "canary").exists()
     assert not (tmp_path / "runs").exists()
 
@@ -124,7 +125,7 @@ def test_a_hostile_configuration_is_refused_within_a_second(refused, tmp_path, k
 def test_a_bomb_on_the_command_line_is_refused_too(refused):
     start = time.process_time()
     refused("train", "--sde", "{name: &a [x], b: [*a, *a]}")
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < cpu_limit(1)
 
 
 def test_an_option_of_a_bomb_is_named(refused, tmp_path):

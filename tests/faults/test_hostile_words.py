@@ -16,6 +16,7 @@ from sde_diffusion.cli.main import main
 from sde_diffusion.cli.yaml_text import LONGEST
 from sde_diffusion.report.plots.cost import Line, Panel, cost_plot
 from tests.cli.conftest import TINY, few_resamples, refused
+from tests.cpu_limit import cpu_limit
 
 __all__ = ["few_resamples", "refused"]
 
@@ -64,7 +65,7 @@ def test_a_configuration_is_refused_within_a_second(refused, tmp_path, kind):
         said = refused("train", *TINY, "--config", "run.yaml")
         seconds.append(time.process_time() - start)
         assert len(said) < 900
-    assert min(seconds) < 1
+    assert min(seconds) < cpu_limit(1)
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
 
 

@@ -57,7 +57,7 @@ def assert_same_snapshots(a: Path, b: Path, tolerance: float) -> None:
     assert list(snapshots(a / "snapshots")) == list(snapshots(b / "snapshots")) == [5, 10, SETTINGS.steps]
     for one, other in zip(snapshots(a / "snapshots").values(), snapshots(b / "snapshots").values(), strict=True):
         one, other = open_snapshot(one), open_snapshot(other)
-        assert (one.lengths, one.identity) == (other.lengths, other.identity)
+        assert (one.lengths, one.fingerprint) == (other.lengths, other.fingerprint)
         for length in one.lengths:
             mine, theirs = one.average(length), other.average(length)
             assert mine.keys() == theirs.keys()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sde_diffusion import DiffusionModel
 from sde_diffusion.callbacks import Pictures, TensorBoard
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.sde import VP
@@ -63,7 +64,8 @@ def test_the_event_file_has_the_numbers_of_the_metrics_file(run, tmp_path, event
 
 def test_pictures_become_images(run, tmp_path, events):
     whole = run(tmp_path)
-    pictures = Pictures(Every(4), tmp_path, VP(), whole.data, classes=3, count=6)
+    model = DiffusionModel(VP(), whole.denoiser, (2,), class_names=("0", "1", "2"))
+    pictures = Pictures(Every(4), tmp_path, model, whole.data, count=6)
     fitted(whole, pictures, TensorBoard(tmp_path))
     shown = events(tmp_path).Images("samples")
     assert [event.step for event in shown] == [4, 8, 9]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,11 @@ from tests.training.conftest import is_sentence, run, same
 __all__ = ["is_sentence", "run", "same"]
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def sentences(said: str) -> list[str]:
+    """The lines that a command wrote on the standard error, without those of its progress."""
+    return [line for line in said.splitlines() if not re.match(r"step \d+ of \d+ \(", line)]
 
 
 def one_in(n: int):

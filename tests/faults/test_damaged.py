@@ -94,7 +94,7 @@ def test_one_flipped_bit_beside_the_checkpoints(run, same, attempted, tmp_path, 
     def attempt(number):
         folder = shutil.copytree(source, tmp_path / str(number))
         path = folder / drawn.choice(ASIDE_FILES)
-        damaged = bytearray(path.read_bytes())
+        damaged = bytearray(path.read_bytes() or b"\0")  # the lock is empty
         bit = drawn.randrange(8 * len(damaged))
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
@@ -160,12 +160,12 @@ def test_a_report_leaves_out_records_without_a_step_or_a_loss(tmp_path):
 
 @one_in(3)
 def test_a_truncated_file_beside_the_checkpoints_of_the_command(tmp_path, capsys, monkeypatch, attempted, every):
-    """`data.json` too, which only the command line writes: exit code 0 or one sentence and 2, never a traceback."""
+    """`model.json` too, which the small run has not: exit code 0 or one sentence and 2, never a traceback."""
     monkeypatch.chdir(tmp_path)
     train = ["train", *TINY, "--training.steps", "2", "--output", "run"]
     assert main(train) == 0
     files = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
-    assert "data.json" in files
+    assert "model.json" in files
     capsys.readouterr()
 
     def attempt(case):
@@ -178,7 +178,7 @@ def test_a_truncated_file_beside_the_checkpoints_of_the_command(tmp_path, capsys
         shutil.rmtree(tmp_path / "run" / "samples", ignore_errors=True)
 
     cases = [
-        (name, share) for name in ("config.json", "data.json", "metrics.jsonl", "versions.json") for share in SHARES
+        (name, share) for name in ("config.json", "model.json", "metrics.jsonl", "versions.json") for share in SHARES
     ]
     attempted([(case, command) for case in cases for command in ("train", "sample")][::every], attempt)
     assert json.loads(files["config.json"])["training"]["steps"] == 2

@@ -19,7 +19,7 @@ from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.training import load
 from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.cli.conftest import TINY
-from tests.faults.conftest import one_in
+from tests.faults.conftest import one_in, sentences
 
 KINDS = ["nan", "inf", "gradient"]
 
@@ -147,8 +147,7 @@ def test_the_command_ends_with_code_3(tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(build, "objective", lambda *given: Spoilt("nan", [6, 7], like=usual(*given)))
         assert main(wanted) == 3
-    said = capsys.readouterr().err
-    (said,) = [line for line in said.splitlines() if not line.startswith("step ")]
+    (said,) = sentences(capsys.readouterr().err)
     assert said.startswith("sde-diffusion: the loss or its gradient was not finite for 2 steps in a row")
     assert "rolled back to step-000004" in said
     assert main(wanted) == 0

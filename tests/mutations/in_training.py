@@ -301,7 +301,7 @@ AVERAGES = [
         "snapshots-of-two-runs-are-mixed",
         "fit",
         "check_fingerprint(one.fingerprint, stored[0].fingerprint, one.path)",
-        "check_identity(one.identity, one.identity, one.path)",
+        "check_fingerprint(one.fingerprint, one.fingerprint, one.path)",
         "An average over the weights of two runs, without a word.",
         POST_HOC,
         "damaged_or_foreign",

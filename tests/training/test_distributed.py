@@ -57,7 +57,7 @@ def assert_same_snapshots(a: Path, b: Path, tolerance: float) -> None:
     assert list(snapshots(a / "snapshots")) == list(snapshots(b / "snapshots")) == [5, 10, SETTINGS.steps]
     for one, other in zip(snapshots(a / "snapshots").values(), snapshots(b / "snapshots").values(), strict=True):
         one, other = open_snapshot(one), open_snapshot(other)
-        assert (one.lengths, one.identity) == (other.lengths, other.identity)
+        assert (one.lengths, one.fingerprint) == (other.lengths, other.fingerprint)
         for length in one.lengths:
             mine, theirs = one.average(length), other.average(length)
             assert mine.keys() == theirs.keys()
@@ -102,7 +102,7 @@ def test_two_processes_follow_the_curve_of_one(alone, pair, engine):
 def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path, engine, moment):
     """Within a step or between two; another world size on resume: what one process goes on with is the rest of the curve."""
     ranks = torchrun(moment, tmp_path, engine)
-    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
+    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "PeerError"}
     (newest,) = list(checkpoints(tmp_path / "run" / "checkpoints"))[-1:]
     assert newest in (5, 6)
     rest = losses(tmp_path / "run", ProcessGroup(), "replicated")
@@ -144,7 +144,7 @@ def test_observers_of_two_processes_change_nothing(pair, tmp_path, engine):
 def test_an_interrupt_of_a_look_stops_both(tmp_path, engine):
     """It waits for the end of the look, as for that of a step; then both stop after the same step, which is saved."""
     ranks = torchrun("struck", tmp_path, engine)
-    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "Elsewhere"}
+    assert {rank["ended"] for rank in ranks} == {"KeyboardInterrupt", "PeerError"}
     assert max(checkpoints(tmp_path / "run" / "checkpoints")) in (5, 6)
 
 
@@ -184,7 +184,7 @@ def test_what_is_not_finite_on_one_is_skipped_by_all(tmp_path, engine):
     ranks = torchrun("nan", tmp_path, engine)
     assert ranks[0]["ended"] == ranks[1]["ended"] == "well"
     state = last(tmp_path / "run").state
-    assert state["tally"][3] == 1, "one step was skipped"
+    assert state["metrics"][3] == 1, "one step was skipped"
     finite = last(tmp_path / "run").model.values()
     assert all(bool(value.isfinite().all()) for value in finite)
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,3 @@ def digest(value: Any) -> str:
     """SHA-256 of plain data as JSON, 64 hexadecimal digits: equal for equal data, whatever the order of their keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def config_digest(
-    folder: Path, files: Collection[str] = ("config.json", "data.json"), but: Collection[str] = ("training",)
-) -> str:
-    """The digest of what a folder says of its model beside the weights, without the top-level keys in `but`.
-
-    Kept with the weights, it shows later that a file beside them was changed. Raises ValueError for a missing or damaged
-    file.
-    """
-    read = {name: read_plain(folder / name) for name in files}
-    return digest({name: {key: item for key, item in found.items() if key not in but} for name, found in read.items()})

@@ -1,11 +1,10 @@
-"""JSON from anybody: small, not deep, and an object; and a digest of such data.
+"""JSON from anybody: small, not deep, and an object.
 
 Nothing here needs torch.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import deque
@@ -57,9 +56,3 @@ def _values(whole: Any) -> Iterator[tuple[Any, int]]:
         yield value, depth
         if isinstance(value, dict | list | tuple):
             rest.extend((part, depth + 1) for part in (value.values() if isinstance(value, dict) else value))
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of plain data as JSON, 64 hexadecimal digits: equal for equal data, whatever the order of their keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()

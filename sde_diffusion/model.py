@@ -383,20 +383,21 @@ class DiffusionModel:
 
 
 def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
-    """The fields of a run's model. ValueError where the record is not the one that the checkpoint was made with."""
+    """The fields of a run's model. ValueError where record, configuration and checkpoint are not of one run."""
     from sde_diffusion.training import latest, load_average
     from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of
+    from sde_diffusion.training.checkpoints.fingerprint import check_settings
     from sde_diffusion.training.run_folder import RunFolder
 
     record, newest = path / RECORD, latest(RunFolder(path).checkpoints)
     described = read_description(record)
     if newest is None:
         raise ValueError(f"{path} has no checkpoint yet; run its training until the first one")
-    stored = fingerprint_of(newest).get("extra", {}).get("model")
-    if stored != description_digest(described):
+    stored = fingerprint_of(newest)
+    if stored.get("extra", {}).get("model") != description_digest(described):
         raise ValueError(f"{record} is not the record that {newest.name} was made with; restore it, or train again")
-    if (config := RunFolder(path).config()) != described["run"]:
-        described["run"] = config
+    described["run"] = RunFolder(path).check_config(described["run"])
+    check_settings(stored, described["run"].get("training", {}), newest)
 
     def load(make: Any) -> Any:
         denoiser = _seeded(0, make)

@@ -132,4 +132,6 @@ def objective_of(model: DiffusionModel) -> Any:
 
 def label_of(model: DiffusionModel, label: str | None) -> int | None:
     """The number of a class from its number or its name. ValueError for a model or a class that does not go with it."""
+    if label is not None and model.class_names is None:
+        raise ValueError("this model was trained without labels and takes no label; train one with --network.classes")
     return None if label is None else model.condition(1, {"label": label})["label"]

@@ -28,7 +28,7 @@ set_loader(MODE, yaml_text.load, (ValueError,))
 
 def parser(**options: Any) -> ArgumentParser:
     """A parser that reads YAML with `yaml_text` and raises jsonargparse's ArgumentError for what it refuses."""
-    return ArgumentParser(parser_mode=MODE, exit_on_error=False, **options)
+    return ArgumentParser(parser_mode=MODE, exit_on_error=False, allow_abbrev=False, **options)
 
 
 def add_options(target: ArgumentParser, cls: type, prefix: str = "", values: Any = None) -> None:

@@ -1,15 +1,14 @@
-"""JSON from anybody: small, not deep, and an object; and a digest of such data.
+"""JSON from anybody: small, not deep, and an object.
 
 Nothing here needs torch.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +56,3 @@ def _values(whole: Any) -> Iterator[tuple[Any, int]]:
         yield value, depth
         if isinstance(value, dict | list | tuple):
             rest.extend((part, depth + 1) for part in (value.values() if isinstance(value, dict) else value))
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of plain data as JSON, 64 hexadecimal digits: equal for equal data, whatever the order of their keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def config_digest(
-    folder: Path, files: Collection[str] = ("config.json", "data.json"), but: Collection[str] = ("training",)
-) -> str:
-    """The digest of what a folder says of its model beside the weights, without the top-level keys in `but`.
-
-    Kept with the weights, it shows later that a file beside them was changed. Raises ValueError for a missing or damaged
-    file.
-    """
-    read = {name: read_plain(folder / name) for name in files}
-    return digest({name: {key: item for key, item in found.items() if key not in but} for name, found in read.items()})

@@ -180,7 +180,8 @@ class LinearSDE(SDE):
         """Raises TypeError or ValueError for data that are not finite floating-point tensors (B, *E)."""
         if not isinstance(x0, Tensor) or not x0.is_floating_point():
             kind = x0.dtype if isinstance(x0, Tensor) else type(x0).__name__
-            raise TypeError(f"data must be a floating-point tensor (B, *E), got {kind}; convert it with .float()")
+            how = ".float()" if isinstance(x0, Tensor) else "torch.as_tensor(x, dtype=torch.float32)"
+            raise TypeError(f"data must be a floating-point tensor (B, *E), got {kind}; convert it with {how}")
         if x0.ndim < 1:
             raise ValueError("data must have shape (B, *E), got a scalar; add the batch axis with x0[None]")
         if x0.device.type == "cpu" and not torch.isfinite(x0).all():

@@ -54,6 +54,9 @@ def _made(found: Any, word: str) -> Any:
         raise ValueError(
             f"{word!r} wants arguments ({error}); name an instance, or a function that makes one"
         ) from error
+    missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+    if missing:
+        raise ValueError(f"{word!r} does not define {missing}; write them")
     return found()
 
 
@@ -67,4 +70,7 @@ def check(thing: Any, level: str = QUICK) -> Report:
         if isinstance(thing, kind):
             return look(thing, level)
     kinds = ", ".join(kind.__name__ for kind in CHECKS)
-    raise TypeError(f"the kit checks instances of {kinds}, got {type(thing).__name__}; subclass one of them")
+    raise TypeError(
+        f"the kit checks instances of {kinds}, got {type(thing).__name__}; subclass one of them, or wrap a "
+        "network as Preconditioned(network, EDMPreconditioning())"
+    )

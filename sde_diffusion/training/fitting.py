@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.io.terminal import TenthLines, on_terminal, tqdm_options
-from sde_diffusion.sde.base import LinearSDE
+from sde_diffusion.sde.base import SDE, LinearSDE
 from sde_diffusion.training.callbacks import Callback, CallbackList, previous_report
 from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -85,6 +85,7 @@ def fit(
     """
     _check_options(options)
     check_model(denoiser, sde)
+    _check_objective(sde, options.get("objective"))
     ema = options.pop("ema", None) or EMA(denoiser, settings.ema_decay)
     device, folder, world = device_of(options.get("device", "auto")), options.get("folder"), options.get("world")
     world = world or ProcessGroup()
@@ -99,6 +100,15 @@ def fit(
         raise
     denoiser.eval()
     return ema.model  # pyright: ignore[reportReturnType]
+
+
+def _check_objective(sde: SDE, objective: Any) -> None:
+    """Raises TypeError for the default loss on a process that it is not defined for."""
+    if objective is None and not isinstance(sde, LinearSDE):
+        raise TypeError(
+            f"the default loss needs a process with closed-form kernels, got {type(sde).__name__}; "
+            "write objective=LocalDenoising(...)"
+        )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

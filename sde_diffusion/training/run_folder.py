@@ -110,6 +110,17 @@ class RunFolder(os.PathLike):
         """The configuration that the run was made with; ValueError when its file is damaged."""
         return _read(self.config_file)
 
+    def check_config(self, recorded: dict[str, Any], may_change: Collection[str] = MAY_CHANGE) -> dict[str, Any]:
+        """`config()`, which may differ from the one `recorded` with the model in `may_change` alone, else ValueError."""
+        config = self.config()
+        found = _difference(config, recorded, may_change)
+        if found is not None:
+            raise ValueError(
+                f"{self.config_file} is not the configuration of this run's model: {found[0]} is {found[1]} there and "
+                f"{found[2]} in the model's record; restore the file, or train in another folder"
+            )
+        return config
+
     def versions(self) -> list[dict[str, Any]]:
         """The environments that the run was made in, the first one first."""
         return _read(self.versions_file) if self.versions_file.exists() else []
@@ -143,15 +154,21 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _refuse_other(run: RunFolder, wanted: dict[str, Any], may_change: Collection[str]) -> None:
-    there, here = _flat(run.config()), _flat(wanted)
-    differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
-    differing = [key for key in differing if not _among(key, may_change)]
-    if differing:
-        key = differing[0]
+    found = _difference(run.config(), wanted, may_change)
+    if found is not None:
         raise ValueError(
-            f"{run.path} holds another run: {key} is {there.get(key, 'absent')} there and "
-            f"{here.get(key, 'absent')} here; take another folder, or ask for the same"
+            f"{run.path} holds another run: {found[0]} is {found[1]} there and {found[2]} here; "
+            "take another folder, or ask for the same"
         )
+
+
+def _difference(there: Any, here: Any, may_change: Collection[str]) -> tuple[str, str, str] | None:
+    """The first name in which two configurations differ, `may_change` apart, with both values; None for equal ones."""
+    old, new = _flat(there), _flat(here)
+    for key in sorted(old.keys() | new.keys(), key=lambda key: (not key, key)):
+        if old.get(key) != new.get(key) and not _among(key, may_change):
+            return key or "its content", old.get(key, "absent")[:100], new.get(key, "absent")[:100]
+    return None
 
 
 def _among(key: str, names: Collection[str]) -> bool:

@@ -10,10 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sde_diffusion.cli import factories as build
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
-from sde_diffusion.cli.model import data_of, load_model
+from sde_diffusion.cli.model import load_model, objective_of, standardised_data_of
 from sde_diffusion.evaluation.average_sweep import held_out_losses
 from sde_diffusion.training.ema.post_hoc import fit, reconstruct
 from tests.cli.conftest import TINY
@@ -43,15 +42,13 @@ def test_an_average_stands_in_the_place_of_a_run(snapped, tmp_path, capsys, leng
     for name, value in reconstruct(snapped, length, step).items():
         assert torch.equal(value, shared.denoiser.state_dict()[name])
     assert not torch.equal(*(next(one.denoiser.parameters()) for one in (shared, run)))
-    assert (shared.config, shared.facts) == (run.config, run.facts)
+    assert (shared.run, shared.sde, shared.event_shape) == (run.run, run.sde, run.event_shape)
+    assert (shared.standardization.as_dict(), shared.mean, shared.std) == (run.standardization.as_dict(), 0, 1)
+    assert (shared.class_names, shared.levels, shared.data_digest) == (run.class_names, run.levels, run.data_digest)
     assert (tmp_path / "shared/profile.png").stat().st_size > 5000
     drawn = ["--count", "3", "--chunk", "3", "--steps", "3", "--label", "2", "--device", "cpu"]
     assert main(["sample", str(tmp_path / "shared"), *drawn, "--output", str(tmp_path / "x")]) == 0
     assert load_file(tmp_path / "x/samples.safetensors")["x"].isfinite().all()
-
-
-def objective_of(model):
-    return build.objective(model.config.part("objective"), model.facts.std)
 
 
 def test_a_sweep_is_the_held_out_loss_of_each(snapped, tmp_path):
@@ -61,7 +58,7 @@ def test_a_sweep_is_the_held_out_loss_of_each(snapped, tmp_path):
     assert (tmp_path / "a/lengths.json").read_bytes() == (tmp_path / "b/lengths.json").read_bytes()
     told = json.loads((tmp_path / "a/lengths.json").read_bytes())
     model = load_model(snapped, device_of("cpu"))
-    x, labels = data_of(model).tensors("held_out")
+    x, labels = standardised_data_of(model).tensors("held_out")
     usual = held_out_losses(model, model.denoiser, objective_of(model), x, labels, 2, 0)
     assert told["lengths"][-1]["loss"] == pytest.approx(usual.mean().item(), rel=1e-12)
     losses = []
@@ -80,7 +77,7 @@ def test_a_sweep_is_the_held_out_loss_of_each(snapped, tmp_path):
 
 def test_the_losses_are_those_of_the_labels(snapped):
     model = load_model(snapped, device_of("cpu"))
-    x, labels = data_of(model).tensors("held_out")
+    x, labels = standardised_data_of(model).tensors("held_out")
     true, other = (
         held_out_losses(model, model.denoiser, objective_of(model), x, told, 1, 0) for told in (labels, labels.flip(0))
     )

@@ -14,7 +14,7 @@ from sde_diffusion import __version__
 from sde_diffusion.cli.commands import info
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
-from sde_diffusion.io.plain import config_digest, digest
+from sde_diffusion.sharing.pretrained import digest as description_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ def test_the_package_runs_as_a_module_and_without_docstrings(options):
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "reverse_sde" in done.stdout
+    assert "euler_maruyama" in done.stdout
 
 
 def test_a_preset_of_an_extra_that_is_missing_says_how_to_install_it(monkeypatch):
@@ -63,12 +63,8 @@ def test_a_device_is_one_that_torch_has(monkeypatch):
         device_of("gpu")
 
 
-def test_the_digest_of_a_folder_follows_what_it_says_and_not_how(tmp_path):
-    (tmp_path / "config.json").write_text('{"sde": {"name": "vp", "beta_max": 20.0}, "training": {"keep": 3}}')
-    (tmp_path / "data.json").write_text('{"mean": 0.5, "std": 1.5}')
-    before = config_digest(tmp_path)
-    (tmp_path / "config.json").write_text('{"training": {"keep": 9},\n "sde": {"beta_max": 20.0, "name": "vp"}}')
-    assert config_digest(tmp_path) == before
-    (tmp_path / "data.json").write_text('{"mean": 0.5, "std": 1.6}')
-    assert config_digest(tmp_path) != before
-    assert digest({"a": [1, 2.5, "é"]}) == digest({"a": [1, 2.5, "é"]}) != digest({"a": [1, 2.5, "e"]})
+def test_the_digest_of_a_model_is_that_of_all_but_the_run():
+    described = {"process": {"name": "vp", "beta_max": 20.0}, "std": 1.5, "run": {"training": {"steps": 3}}}
+    before = description_digest(described)
+    assert description_digest({**dict(reversed(described.items())), "run": {}}) == before
+    assert description_digest({**described, "std": 1.6}) != before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -29,7 +30,8 @@ UNKNOWN = [
     (["train", "--objective.times", "log_normal_level(men=1)"], "mean"),
     (["train", "--device", "cudda"], "cuda"),
     (["compare", "--law", "tow"], "two"),
-    (["compare", "--law", "two", "--samplers", "[reverse_sd]"], "reverse_sde"),
+    (["compare", "--law", "two", "--samplers", "[reverse_sd]"], "euler_maruyama"),
+    (["compare", "--law", "two", "--samplers", "[reverse_sd/heun/3]"], "reverse_sde"),
     (["compare", "--law", "two", "--samplers", "[reverse_sde/heunn]"], "heun"),
     (["compare", "--law", "two", "--samplers", "[reverse_sde(etta=1)]"], "eta"),
     (["animate", "--law", "ring"], "ring8"),
@@ -184,18 +186,45 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_with_a_warning(copied
     assert "falling back to step-000008" in error
 
 
-def test_a_foreign_checkpoint_is_refused(refused, copied):
-    """The weights of another network under a manifest that vouches for them."""
-    config = json.loads((copied / "config.json").read_text())
-    config["network"]["width"] = 24
-    (copied / "config.json").write_text(json.dumps(config))
-    assert "of another model" in refused("sample", str(copied))
+def edited(path: Path, change) -> None:
+    """A JSON file whose content was changed by hand."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_foreign_checkpoint_is_refused(refused, copied, tmp_path):
+    """Whole checkpoints of another run, under manifests that vouch for them: another network, another seed."""
+    for name, option in (("network", ["--network.width", "24"]), ("seed", ["--training.seed", "1"])):
+        assert main(["train", *TINY, *option, "--training.steps", "4", "--output", str(tmp_path / name)]) == 0
+        shutil.rmtree(copied / "checkpoints")
+        shutil.copytree(tmp_path / name / "checkpoints", copied / "checkpoints")
+        said = refused("sample", str(copied))
+        assert "step-000004" in said
+        assert ("model.json is not the record" if name == "network" else "training.seed is 1 there and 0") in said
+
+
+def test_a_record_of_another_network_is_refused(refused, copied):
+    edited(copied / "model.json", lambda record: record["network"].update(width=24))
+    assert "model.json is not the record that step-000012 was made with" in refused("sample", str(copied))
+
+
+def test_a_configuration_of_another_network_is_refused(refused, copied):
+    edited(copied / "config.json", lambda config: config["network"].update(width=24))
+    said = refused("sample", str(copied))
+    assert "config.json is not the configuration" in said
+    assert "network.width is 24 there and 16" in said
+
+
+def test_a_configuration_may_differ_in_what_decides_no_weight(copied, tmp_path):
+    edited(copied / "config.json", lambda config: config["training"].update(steps=40, log_every=7, checkpoint_every=9))
+    assert main(["sample", str(copied), "--count", "2", "--chunk", "2", "--steps", "2", "--device", "cpu"]) == 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"sde": 3}', "[" * 5000])
 def test_a_damaged_configuration_is_refused(refused, copied, text):
     (copied / "config.json").write_text(text)
-    refused("sample", str(copied))
+    assert "config.json" in refused("sample", str(copied))
 
 
 def test_a_run_without_checkpoints_says_so(refused, copied):
@@ -207,7 +236,9 @@ def test_a_run_without_checkpoints_says_so(refused, copied):
 
 
 def test_a_label_for_a_model_without_labels_is_refused(refused, trained):
-    assert "not told the labels" in refused("sample", str(trained), "--label", "3")
+    said = refused("sample", str(trained), "--label", "3")
+    assert "trained without labels" in said
+    assert "train one with --network.classes" in said
 
 
 def test_a_run_is_suggested_by_name(refused, copied, tmp_path):

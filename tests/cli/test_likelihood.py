@@ -28,7 +28,9 @@ def test_likelihood_of_a_run_on_the_plane(tmp_path, monkeypatch, capsys):
     assert set(found) == {"flow", "ELBO", "IWAE(2)"}
     model = load_model(tmp_path / "run", device_of("cpu"))
     x = by_name("two_gaussians", count=80).tensors("held_out")[0][:8]
-    again = log_likelihood(model.sde, model.denoiser, x, 0.001, prior=model.prior, data_std=model.facts.std)
+    z = model.to_standard(x)
+    again = log_likelihood(model.sde, model.denoiser, z, 0.001, prior=model.prior, data_std=model.std)
+    again = model.in_data_units(again)
     assert found["flow"]["bits_per_dim"] == pytest.approx(-again.value.mean().item() / (2 * math.log(2)), rel=1e-5)
     assert set(found["flow"]["errors_of_an_example"]) == {"probes", "tolerance"}
     assert "standard error" in capsys.readouterr().out

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.io.atomic import to_json
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
+from sde_diffusion.training.settings import NOT_WEIGHT_DETERMINING
 
 _DEPTH = 8
 
@@ -39,6 +40,16 @@ def check_fingerprint(there: object, here: dict[str, Any], source: Path) -> None
             f"{source} is of another run: {name} is {_said(old, name)} there and {_said(new, name)} here; "
             "ask for the same, or train in another folder"
         )
+
+
+def check_settings(there: dict[str, Any], settings: dict[str, Any], source: Path) -> None:
+    """Raises CheckpointError unless the settings in a fingerprint are those of a configuration; what has no twin is passed."""
+    for name, value in settings.items():
+        if name in there and str(there[name]) != str(value) and name not in NOT_WEIGHT_DETERMINING:
+            raise CheckpointError(
+                f"{source} is of another run: training.{name} is {_said(there, name)} there and {str(value)[:100]} in the "
+                "configuration; put this run's checkpoint back, or train in another folder"
+            )
 
 
 def fingerprint(**parts: Any) -> dict[str, Any]:

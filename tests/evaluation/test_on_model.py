@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from sde_diffusion.evaluation.on_model import FeatureSpace, Survey, compare, eva
 from sde_diffusion.evaluation.training_blocks import overfitting
 from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.metrics import pixels
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.sde import VP
 from sde_diffusion.training import RunFolder
 
@@ -54,11 +54,8 @@ def few_resamples(monkeypatch):
 @pytest.fixture(scope="module")
 def model():
     """An exact denoiser in the place of a trained one."""
-    prior = SDE.prior(LAW.mean.float(), LAW.variance.mean().item())
-    return SimpleNamespace(
-        sde=SDE, denoiser=ExactDenoiser(LAW).float(), prior=prior, event_shape=(2,), classes=None,
-        device=torch.device("cpu"),
-    )  # fmt: skip
+    mean, std = LAW.mean.mean().item(), LAW.variance.mean().sqrt().item()
+    return DiffusionModel(SDE, ExactDenoiser(LAW).float(), (2,), mean=mean, std=std)
 
 
 def test_an_exact_model_passes_for_real_data_and_too_few_steps_do_not(model):

@@ -64,7 +64,15 @@ class Loop:
     stop_requested: bool = False
 
     def run(self) -> Iterator[Progress]:
-        """The reports; see `train`."""
+        """The reports.
+
+        Raises:
+            FolderInUse, CheckpointError, FileExistsError: see `store.FolderStore`; no file has changed.
+            OSError: a checkpoint could not be written; the earlier ones stay.
+            FloatingPointError: `max_consecutive_skips` steps in a row were skipped, or more by the next synchronisation;
+                the model and the folder are those of the last checkpoint before.
+            torch.OutOfMemoryError: a step needed more memory than there is; the checkpoints stay.
+        """
         alone = self.world.size == 1
         with (
             self.store.lock_and_resume(self.state),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from sde_diffusion.evaluation.on_model import FeatureSpace, Survey, compare, eva
 from sde_diffusion.evaluation.training_blocks import overfitting
 from sde_diffusion.exact import ExactDenoiser, problems
 from sde_diffusion.metrics import pixels
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.sde import VP
 from sde_diffusion.training import RunFolder
 
@@ -54,17 +54,14 @@ def few_resamples(monkeypatch):
 @pytest.fixture(scope="module")
 def model():
     """An exact denoiser in the place of a trained one."""
-    prior = SDE.prior(LAW.mean.float(), LAW.variance.mean().item())
-    return SimpleNamespace(
-        sde=SDE, denoiser=ExactDenoiser(LAW).float(), prior=prior, event_shape=(2,), classes=None,
-        device=torch.device("cpu"),
-    )  # fmt: skip
+    mean, std = LAW.mean.mean().item(), LAW.variance.mean().sqrt().item()
+    return DiffusionModel(SDE, ExactDenoiser(LAW).float(), (2,), mean=mean, std=std)
 
 
 def test_an_exact_model_passes_for_real_data_and_too_few_steps_do_not(model):
-    found = compare(model, Samples(), [sampler("flow_heun")], budgets=[2, 40], seed=1)
+    found = compare(model, Samples(), [sampler("heun")], budgets=[2, 4, 40], seed=1)
     coarse, fine = (result.scores[0] for result in found.results)
-    assert [result.evaluations for result in found.results] == [3, 41]
+    assert [result.evaluations for result in found.results] == [3, 39]  # two calls pay for no step of Heun and its last denoising
     assert coarse.ratio > 2
     assert 0.5 < fine.ratio < 1.6
     assert fine.baseline == pytest.approx(Evaluator(Samples(), 1).real_baseline["sliced W2"].value)
@@ -72,7 +69,7 @@ def test_an_exact_model_passes_for_real_data_and_too_few_steps_do_not(model):
 
 def test_every_metric_of_an_exact_model(model, tmp_path):
     """In features of one's own as well: twice the numbers double a sliced distance and leave precision alone."""
-    heun = sampler("flow_heun").with_steps(20)
+    heun = sampler("heun").with_steps(20)
     usual = evaluate(model, Samples(), heun, seed=2)
     double = FeatureSpace("double", lambda _: lambda x: 2 * pixels()(x))
     twice = evaluate(model, Samples(), heun, double, seed=2)
@@ -87,11 +84,11 @@ def test_every_metric_of_an_exact_model(model, tmp_path):
 
 def test_too_few_examples_are_refused(model):
     with pytest.raises(ValueError, match="at least 12 samples"):
-        evaluate(model, Samples(), sampler("flow_heun"), max_held_out=8)
+        evaluate(model, Samples(), sampler("heun"), max_held_out=8)
 
 
 def test_the_same_on_an_exact_law():
-    found = compare_on_law(LAW, SDE, [sampler("flow_heun")], [4, 40], count=200)
+    found = compare_on_law(LAW, SDE, [sampler("heun")], [4, 40], count=200)
     coarse, fine = (next(s.value for s in r.scores if s.name == "error of the flow") for r in found.results)
     assert fine < coarse / 30  # order two: a factor of 100 in the limit
 
@@ -120,10 +117,10 @@ def test_a_score_without_a_ratio_makes_no_sampler_the_best():
 
 
 def test_a_survey_measures_each_sampler_at_its_own_steps_and_at_the_budgets(model):
-    found = survey(model, Samples(), [sampler("flow_heun")], budgets=[4], seed=0)
-    assert [one.evaluations for one in found.sweep.results] == [5, 25]
-    assert len(found.generated["flow_heun"].x) == 400
-    assert found.copying["flow_heun"].memorisation_rate < 0.05
+    found = survey(model, Samples(), [sampler("heun")], budgets=[4], seed=0)
+    assert [one.evaluations for one in found.sweep.results] == [3, 19]  # at most 4, and its own 20
+    assert len(found.generated["heun"].x) == 400
+    assert found.copying["heun"].memorisation_rate < 0.05
     assert found.shares == {}
 
 

@@ -28,7 +28,7 @@ def test_any_callable_is_an_extractor_and_chunks_change_nothing():
     for wrong in (lambda part: part, lambda part: part.flatten(1)[:1]):
         with pytest.raises(ValueError, match=r"an extractor makes features \(N, D\)"):
             extracted(wrong, x)
-    with pytest.raises(ValueError, match="at least one event"):
+    with pytest.raises(ValueError, match="at least one example"):
         extracted(pixels(), x[:0])
 
 

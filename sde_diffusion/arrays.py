@@ -1,0 +1,53 @@
+"""Data and labels as users hold them, tensors, arrays or lists, as the tensors that a model is fitted to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sde_diffusion.sde import LinearSDE
+
+
+def as_tensor(x: Any) -> Tensor:
+    """Data (N, *E) as a finite floating tensor: tensors, arrays and nested lists of numbers.
+
+    Raises TypeError for what is no array, ValueError for another shape, or for NaN and infinite numbers.
+    """
+    if isinstance(x, torch.utils.data.DataLoader):
+        raise TypeError("data are an array, a tensor or a data set, got a DataLoader; give its dataset")
+    if isinstance(x, nn.Module | LinearSDE):
+        raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+    try:
+        rows = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"data are numbers (N, *E), got {type(x).__name__} ({error}); give an array or a tensor"
+        ) from error
+    rows = rows if rows.is_floating_point() else rows.float()
+    if rows.ndim < 2 or rows.numel() == 0:
+        raise ValueError(f"data have shape (N, *E), got {tuple(rows.shape)}; one number a sample is x[:, None]")
+    if not bool(torch.isfinite(rows).all()):
+        count = int((~torch.isfinite(rows)).sum())
+        raise ValueError(f"data are finite, got {count} NaN or infinite numbers of {rows.numel()}; drop those rows")
+    return rows
+
+
+def as_labels(labels: Any) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """(int64 (N,), names of the classes) of integers from 0 or of strings; (None, None) without labels.
+
+    Raises ValueError for anything else.
+    """
+    if labels is None:
+        return None, None
+    rows = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if rows.ndim != 1 or rows.size == 0:
+        raise ValueError(f"labels have shape (N,), one for each sample, got {rows.shape}")
+    if rows.dtype.kind in "US" or rows.dtype.kind == "O":
+        names, numbers = np.unique(rows.astype(str), return_inverse=True)
+        return torch.from_numpy(numbers).long(), tuple(names.tolist())
+    if rows.dtype.kind not in "iub" or rows.min() < 0:
+        raise ValueError(f"labels are integers from 0 or strings, got {rows.dtype}; number the classes")
+    return torch.from_numpy(rows.astype(np.int64)), tuple(str(k) for k in range(int(rows.max()) + 1))

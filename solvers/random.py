@@ -35,7 +35,7 @@ References:
     Steele, Lea & Flood, Fast Splittable Pseudorandom Number Generators, 2014, https://doi.org/10.1145/2660193.2660195
         (finalisers as generators, keys split by them)
     Wellons, Prospecting for Hash Functions, 2018, https://nullprogram.com/blog/2018/07/31/
-        (how such finalisers are judged; (1) is the one published by degski)
+        (tests of such finalisers; (1) is the one published by degski)
 """
 
 from __future__ import annotations

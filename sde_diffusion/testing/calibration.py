@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.testing.observed import LEVELS, Observed
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, verdict
 from solvers.testing.significance import Mean, mean_of, quantile
 
 STATISTICS = {
@@ -43,7 +43,7 @@ def residuals(seen: Observed) -> Iterator[Finding]:
     for name, cause in STATISTICS.items():
         worst = max(LEVELS, key=lambda level: abs(table[level][name].deviation))
         found = table[worst][name]
-        yield judged(
+        yield verdict(
             f"residual: {name}",
             abs(found.deviation),
             quantile(FIGURES),

@@ -29,7 +29,7 @@ from solvers.equations import ItoSDE
 from solvers.integrate import FixedGrid
 from solvers.methods.stochastic_heun import StochasticHeun
 from solvers.testing.diagnosis import likely
-from solvers.testing.report import FULL, Finding, judged
+from solvers.testing.report import FULL, Finding, verdict
 from solvers.testing.significance import band
 from solvers.wiener import FreshIncrements
 
@@ -62,9 +62,9 @@ def batch_independence(sde: SDE, level: str) -> Iterator[Finding]:
             if not error <= worst:
                 worst, example = error, f"t = {t:.4g}, sample {i} of {len(x)} alone and in the batch"
     cause = "the drift takes a mean or a norm over the batch"
-    yield judged("drift does not depend on the batch", worst, 1e-12, example=example, cause=cause)
+    yield verdict("drift does not depend on the batch", worst, 1e-12, example=example, cause=cause)
     kept = sde.drift(x.float(), sde.horizon / 2).dtype == torch.float32
-    yield judged("drift keeps the dtype", float(not kept), 0.0, example="a float32 state")
+    yield verdict("drift keeps the dtype", float(not kept), 0.0, example="a float32 state")
 
 
 def claimed_law(sde: Any, level: str) -> Iterator[Finding]:
@@ -82,7 +82,7 @@ def claimed_law(sde: Any, level: str) -> Iterator[Finding]:
     error = residual()
     causes = [(words, lambda c=c: residual(c).abs().max().item()) for words, c in DIFFUSION_FACTORS.items()]
     worst = int(error.abs().argmax())
-    yield judged(
+    yield verdict(
         "the claimed law solves the Fokker-Planck equation",
         error[worst].abs().item(),
         1e-8,
@@ -114,7 +114,7 @@ def simulated_law(sde: SDE, level: str) -> Iterator[Finding]:
     x, seen, exact = distributions(sde, n)
     gap = (exact - seen).abs()
     worst = int(gap.argmax())
-    yield judged(
+    yield verdict(
         "simulated law solves the Fokker-Planck equation",
         gap[worst].item(),
         band(n, 1) + GRID_ERROR,

@@ -36,7 +36,7 @@ from solvers.methods.heun import Heun
 from solvers.methods.stochastic_heun import StochasticHeun
 from solvers.testing.diagnosis import FACTORS, likely
 from solvers.testing.paths import Impulses
-from solvers.testing.report import FULL, Finding, judged
+from solvers.testing.report import FULL, Finding, verdict
 
 MEAN, VARIANCE = 0.6, 0.5
 LAW = Gaussian([MEAN], [[VARIANCE]])
@@ -108,7 +108,7 @@ def forward(sde: LinearSDE, level: str) -> Iterator[Finding]:
             scaled + [(f"drift() {words}", partial(error, on_drift=undo)) for words, undo in FACTORS], allowed
         )
 
-    yield judged(
+    yield verdict(
         "simulated forward law is the closed form",
         error(),
         allowed,
@@ -184,7 +184,7 @@ def _kept(name: str, found: tuple[Moments, Moments], law: Moments, allowed: floa
     example = f"mean {got[0]:.6g}, variance {got[1]:.6g}; the law has {law[0]:.6g} and {law[1]:.6g}"
     cause = "drift, diffusion and kernel do not belong to one process: see the moment equations"
     read = "sde_diffusion/reversal/reverse_sde.py"
-    return judged(name, _error(found, law), allowed, example=example, cause=cause, read=read)
+    return verdict(name, _error(found, law), allowed, example=example, cause=cause, read=read)
 
 
 def shapes(sde: LinearSDE, level: str) -> Iterator[Finding]:
@@ -198,7 +198,7 @@ def shapes(sde: LinearSDE, level: str) -> Iterator[Finding]:
                 if not error <= worst:
                     worst, example = error, f"events {event}, {dtype}, {device}"
     cause = "a time is not spread over the batch, or a tensor is made in a fixed dtype or on a fixed device"
-    yield judged(
+    yield verdict(
         "ranks, dtypes and devices agree", worst, 1e-5, example=example, cause=cause, read="solvers/elementwise.py"
     )
 

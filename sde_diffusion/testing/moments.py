@@ -26,7 +26,7 @@ from torch import Tensor
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.testing.times import inner_times
 from solvers.testing.diagnosis import FACTORS, Candidate, likely
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, verdict
 
 READ = "equation (2) of sde_diffusion/sde/base.py"
 Function = Callable[[Tensor], Tensor]
@@ -97,7 +97,7 @@ def moment_equations(sde: LinearSDE) -> Iterator[Finding]:
     ):
         worst = int(error.argmax())
         example = f"t = {t[worst]:.6g}: off by {error[worst]:.2g} of its terms"
-        yield judged(
+        yield verdict(
             f"moment equation of the {name}: {equation}",
             error[worst].item(),
             allowed,

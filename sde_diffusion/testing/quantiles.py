@@ -24,7 +24,7 @@ from solvers.grids import uniform
 from solvers.integrate import FixedGrid
 from solvers.methods.heun import Heun
 from solvers.methods.stochastic_heun import StochasticHeun
-from solvers.testing.report import FULL, Finding, judged
+from solvers.testing.report import FULL, Finding, verdict
 from solvers.testing.significance import band
 from solvers.wiener import FreshIncrements
 
@@ -78,7 +78,7 @@ def _flow(sde: SDE, score: Callable, prior: GaussianPrior, edges: Tensor, ends: 
     x = FixedGrid(Heun(), STEPS)(flow, x, 0.0, sde.horizon)
     gap = (_cdf(x, edges, ends) - u).abs()
     worst = int(gap.argmax())
-    return judged(
+    return verdict(
         "probability flow keeps the law",
         gap.max().item(),
         2 * GRID_ERROR,
@@ -98,7 +98,7 @@ def _back(sde: SDE, score: Callable, prior: GaussianPrior, edges: Tensor, ends: 
     exact = torch.special.ndtr((x - START[0]) / START[1])
     gap = (exact - (torch.arange(n, dtype=torch.float64) + 0.5) / n).abs()
     worst = int(gap.argmax())
-    return judged(
+    return verdict(
         "reverse SDE returns the law",
         gap[worst].item(),
         band(n, 1) + 2 * GRID_ERROR,

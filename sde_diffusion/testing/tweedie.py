@@ -24,7 +24,7 @@ from torch import Tensor
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.testing.observed import LEVELS, Observed
 from solvers.testing.diagnosis import likely
-from solvers.testing.report import Finding, judged, reported
+from solvers.testing.report import Finding, reported, verdict
 
 ROWS = 6
 LARGEST = 16
@@ -56,7 +56,7 @@ def shapes(seen: Observed) -> Iterator[Finding]:
     d = seen.answer(x, seen.kernel(1.0))
     wrong = d.shape != x.shape or d.dtype != x.dtype or not bool(torch.isfinite(d).all())
     example = f"x {tuple(x.shape)} {x.dtype}, answer {tuple(d.shape)} {d.dtype}"
-    yield judged("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoisers/base.py")
+    yield verdict("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoisers/base.py")
 
 
 def same_answer(seen: Observed) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def same_answer(seen: Observed) -> Iterator[Finding]:
     x = seen.noisy(kernel)[:ROWS]
     error = _gap(seen.answer(x, kernel), seen.answer(x, kernel))
     cause = "dropout is left on, or a probe is drawn inside: an ODE needs one field for the whole solve"
-    yield judged("the same question has the same answer", error, 0.0, example="one batch asked twice", cause=cause)
+    yield verdict("the same question has the same answer", error, 0.0, example="one batch asked twice", cause=cause)
 
 
 def batch(seen: Observed) -> Iterator[Finding]:
@@ -83,7 +83,7 @@ def batch(seen: Observed) -> Iterator[Finding]:
         (mixed, MIXES, "one level") if max(mixed) > seen.rounding else (spread, SPREADS, "other levels beside it")
     )
     example = f"sample {errors.index(max(errors))} alone and in the batch, {words}"
-    yield judged("the answer does not depend on the batch", max(errors), seen.rounding, example=example, cause=cause)
+    yield verdict("the answer does not depend on the batch", max(errors), seen.rounding, example=example, cause=cause)
 
 
 def _pair(kernel: Kernel) -> tuple:
@@ -110,8 +110,8 @@ def channel(seen: Observed) -> Iterator[Finding]:
         )
         return
     example = f"sigma/alpha = {LEVELS[errors.index(worst)] * seen.scale:.3g}"
-    cause = "it knows the road: it reads alpha or sigma alone"
-    yield judged(
+    cause = "it reads alpha or sigma alone"
+    yield verdict(
         "the answer depends on x/alpha and sigma/alpha only", worst, seen.rounding, example=example, cause=cause
     )
 
@@ -128,7 +128,7 @@ def posterior_mean(seen: Observed) -> Iterator[Finding]:
     causes += [
         (words, lambda c=c: max(_from_law(seen, level, shifted=c) for level in LEVELS)) for words, c in SHIFTS.items()
     ]
-    yield judged(
+    yield verdict(
         "posterior mean (Tweedie)",
         errors[worst],
         seen.rounding,
@@ -179,7 +179,7 @@ def gradient(seen: Observed) -> Iterator[Finding]:
     if seen.law is None:
         yield reported(name, worst, "relative asymmetry")
         return
-    yield judged(
+    yield verdict(
         name,
         worst,
         10 * seen.rounding,
@@ -209,7 +209,7 @@ def fokker_planck(seen: Observed) -> Iterator[Finding]:
         return
     cause = "answers at neighbouring noise levels do not belong to one law: the level it sees is not sigma/alpha"
     read = "equation (4) of sde_diffusion/testing/tweedie.py"
-    yield judged(
+    yield verdict(
         name, errors[worst], 1e-5, example=f"sigma/alpha = {worst * seen.scale:.3g}", cause=cause, note=note, read=read
     )
 

@@ -59,7 +59,7 @@ Scalar = Callable[[Any], Any]
 class Linear:
     """dx = ((rate + slope) x + cos t + bend(x)) dt + g(t) dW; linear without a bend.
 
-    A semilinear method takes `rate` exactly and is told the rest as its forcing, which depends on the state unless slope
+    A semilinear method takes `rate` exactly and gets the rest as its forcing, which depends on the state unless slope
     and bend are zero: the forcing of a sampler always does.
     """
 

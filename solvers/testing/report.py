@@ -76,7 +76,7 @@ class Report:
         return json.dumps({**record, "findings": findings}, indent=1)
 
 
-def judged(
+def verdict(
     check: str,
     error: float,
     allowed: float,

@@ -175,8 +175,8 @@ FAULTS = [
     Fault(
         "labels-by-the-place-in-a-chunk",
         "sde_diffusion/evaluation/generate.py",
-        "label[torch.arange(first, first + chunk) % len(label)]",
-        "label[torch.arange(chunk) % len(label)]",
+        "label[torch.arange(first, first + count) % len(label)]",
+        "label[torch.arange(count) % len(label)]",
         "A sample's class depends on where the chunks end.",
         EVALUATE,
         "label_of_a_sample",

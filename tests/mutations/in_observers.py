@@ -155,7 +155,7 @@ FAULTS = [
     ),
     Fault(
         "pictures-from-a-prior-at-zero",
-        "sde_diffusion/callbacks/pictures.py",
+        "sde_diffusion/model.py",
         "self.sde.prior(self.mean, self.std**2)",
         "self.sde.prior(0.0, self.std**2)",
         "Samples of a process that does not forget begin at the wrong place.",

@@ -1,4 +1,4 @@
-r"""A Wiener path with its time integral, both functions of (seed, sample, t): what methods of order 1.5 ask for.
+r"""A Wiener path with its time integral, both functions of (seed, sample, t): what methods of order 1.5 need.
 
 The tree of `solvers.dyadic_tree` for the Gaussian Markov process (W, A), A(t) the integral of W from lo to t. Over an
 interval [a, b] of length h let D = W(b) - W(a), and H = H(a, b) the space-time Levy area of `solvers.wiener`:
@@ -23,7 +23,7 @@ From (1), for any t and s, the path is consistent under refinement (Chen's relat
     H(t, s) = (A(s) - A(t))/(s - t) - (W(t) + W(s))/2                                                              (5)
 
 The subtraction in (5) leaves an error of about 2e-16 |A|/|s - t|; near lo A is small and nothing cancels. Everything is
-float64 until the answer. This is another path than the `WienerTree` of the same seed, and costs twice as much.
+float64 until they are returned. This is another path than the `WienerTree` of the same seed, and costs twice as much.
 
 References:
     Foster, Lyons & Oberhauser, An optimal polynomial approximation of Brownian motion, 2020,

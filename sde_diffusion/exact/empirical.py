@@ -1,4 +1,4 @@
-r"""The law of a data set: what a diffusion model would sample if it learned its training set by heart.
+r"""The law of a data set: what a diffusion model would sample if it memorised its training set.
 
 A uniform choice among N points has no density; behind any noise it is a mixture of N equal isotropic Gaussians, with
 

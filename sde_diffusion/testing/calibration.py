@@ -1,7 +1,7 @@
 r"""Is the residual r = x_0 - D(x_t) what it should be, level by level? For a posterior mean, and for nothing else,
 
-    E[r] = 0,   E[r . x_t] = 0,   E[r . D] = 0                    nothing that was seen predicts what was missed   (1)
-    E|r|^2 = sigma^2/alpha E[div D]                               what it believes to miss is what it misses       (2)
+    E[r] = 0,   E[r . x_t] = 0,   E[r . D] = 0                    x_t and D do not predict the residual          (1)
+    E|r|^2 = sigma^2/alpha E[div D]                               the expected squared error is the actual one     (2)
 
 Each is a mean of independent numbers, one for each datum, tested in standard errors with the significance shared out
 among levels and statistics (`solvers.testing.significance`). div D is estimated with one Rademacher probe a datum, which

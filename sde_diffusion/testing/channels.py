@@ -145,7 +145,7 @@ def posterior(sde: LinearSDE) -> Iterator[Finding]:
 
 
 def bayes(sde: LinearSDE, x_t: float, x0: float, t: float, s: float) -> tuple[float, float]:
-    """Mean and standard deviation of x_s by equation (2), on 4001 points of ten deviations either side."""
+    """Mean and standard deviation of x_s by equation (2), on 4001 points of ten standard deviations on either side."""
     a, sigma_s = float(sde.alpha(t)) / float(sde.alpha(s)), float(sde.sigma(s))
     left = float(sde.sigma(t)) ** 2 - (a * sigma_s) ** 2
     x: Tensor = float(sde.alpha(s)) * x0 + sigma_s * torch.linspace(-10, 10, 4001, dtype=torch.float64)
@@ -185,7 +185,7 @@ def marginal(sde: LinearSDE) -> Iterator[Finding]:
 
 
 def prior(sde: LinearSDE) -> Iterator[Finding]:
-    """Equation (3), and how far a standard prior is from the law at the horizon."""
+    """Equation (3), and how far a standard prior is from the distribution at the horizon."""
     alpha, sigma = float(sde.alpha(sde.horizon)), float(sde.sigma(sde.horizon))
     mean, variance = 1.0, 0.25
     given, right = sde.prior(mean, variance), math.sqrt(alpha**2 * variance + sigma**2)

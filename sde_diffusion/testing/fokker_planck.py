@@ -5,7 +5,7 @@ r"""A process without closed forms against its Fokker-Planck equation.
 
 (1) is solved on the line by implicit steps of a finite-volume scheme that keeps mass and positivity (Chang & Cooper),
 and simulated paths are held against it by their distribution function. (2) is evaluated by automatic differentiation
-where the process claims a law of its own, log_prob(x, t) (B,): an equilibrium, say.
+where the process has a density of its own, log_prob(x, t) (B,), such as an equilibrium.
 
 References:
     Chang & Cooper, A practical difference scheme for Fokker-Planck equations, 1970,
@@ -35,7 +35,7 @@ from solvers.wiener import FreshIncrements
 
 PATHS = {"quick": 20_000, FULL: 100_000}
 START = (0.3, 0.5)
-"""Mean and standard deviation of the law at t = 0."""
+"""Mean and standard deviation of the distribution at t = 0."""
 
 UNIT = np.array([[0.0], [1.0], [0.0]])
 """The bands of the identity."""
@@ -68,7 +68,7 @@ def batch_independence(sde: SDE, level: str) -> Iterator[Finding]:
 
 
 def claimed_law(sde: Any, level: str) -> Iterator[Finding]:
-    """Equation (2), in two dimensions; nothing where the process claims no law."""
+    """Equation (2), in two dimensions; nothing where the process has no density."""
     if not hasattr(sde, "log_prob"):
         return
     x = torch.stack(

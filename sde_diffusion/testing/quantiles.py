@@ -1,7 +1,7 @@
 r"""Flow and reverse SDE of a process without closed forms, on the line, by the score of its Fokker-Planck equation.
 
-On the line the probability flow carries the quantiles of p_0 to those of p_t: no random number is needed to see whether
-it keeps the law (1). The reverse SDE is run from stratified draws of p_T, and must end on p_0 by its distribution
+On the line the probability flow carries the quantiles of p_0 to those of p_t: no random number is needed to test
+that (1). The reverse SDE is run from stratified draws of p_T, and must end on p_0 by its distribution
 function (2). Both are the library's own reversals of the process, with the score from the grid.
 
 References:
@@ -31,7 +31,7 @@ from solvers.wiener import FreshIncrements
 CELLS, STEPS = 800, 400
 PATHS = {"quick": 5_000, FULL: 50_000}
 SCOUTS = 500
-"""Paths that show where the law goes."""
+"""Paths that give the range of the distribution."""
 
 MARGIN = 3 * START[1]
 """How much further the grid reaches."""

@@ -212,7 +212,7 @@ def batch_invariance(sampler: Sampler) -> Iterator[Finding]:
 
 
 def last_step(sampler: Sampler) -> Iterator[Finding]:
-    """Data at one point, levels that end at sigma = 0: every sampler that knows the data ends on the point."""
+    """Data at one point, levels that end at sigma = 0: every sampler with the exact denoiser ends on the point."""
     kappas = torch.cat([UNEVEN(*SPAN, 9), torch.zeros(1, dtype=torch.float64)])
     _, y, _ = problem()
 
@@ -240,7 +240,7 @@ def last_step(sampler: Sampler) -> Iterator[Finding]:
 
 
 def levels(sampler: Sampler) -> Iterator[Finding]:
-    """The denoiser is first asked at the level that the state has, or above it by a sampler that adds noise first."""
+    """The denoiser is first evaluated at the level that the state has, or above it by a sampler that adds noise first."""
     law, y, _ = problem()
     kappas, asked = UNEVEN(*SPAN, 6), []
 

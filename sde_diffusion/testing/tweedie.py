@@ -1,7 +1,7 @@
-r"""What a denoiser owes to Tweedie's formula: with y = x/alpha, v = (sigma/alpha)^2 and s = (D - y)/v,
+r"""Tweedie's formula for a denoiser: with y = x/alpha, v = (sigma/alpha)^2 and s = (D - y)/v,
 
     s = grad log p_v(y)                                                                                            (1)
-    D(x; alpha, sigma) = D(y; 1, sigma/alpha)             it sees the channel, nothing else                        (2)
+    D(x; alpha, sigma) = D(y; 1, sigma/alpha)             it depends on the channel alone                          (2)
     dD/dy is symmetric                                    s is a gradient                                          (3)
     ds/dv = grad(div s + |s|^2)/2                         the score of the heat equation's solution                (4)
 
@@ -28,7 +28,7 @@ from solvers.testing.report import Finding, reported, verdict
 
 ROWS = 6
 LARGEST = 16
-"""Numbers in an event up to which Jacobians are formed."""
+"""Numbers in a sample up to which Jacobians are formed."""
 
 Correction = Callable[[Tensor, Tensor, Kernel], Tensor]
 VIEWS: tuple[tuple[str, Correction], ...] = (
@@ -51,7 +51,7 @@ VIEWS: tuple[tuple[str, Correction], ...] = (
 
 
 def shapes(seen: Observed) -> Iterator[Finding]:
-    """The answer has the shape and the dtype of x."""
+    """The output has the shape and the dtype of x."""
     x = seen.noisy(seen.kernel(1.0))[:ROWS]
     d = seen.answer(x, seen.kernel(1.0))
     wrong = d.shape != x.shape or d.dtype != x.dtype or not bool(torch.isfinite(d).all())
@@ -60,7 +60,7 @@ def shapes(seen: Observed) -> Iterator[Finding]:
 
 
 def same_answer(seen: Observed) -> Iterator[Finding]:
-    """The same question twice."""
+    """The same input twice."""
     kernel = seen.kernel(0.6)
     x = seen.noisy(kernel)[:ROWS]
     error = _gap(seen.answer(x, kernel), seen.answer(x, kernel))
@@ -149,7 +149,7 @@ SHIFTS = {
 
 
 def _from_law(seen: Observed, level: float, change: Correction | None = None, shifted: float = 1.0) -> float:
-    """The distance from the law's posterior mean, for an answer that is changed, or at a level that is."""
+    """The distance from the law's posterior mean, for a changed output, or a changed level."""
     assert seen.law is not None
     kernel = seen.kernel(level)
     x = seen.noisy(kernel)[:64]
@@ -194,7 +194,7 @@ def _jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def fokker_planck(seen: Observed) -> Iterator[Finding]:
-    """Equation (4), in float64 where the denoiser can be asked so; derivatives in v by differences."""
+    """Equation (4), in float64 where the denoiser takes it; derivatives in v by differences."""
     if seen.x0[0].numel() > LARGEST:
         return
     errors = {level: max(_heat_residual(seen, x, level * seen.scale) for x in seen.x0[:3]) for level in (0.6, 1.5)}

@@ -80,7 +80,7 @@ class Scipy(Solver):
 
         Raises:
             TypeError: a stochastic or unknown equation, noise, or a state that is not floating point.
-            ValueError: times that are not finite, or a state that is not finite or wants gradients.
+            ValueError: times that are not finite, or a state that is not finite or requires gradients.
             ArithmeticError: the slope is not finite, or the step size fell below rounding.
         """
         slope = _slope(equation)

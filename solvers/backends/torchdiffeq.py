@@ -1,6 +1,6 @@
 """Deterministic equations by torchdiffeq's adaptive integrators.
 
-Two of its habits are changed here. It steps past the end and interpolates back, and so asks the field at times outside
+Two of its habits are changed here. It steps past the end and interpolates back, and so evaluates the field at times outside
 the span, where a noise level may be negative: its `step_t` option ends a step at `stop`. And it answers a step that fell below
 rounding with an AssertionError.
 

@@ -37,7 +37,7 @@ class Divergence(ABC):
         """(F(x), estimates of div F(x)): shapes (B, *E) and (B, columns)."""
 
     def cost(self, size: int) -> int:
-        """Products with the Jacobian in one call, for events of `size` numbers."""
+        """Products with the Jacobian in one call, for samples of `size` numbers."""
         return self.columns
 
 
@@ -61,5 +61,5 @@ def products(field: PointField, x: Tensor, directions: Tensor) -> tuple[Tensor, 
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
-    """<a_p, b_p> over the event, (B, P, *E) -> (B, P)."""
+    """<a_p, b_p> over the sample, (B, P, *E) -> (B, P)."""
     return (a * b).flatten(2).sum(2)

@@ -1,4 +1,5 @@
-"""What every method owes its users beside an order: no memory, no neighbours, no lost digits, no waiting for the device.
+"""What every method must keep beside an order: no hidden state, no effect of other samples, no lost digits, no waiting
+for the device.
 
 Each function takes a method and one kind of equation that it declares, and yields findings.
 """
@@ -32,7 +33,7 @@ def gap(a: Tensor, b: Tensor) -> float:
 
 
 def statelessness(method: Method, kind: type[Equation]) -> Iterator[Finding]:
-    """The same question has the same answer: again, after another run, beside another run, resumed half-way."""
+    """The same input has the same result: again, after another run, beside another run, resumed half-way."""
     name, look = f"statelessness ({kind.__name__})", probe(kind, method)
     settings, drawn = repr(sorted(vars(method))), torch.get_rng_state()
     first = look.run(FixedGrid(method, 8))
@@ -50,7 +51,7 @@ def statelessness(method: Method, kind: type[Equation]) -> Iterator[Finding]:
 
 
 def _beside(method: Method, look: Probe) -> Tensor:
-    """The end of a run of 8 steps, walked in turn with one of 5."""
+    """The end of a run of 8 steps, run in turn with one of 5."""
     long, short = (
         integrate(method, look.equation, look.state(), uniform(START, STOP, steps), look.path()) for steps in (8, 5)
     )

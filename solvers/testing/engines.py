@@ -1,4 +1,4 @@
-"""`check_engine`: a solver that is no `Method` of ours: a foreign engine, an adaptive loop.
+"""`check_engine`: a solver that is no `Method` of ours: another library's solver, an adaptive loop.
 
 print(check_engine("torchsde euler", lambda steps: Torchsde("euler", steps), ItoSDE, Order(strong=1, weak=1)))
 """
@@ -91,7 +91,7 @@ def _noise_alone(solver: Solver) -> Iterator[Finding]:
 
 
 class _WithoutAreas(AreaPath):
-    """A tree for those who ask for areas too: zero, for the equation depends on none."""
+    """A tree for solvers that need areas too: zero, for the equation depends on none."""
 
     def __init__(self, tree: WienerTree) -> None:
         self.tree = tree

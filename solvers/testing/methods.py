@@ -1,4 +1,4 @@
-"""`check_method`: every order that a method declares, measured, and what it owes its users beside it.
+"""`check_method`: every order that a method declares, measured, and what it must keep beside them.
 
 print(check_method(MyMethod()))
 """
@@ -54,7 +54,7 @@ def check_method(method: Method, level: str = QUICK) -> Report:
 
 
 def _orders(method: Method, kind: Kind, level: str) -> Iterator[Finding]:
-    """The orders of one kind of equation; kinds that converge in law only are measured by the tests of laws."""
+    """The orders of one kind of equation; kinds that converge in distribution only are measured by the tests of exact laws."""
     if kind in (ODE, SemilinearODE):
         yield from _deterministic(method, kind, list(SOLUTIONS) if level == FULL else ["sine"])
     elif kind in ADDITIVE:

@@ -49,7 +49,7 @@ def strong_on_linear(
 
 
 def spread_apart(path: Impulses, result: Tensor, linear: Linear, stop: float) -> float:
-    """The integral of (r - K)^2 |dtau| over the walk."""
+    """The integral of (r - K)^2 |dtau| over the run."""
     deviation, total = (result - result[-1]).tolist(), 0.0
     for k, (t, s) in enumerate(zip(path.halves, path.halves[1:], strict=False)):
         first, last = path.halves[k - k % 2], path.halves[k - k % 2 + 2]

@@ -5,33 +5,34 @@ the binary tree is q = 2^l + k. Each number names d standard normal variables fo
 of the path on an interval, its state, follows from the state of the interval of which it is a half, and from that one's
 variables; the state of the whole span has a name of its own, 0.
 
-An interval that is no leaf is cut in halves. A leaf is evaluated at one time inside, any one. The leaves are the first intervals
-[a, b] on the way down that are short against their distance from the nearer end of the span,
+An interval that is no leaf is cut in halves. A leaf is evaluated at any one time inside. The leaves are the
+first intervals [a, b] on the way down that are short against their distance from the nearer end of the span,
 
     b - a <= 2^-R min(a - lo, hi - b),   or of level 42, whatever their place,                                     (1)
 
 so that the leaves shrink towards both ends, where grids are dense.
 
-The distribution. Let X be a Gaussian Markov process (W; or W with its integral) whose state of an interval holds what X does at
-both its ends, halves have the conditional distribution of X at the midpoint given that, and a leaf returns a draw of the
-conditional distribution of X at one time. Then times of which no two lie inside one leaf (its ends not counted) have EXACTLY the
-joint distribution of X. Proof: given both ends of [a, b], X inside is independent of X outside (the Markov property). Hence, by induction down
-the levels, the values at the ends of all leaves have the distribution of X. Given these, X inside different leaves is
-independent, and so are the values, with variables for each leaf; each has the right conditional distribution at its time.
-QED.
+The distribution. Let X be a Gaussian Markov process (W; or W with its integral) whose state of an interval holds what
+X does at both its ends, halves have the conditional distribution of X at the midpoint given that, and a leaf returns
+a draw of the conditional distribution of X at one time. Then times of which no two lie inside one leaf (its ends not
+counted) have EXACTLY the joint distribution of X. Proof: given both ends of [a, b], X inside is independent of X
+outside (the Markov property). Hence, by induction down the levels, the values at the ends of all leaves have the
+distribution of X. Given these, X inside different leaves is independent, and so are the values, with variables for
+each leaf; each has the right conditional distribution at its time. QED.
 
 Which grids that allows. A grid from lo to hi of N <= 2^R steps that do not shrink from one end to the other (uniform,
 power, geometric, ...) has at most one time inside each leaf, as long as its steps exceed 2^-42 T. Proof: let the steps
 grow from lo. The step before t_i is at least the mean of those so far, (t_i - lo)/i >= 2^-R (t_i - lo), which by (1) is
 more than the length of a leaf that holds both its ends. QED. (A uniform grid may have twice as many steps.)
 
-What is approximate: several times inside one leaf. Each value alone still has its exact distribution, jointly with all times
-outside the leaf, but the times inside share the leaf's variables.
+What is approximate: several times inside one leaf. Each value alone still has its exact distribution, jointly with
+all times outside the leaf, but the times inside share the leaf's variables.
 
 The ends of the span may be given in either order: it is the same path. Arithmetic on times is float64, and every
 operation is one of elements with a rounding of its own, so that the bits depend neither on the batch nor on earlier
 calls. The last way down (R + 4 states in the middle of the span, up to 44 at its ends) and the last two values are
-cached: a run of N steps computes about R - log2 N + 5 intervals for each step, and a repeated call computes none. One path serves one thread at a time.
+cached: a run of N steps computes about R - log2 N + 5 intervals for each step, and a repeated call computes none. One
+path serves one thread at a time.
 
 References:
     Levy, Processus stochastiques et mouvement brownien, 1948 (the midpoints)

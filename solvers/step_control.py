@@ -15,10 +15,11 @@ The smaller of the two states sets the scale of (1). Where a flow carries a stat
 larger one would allow an error of 80 rtol in what remains, and a step over everything that matters would be accepted:
 that is how an adaptive solver in the noise level sigma returns garbage at a loose tolerance.
 
-(3) is, but for S, the length at which the term of order k of an exponential, (|f| h/X)^k/k!, is the k-th part of the error allowed,
-and costs no evaluation; Hairer's first step evaluates the field once more to measure its change. No step is longer than a quarter of the
-span, so that an error estimate that vanishes (a field that is zero at all stages, far from the data) cannot carry a
-sample past a part of the field that it has not evaluated. The rest of the way is divided evenly.
+(3) is, but for S, the length at which the term of order k of an exponential, (|f| h/X)^k/k!, is the k-th part of the
+error allowed, and costs no evaluation; Hairer's first step evaluates the field once more to measure its change. No
+step is longer than a quarter of the span, so that an error estimate that vanishes (a field that is zero at all
+stages, far from the data) cannot carry a sample past a part of the field that it has not evaluated. The rest of the
+way is divided evenly.
 
 References:
     Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 1993, section II.4, equations (4.11) to (4.14)

@@ -1,8 +1,8 @@
 r"""Flow and reverse SDE of a process without closed forms, on the line, by the score of its Fokker-Planck equation.
 
-On the line the probability flow carries the quantiles of p_0 to those of p_t: no random number is needed to test
-that (1). The reverse SDE is run from stratified draws of p_T, and must end on p_0 by its distribution
-function (2). Both are the library's own reversals of the process, with the score from the grid.
+On the line the probability flow must carry the quantiles of p_0 to those of p_t, which is tested without random numbers
+(1). The reverse SDE is run from stratified draws of p_T, and must end on p_0 by its distribution function (2). Both are
+the library's own reversals of the process, with the score from the grid.
 
 References:
     Anderson, Reverse-time diffusion equation models, 1982, https://doi.org/10.1016/0304-4149(82)90051-5

@@ -24,7 +24,7 @@ from solvers.wiener import WienerPath
 
 Denoise = Callable[[Tensor, float], Tensor]
 Run = Callable[[Denoise, Tensor, Tensor, WienerPath | None], Tensor]
-"""(denoise, y, kappas, noise) -> y at kappas[-1], with kappas (steps + 1,) decreasing and noise a path with kappa as its time."""
+"""(denoise, y, kappas, noise) -> y at kappas[-1], with kappas (steps + 1,) decreasing and noise a path in kappa."""
 
 
 @dataclass(frozen=True)

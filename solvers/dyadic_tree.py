@@ -64,7 +64,7 @@ _SLACK = 2.0**-40  # of the span: rounding of a grid's ends
 _SPREAD = 0x9E3779B97F4A7C15 - 2**64  # odd: names of variables, multiplied by it, fill 64 bits
 
 Values = tuple[Tensor, ...]
-"""A state, an answer, or the variables of an interval: tensors (B, n)."""
+"""A state, a value, or the variables of an interval: tensors (B, n)."""
 
 Integer = TypeVar("Integer", int, Tensor)
 
@@ -85,7 +85,7 @@ class DyadicTree(KeyedPath):
     Args:
         spec: what to construct the path from.
         max_steps: 2^R. Grids of at most so many steps have the exact distribution; fewer are cheaper. Two paths that differ in
-            it alone agree wherever both have leaves' ends, not inside the leaves.
+            it alone agree where both have leaves' ends, not inside the leaves.
 
     Raises:
         ValueError: max_steps is not between 1 and 2^30; a time is outside the span.

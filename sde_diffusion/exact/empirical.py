@@ -42,7 +42,7 @@ class Empirical(Law):
 
     @property
     def variance(self) -> Tensor:
-        """The mean squared deviation (division by N), shape *E."""
+        """The variance (division by N), shape *E."""
         return self.points.var(0, correction=0).reshape(self.event_shape)
 
     @property

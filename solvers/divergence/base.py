@@ -1,7 +1,7 @@
 r"""The divergence of a field F at x, the trace of its Jacobian J, in equally good estimates of it.
 
-An estimator draws its probes once for each sample, a function of the seed and the sample's number alone, and answers
-with several estimates side by side, whose mean is the answer. Integrated along a flow with the same probes, each column
+An estimator draws its probes once for each sample, a function of the seed and the sample's number alone, and returns
+several estimates side by side, whose mean is the estimate. Integrated along a flow with the same probes, each column
 is an unbiased estimate of the integral, and the spread of the columns says how far their mean may be off; drawn afresh
 at every call, the noise would make the equation a stochastic one and step-size control blind.
 

@@ -1,4 +1,4 @@
-"""What a check says, as data: a verdict, by how much, the smallest counter-example, the likely cause, where to read."""
+"""What a check says, as data: pass or fail, by how much, the smallest counter-example, the likely cause, where to read."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def verdict(
     read: str = "",
     note: str = "",
 ) -> Finding:
-    """A verdict on an error: it fails above `allowed`, or where it is not a number. A cause is searched for only then."""
+    """The finding for an error: it fails above `allowed`, or where it is not a number. A cause is searched for only then."""
     if error <= allowed:
         return Finding(check, PASSES, error, allowed, read=read, note=note)
     found = cause() if callable(cause) else cause
@@ -94,7 +94,7 @@ def verdict(
 
 
 def reported(check: str, figure: float, note: str, read: str = "") -> Finding:
-    """A figure without a verdict."""
+    """A figure without a limit, neither pass nor fail."""
     return Finding(check, REPORTS, figure, math.inf, read=read, note=note)
 
 

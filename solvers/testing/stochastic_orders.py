@@ -81,7 +81,7 @@ def mean_of_cubic(p: Tensor) -> float:
 
 
 def weak_on_renoised(method: Method, clock: str) -> Observed:
-    """The distance of mean and variance from theirs, down from the law at 1.5, by impulses: of the
+    """The distance of mean and variance from theirs, down from the distribution at 1.5, by impulses: of the
     noise, and of the start.
     """
     equation, (q, _) = renoised(clock, MEAN, VARIANCE), CLOCKS[clock]

@@ -19,7 +19,7 @@ from sde_diffusion.testing.observed import LEVELS, Observed
 from solvers import EulerMaruyama, ItoSDE
 from solvers.methods.sra1 import SRA1
 from solvers.testing import orders
-from solvers.testing.methods import TOLERANCE, judge_order
+from solvers.testing.methods import TOLERANCE, order_verdict
 from solvers.testing.significance import band, quantile
 
 SEEDS = 200
@@ -67,7 +67,7 @@ def simulation() -> list[str]:
 def order(name: str, measure: Callable, method, declared: float) -> list[str]:
     """A measured order: its distance from the declared one, beyond its interval."""
     seen = [measure(orders.on_grid(method), seed) for seed in range(SEEDS)]
-    errors = [judge_order("", one, declared).error for one in seen]
+    errors = [order_verdict("", one, declared).error for one in seen]
     return line(f"{name} order of {method!r}", 1, torch.tensor(errors) / TOLERANCE)
 
 

@@ -28,11 +28,12 @@ NFE = 20
 PAGE = Path(__file__).resolve().parents[1] / "docs/samplers-at-20-calls.md"
 HEAD = f"""# Every named sampler at {NFE} calls
 
-Made by `python -m benchmarks.named_samplers`. Exact denoisers of two Gaussian mixtures in the plane (`two`, `ring8`), processes
-VP, EDM and Rectified, nothing given but the number of calls. Error: the gap in the mean log-density at t_min, in nats; 0 is exact.
-Deterministic samplers are paired with the flow from the same initial states (standard error below 0.003 where the error is
-small); stochastic ones are compared with the exact value (standard error ERROR). Stochastic samplers are made for more calls
-than {NFE}; annealed Langevin is unstable there, for its C = 5 wants steps of log kappa below 2/C.
+Made by `python -m benchmarks.named_samplers`. The denoisers are those of two Gaussian mixtures in the plane (`two`,
+`ring8`), known exactly; the processes are VP, EDM and Rectified. Only the number of calls is given. The error is the gap
+in the mean log-density at t_min, in nats: 0 is exact. Deterministic samplers are paired with the flow from the same
+initial states (standard error below 0.003 where the error is small). Stochastic ones are compared with the exact value
+(standard error ERROR). Stochastic samplers are made for more than {NFE} calls. Annealed Langevin is unstable at so few: its
+C = 5 needs steps of log kappa below 2/C.
 
 | sampler | equation, method, time grid | calls made | mean error | largest error |
 |---|---|--:|--:|--:|

@@ -1,7 +1,7 @@
 """Numerics of ordinary and stochastic differential equations: equations, paths, grids, methods, the one loop.
 
-This package knows nothing of scores, denoisers or networks: it would serve a physicist who has never heard of
-diffusion models. Everyday names are re-exported here; every method also lives in a file of its own.
+This package has no scores, denoisers or networks: it solves any ODE or SDE. Everyday names are re-exported here; every
+method has a file of its own.
 """
 
 from solvers.area_tree import AreaTree

@@ -55,7 +55,7 @@ class Solution:
 
 
 class AdaptiveStepper(ABC):
-    """What the loop asks of a method on an equation: the field, and a step that estimates its own error.
+    """What the loop needs of a method on an equation: the field, and a step that estimates its own error.
 
     Attributes:
         equation: an `ODE` or an `ItoSDE`.
@@ -150,7 +150,7 @@ class Interval:
 
     @property
     def shortest(self) -> float:
-        """The shortest step that float64 times still tell from no step."""
+        """The shortest step that float64 times can resolve."""
         return 1e-14 * max(abs(self.start), abs(self.stop))
 
     def target(self, stepper: AdaptiveStepper, t: Tensor, step: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ The pair. With dW = W(s) - W(t), h = s - t, both formulas on one increment (the 
 
 e of order h^(3/2), and zero where the drift and g do not change: then both are exact.
 
-Why nothing is redrawn. A step is rejected when its increment was large. Drawing a new one for the shorter step forgets
+Why nothing is redrawn. A step is rejected when its increment was large. Drawing a new one for the shorter step drops
 that and keeps the small increments only: the noise is no longer Gaussian, the variance of the result too small (by 14%
 for dx = -x dt + dW on [0, 1] at a tolerance of 0.03). Here the path is a function of (seed, sample, t), fixed before the first
 step; how its times are chosen, even by looking at it, changes nothing in it. A method whose strong order on a fixed grid

@@ -1,11 +1,11 @@
-r"""A Wiener path with its time integral, both functions of (seed, sample, t): what methods of order 1.5 ask for.
+r"""A Wiener path with its time integral, both functions of (seed, sample, t): what methods of order 1.5 need.
 
 The tree of `solvers.dyadic_tree` for the Gaussian Markov process (W, A), A(t) the integral of W from lo to t. Over an
 interval [a, b] of length h let D = W(b) - W(a), and H = H(a, b) the space-time Levy area of `solvers.wiener`:
 
     D ~ N(0, h),   H ~ N(0, h/12),   independent;   A(b) = A(a) + h (W(a) + D/2 + H)                               (1)
 
-With x = (t - a)/h, y = 1 - x and q = 1 - 3 x y, the law of both over [a, t] given D and H is
+With x = (t - a)/h, y = 1 - x and q = 1 - 3 x y, the distribution of both over [a, t] given D and H is
 
     W(t) - W(a) = x D + 6 x y H + zeta,                       zeta = sqrt(h x y q) Z                               (2)
     H(a, t)     = x^2 H - x^2/(2 q) zeta + sqrt(h x y^3/(12 q)) N                                                  (3)
@@ -23,7 +23,7 @@ From (1), for any t and s, the path is consistent under refinement (Chen's relat
     H(t, s) = (A(s) - A(t))/(s - t) - (W(t) + W(s))/2                                                              (5)
 
 The subtraction in (5) leaves an error of about 2e-16 |A|/|s - t|; near lo A is small and nothing cancels. Everything is
-float64 until the answer. This is another path than the `WienerTree` of the same seed, and costs twice as much.
+float64 until they are returned. This is another path than the `WienerTree` of the same seed, and costs twice as much.
 
 References:
     Foster, Lyons & Oberhauser, An optimal polynomial approximation of Brownian motion, 2020,
@@ -48,7 +48,7 @@ from solvers.wiener import AreaPath
 class AreaTree(DyadicTree, AreaPath):
     """(W(t), A(t)) as a function of (seed, sample index, t). Arguments and refusals: `DyadicTree`.
 
-    A state is (W(a), A(a), D, H), an answer (W(t), A(t)), each float64 (B, n).
+    A state is (W(a), A(a), D, H), a value (W(t), A(t)), each float64 (B, n).
     """
 
     root_deviations = (1.0, math.sqrt(1 / 12))
@@ -70,11 +70,11 @@ class AreaTree(DyadicTree, AreaPath):
 
     @staticmethod
     def precision(asked: torch.dtype) -> torch.dtype:
-        """float64, whatever is asked for."""
+        """float64, for every dtype."""
         return torch.float64
 
     def whole(self, z: Values) -> Values:
-        """W(lo) = A(lo) = 0, and the law (1) of D and H."""
+        """W(lo) = A(lo) = 0, and the distribution (1) of D and H."""
         return torch.zeros_like(z[0]), torch.zeros_like(z[0]), *z
 
     def halves(self, state: Values, z: Values, length: Time) -> tuple[Values, Values]:

@@ -1,4 +1,4 @@
-"""The whole right-hand side of a deterministic equation, for solvers that know no other part of it."""
+"""The whole right-hand side of a deterministic equation, for solvers that take nothing else."""
 
 from __future__ import annotations
 

@@ -5,34 +5,34 @@ the binary tree is q = 2^l + k. Each number names d standard normal variables fo
 of the path on an interval, its state, follows from the state of the interval of which it is a half, and from that one's
 variables; the state of the whole span has a name of its own, 0.
 
-An interval that is no leaf is cut in halves. A leaf is asked at any one time inside. The leaves are the first intervals
-[a, b] on the way down that are short against their distance from the nearer end of the span,
+An interval that is no leaf is cut in halves. A leaf is evaluated at any one time inside. The leaves are the
+first intervals [a, b] on the way down that are short against their distance from the nearer end of the span,
 
     b - a <= 2^-R min(a - lo, hi - b),   or of level 42, whatever their place,                                     (1)
 
 so that the leaves shrink towards both ends, where grids are dense.
 
-The law. Let X be a Gaussian Markov process (W; or W with its integral) whose state of an interval holds what X does at
-both its ends, halves have the conditional law of X at the midpoint given that, and a leaf answers with the conditional
-law of X at one time. Then times of which no two lie inside one leaf (its ends not counted) have EXACTLY the joint law of
-X. Proof: given both ends of [a, b], X inside is independent of X outside (the Markov property). Hence, by induction down
-the levels, the values at the ends of all leaves have the law of X. Given these, X inside different leaves is
-independent, and so are the answers, with variables for each leaf; each has the right conditional law at its one time.
-QED.
+The distribution. Let X be a Gaussian Markov process (W; or W with its integral) whose state of an interval holds what
+X does at both its ends, halves have the conditional distribution of X at the midpoint given that, and a leaf returns
+a draw of the conditional distribution of X at one time. Then times of which no two lie inside one leaf (its ends not
+counted) have EXACTLY the joint distribution of X. Proof: given both ends of [a, b], X inside is independent of X
+outside (the Markov property). Hence, by induction down the levels, the values at the ends of all leaves have the
+distribution of X. Given these, X inside different leaves is independent, and so are the values, with variables for
+each leaf; each has the right conditional distribution at its time. QED.
 
 Which grids that allows. A grid from lo to hi of N <= 2^R steps that do not shrink from one end to the other (uniform,
 power, geometric, ...) has at most one time inside each leaf, as long as its steps exceed 2^-42 T. Proof: let the steps
 grow from lo. The step before t_i is at least the mean of those so far, (t_i - lo)/i >= 2^-R (t_i - lo), which by (1) is
 more than the length of a leaf that holds both its ends. QED. (A uniform grid may have twice as many steps.)
 
-What is approximate: several times inside one leaf. Each answer alone still has its exact law, jointly with all times
-outside the leaf, but the times inside share the leaf's variables.
+What is approximate: several times inside one leaf. Each value alone still has its exact distribution, jointly with
+all times outside the leaf, but the times inside share the leaf's variables.
 
 The ends of the span may be given in either order: it is the same path. Arithmetic on times is float64, and every
-operation is one of elements with a rounding of its own, so that the bits depend neither on the batch nor on what was
-asked before. Remembered are the last way down (R + 4 states in the middle of the span, up to 44 at its ends) and the
-last two answers: a walk over N steps computes about R - log2 N + 5 intervals for each step, and asking again computes
-none. One path serves one thread at a time.
+operation is one of elements with a rounding of its own, so that the bits depend neither on the batch nor on earlier
+calls. The last way down (R + 4 states in the middle of the span, up to 44 at its ends) and the last two values are
+cached: a run of N steps computes about R - log2 N + 5 intervals for each step, and a repeated call computes none. One
+path serves one thread at a time.
 
 References:
     Levy, Processus stochastiques et mouvement brownien, 1948 (the midpoints)
@@ -64,7 +64,7 @@ _SLACK = 2.0**-40  # of the span: rounding of a grid's ends
 _SPREAD = 0x9E3779B97F4A7C15 - 2**64  # odd: names of variables, multiplied by it, fill 64 bits
 
 Values = tuple[Tensor, ...]
-"""A state, an answer, or the variables of an interval: tensors (B, n)."""
+"""A state, a value, or the variables of an interval: tensors (B, n)."""
 
 Integer = TypeVar("Integer", int, Tensor)
 
@@ -77,15 +77,15 @@ class Leaf(NamedTuple, Generic[Integer]):
 
 
 class DyadicTree(KeyedPath):
-    """A path that is a function of (seed, sample index, time), whatever was asked before.
+    """A path that is a function of (seed, sample index, time), independent of earlier calls.
 
     Times outside the span are refused. Times that are floats share one way down, and what it has in common with the
-    last one; times of shape (B,) go the whole way for each question.
+    last one; times of shape (B,) go the whole way at each call.
 
     Args:
         spec: what to construct the path from.
-        max_steps: 2^R. Grids of at most so many steps have the exact law; fewer are cheaper. Two paths that differ in
-            it alone agree wherever both have leaves' ends, not inside the leaves.
+        max_steps: 2^R. Grids of at most so many steps have the exact distribution; fewer are cheaper. Two paths that differ in
+            it alone agree where both have leaves' ends, not inside the leaves.
 
     Raises:
         ValueError: max_steps is not between 1 and 2^30; a time is outside the span.
@@ -107,7 +107,7 @@ class DyadicTree(KeyedPath):
         self.forget()
 
     def forget(self) -> None:
-        """Drop the last way down and the last answers, its channels' too."""
+        """Drop the cached way down and values, its channels' too."""
         super().forget()
         self._stack = _Stack(self)
         self._recent: list[tuple[Time, Values]] = []
@@ -115,7 +115,7 @@ class DyadicTree(KeyedPath):
     @staticmethod
     @abstractmethod
     def precision(asked: torch.dtype) -> torch.dtype:
-        """The dtype of states, for increments of the dtype asked for."""
+        """The dtype of states, for increments of the given dtype."""
 
     @abstractmethod
     def whole(self, z: Values) -> Values:
@@ -127,7 +127,7 @@ class DyadicTree(KeyedPath):
 
     @abstractmethod
     def inside(self, state: Values, z: Values, length: Time, w: Time) -> Values:
-        """The answer at the share w of a leaf of a length; each a float, or float64 (B,)."""
+        """The value at the share w of a leaf of a length; each a float, or float64 (B,)."""
 
     def fresh(self, leaf: Leaf, first: int, last: int) -> Iterator[Values]:
         """The variables of rows `first` to `last` on the way to a leaf: row 0 the span's, row l + 1 of its level l."""
@@ -140,7 +140,7 @@ class DyadicTree(KeyedPath):
         return math.ldexp(self._span, -level)
 
     def at(self, t: Time) -> Values:
-        """The answer at t; the last two are remembered."""
+        """The value at t; the last two are cached."""
         for time, value in self._recent:
             if _same(time, t):
                 return value

@@ -27,7 +27,7 @@ class Graphed:
     The network behind the equation must be one that can be captured: no random draws, no shapes that depend on values.
 
     Args:
-        spec: shape, dtype, device and seed; the first time of its span is where x stands, the second where it goes.
+        spec: shape, dtype, device and seed; its span starts at the time of x and ends at the final time.
         noise: the kind of path of a stochastic equation, one of the keyed ones.
 
     Raises:
@@ -83,7 +83,7 @@ class Graphed:
 
     @torch.no_grad()
     def _record(self) -> Tensor:
-        """Warm up on a stream of its own, as capturing asks (libraries, channels), then capture."""
+        """Warm up on a stream of its own, as capturing needs (libraries, channels), then capture."""
         with torch.cuda.device(self.spec.device):
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())

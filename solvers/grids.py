@@ -136,7 +136,7 @@ def _inverse_softplus(b: float) -> float:
 
 
 def fixed(times: Sequence[float] | Tensor) -> Spacing:
-    """The caller's own grid; the ends and the number of steps asked for must be the grid's."""
+    """The caller's own grid; the ends and the number of steps must be the grid's."""
     grid = torch.as_tensor(times, dtype=torch.float64).clone()
 
     def given(start: float, stop: float, steps: int) -> Tensor:

@@ -145,7 +145,7 @@ class FixedGrid(Solver):
 
     @property
     def noise(self) -> Noise:
-        """Noise of each step, the cheapest: a grid asks for every step once."""
+        """Noise of each step, the cheapest: a grid uses every step once."""
         return KeyedIncrements
 
     def __call__(

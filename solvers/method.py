@@ -1,6 +1,6 @@
 """A method is a rule for one step: stateless, with the orders it declares for each kind of equation it integrates.
 
-What a step remembers (the history of a multistep method) travels in an explicit state, so that a method can be shared
+What a step keeps (the history of a multistep method) travels in an explicit state, so that a method can be shared
 between threads, resumed and re-entered. Orders are data: the contract tests measure every one of them.
 """
 
@@ -42,7 +42,7 @@ class Method(ABC):
 
     `orders` maps every kind of equation that the method integrates to its declared order.
     `evaluations` is the number of calls of the equation's field in one step (after start-up).
-    `needs` is the least that a path must know for the method's noise.
+    `needs` is the least that a path must offer for the method's noise.
     """
 
     orders: Mapping[type[Equation], Order]
@@ -110,7 +110,7 @@ class Embedded(OneStep):
 
 
 def field(equation: Any) -> Callable[[Tensor, Coefficient], Tensor]:
-    """What a multistep method remembers: the drift of an ODE, the nonlinear part of a semilinear equation."""
+    """What a multistep method keeps: the drift of an ODE, the nonlinear part of a semilinear equation."""
     return equation.drift if isinstance(equation, ODE | RenoisedODE) else equation.forcing
 
 

@@ -12,7 +12,7 @@ Nodes at t and before make an explicit formula (a = 0: Adams-Bashforth), a node 
 Adams-Moulton). The integrals are Gauss-Legendre sums, exact to rounding: of 4 nodes for a = 0 (polynomials of degree
 7), of 12 for |a h| <= 3, of 48 for |a h| <= 30. The coefficients of the whole grid are computed once, in float64, and
 reach the update as Python floats, one fused operation for each field. A last step to
-a (s - t) = -infinity has w_0 = -1/a: the linear part forgets everything.
+a (s - t) = -infinity has w_0 = -1/a: the linear part decays to zero.
 
 References:
     Hochbruck & Ostermann, Exponential multistep methods of Adams-type, 2011, https://doi.org/10.1007/s10543-011-0332-6
@@ -44,7 +44,7 @@ Row = tuple[float, tuple[float, ...]]
 
 
 class History(NamedTuple):
-    """What a multistep method remembers: its table of coefficients, the row to use next, the newest fields first."""
+    """What a multistep method keeps: its table of coefficients, the row to use next, the newest fields first."""
 
     table: Sequence[Row]
     row: int = 0
@@ -123,7 +123,7 @@ def _moulton(grid: tuple[float, ...], order: int, rate: float) -> tuple[Row, ...
 def _windows(grid: Sequence[float], order: int) -> np.ndarray:
     """For every step up to `order` times up to its beginning, and its end: (steps, order + 1).
 
-    Where the history is shorter, the times before stand at 10^200 and beyond: a Lagrange polynomial does not see them,
+    Where the history is shorter, the times before are 10^200 and beyond: a Lagrange polynomial does not see them,
     for (tau - node)/(t - node) = 1 there, to the last bit.
     """
     times = np.asarray(grid, dtype=np.float64)

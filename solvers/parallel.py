@@ -7,7 +7,7 @@ in one batched call, from the last guess of the whole trajectory, and summed:
 
 The sequential trajectory is the fixed point; after k sweeps its first k states are exact whatever the guess, so that the
 iteration ends, and on smooth trajectories it ends in far fewer sweeps than steps. States whose change has fallen below the
-tolerance are done, and the window slides past them. The answer is that of the sequential loop up to the tolerance; for a
+tolerance are done, and the window slides past them. The result is that of the sequential loop up to the tolerance; for a
 stochastic equation both see the same path.
 
 References:

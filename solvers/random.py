@@ -15,14 +15,14 @@ F,
     word(key, j)   = F(key ^ F(j ^ salt'))        the j-th pair of elements under a key                          (4)
     z(bits)        = sqrt(2) erfinv(2 u - 1),     u = (bits + 1/2) / 2^32                                        (5)
 
-Each word gives two numbers of 32 bits, and (5) carries each of them to the normal quantile of its u: the law is the
-normal one rounded to 2^32 equally likely atoms, symmetric, from -6.34 to 6.34. (5) is computed in float64, where
-2 u - 1 is exact, and rounded once to the dtype asked for: float32 and float64 agree to half a unit in the last place.
+Each word gives two numbers of 32 bits, and (5) carries each of them to the normal quantile of its u: the distribution is
+the normal one rounded to 2^32 equally likely atoms, symmetric, from -6.34 to 6.34. (5) is computed in float64, where
+2 u - 1 is exact, and rounded once to the requested dtype: float32 and float64 agree to half a unit in the last place.
 
 Streams do not overlap. Were (4) to add a plain counter to the key, as a sequential generator does, two keys d apart
 would share their whole streams, shifted by d. In (4), with c_j = F(j ^ salt'), word j under k equals word j' under k'
 only if k ^ k' = c_j ^ c_j', which decides nothing about the neighbours of j: equal words come alone (with the swapped
-pair j', j), with probability 2^-64 for each pair asked, and never as a run.
+pair j', j), with probability 2^-64 for each pair drawn, and never as a run.
 
 Element j of sample i depends on (key_i, j) alone: not on the batch, the position in it, nor the number of elements. On
 one machine it is so bit for bit, for every operation here is one of elements; between machines (a CPU and a GPU) the
@@ -35,7 +35,7 @@ References:
     Steele, Lea & Flood, Fast Splittable Pseudorandom Number Generators, 2014, https://doi.org/10.1145/2660193.2660195
         (finalisers as generators, keys split by them)
     Wellons, Prospecting for Hash Functions, 2018, https://nullprogram.com/blog/2018/07/31/
-        (how such finalisers are judged; (1) is the one published by degski)
+        (tests of such finalisers; (1) is the one published by degski)
 """
 
 from __future__ import annotations

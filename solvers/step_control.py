@@ -1,7 +1,7 @@
 r"""How long the next step may be: the error norm of a sample, its tolerance, the controller, and the first step.
 
 All of it is done for each sample on its own. With e the estimated error of a step of length h, x and x' the states at
-its ends, k the power of h that the estimate follows, and |.| the root mean square over the event,
+its ends, k the power of h that the estimate follows, and |.| the root mean square over the sample,
 
     q = |e| / (atol + rtol min(|x|, |x'|)),      a step is accepted where q <= 1,                                  (1)
     h' = h clip(S q^-a p^b min(1, r/q)^(c/k)),   a = 1/k - 3 b/4,                                                  (2)
@@ -15,10 +15,11 @@ The smaller of the two states sets the scale of (1). Where a flow carries a stat
 larger one would allow an error of 80 rtol in what remains, and a step over everything that matters would be accepted:
 that is how an adaptive solver in the noise level sigma returns garbage at a loose tolerance.
 
-(3) is, but for S, the length at which the term of order k of an exponential, (|f| h/X)^k/k!, is the k-th part of the error allowed,
-and costs no evaluation; Hairer's first step asks the field once more to learn how it changes. No step is longer than a quarter of the
-span, so that an error estimate that vanishes (a field that is zero at all stages, far from the data) cannot carry a
-sample past what it has not seen. The rest of the way is divided evenly.
+(3) is, but for S, the length at which the term of order k of an exponential, (|f| h/X)^k/k!, is the k-th part of the
+error allowed, and costs no evaluation; Hairer's first step evaluates the field once more to measure its change. No
+step is longer than a quarter of the span, so that an error estimate that vanishes (a field that is zero at all
+stages, far from the data) cannot carry a sample past a part of the field that it has not evaluated. The rest of the
+way is divided evenly.
 
 References:
     Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 1993, section II.4, equations (4.11) to (4.14)
@@ -42,10 +43,10 @@ LONGEST_SHARE = 4
 
 
 def root_mean_square(x: Tensor) -> Tensor:
-    """sqrt(mean(x^2)) over the event, (B, *E) -> (B,), float64, without gradients.
+    """sqrt(mean(x^2)) over the sample, (B, *E) -> (B,), float64, without gradients.
 
     Summed by halves, by operations on elements alone: the order of the additions, and with it the last bit, depends on
-    the event's size and not on the batch's.
+    the sample's size and not on the batch's.
     """
     squares = x.detach().reshape(x.shape[0], -1).to(torch.float64).square()
     n = size = squares.shape[1]

@@ -49,7 +49,7 @@ def table_of(walk: Callable[[Field, Tensor], Tensor], calls: int) -> Table:
     """The table of `walk`, which carries a state to the end and evaluates the field it is given `calls` times in all.
 
     The i-th call is answered by the i-th unit vector and the initial state is one more, so that every later state is its
-    own row of coefficients. Any linear changes of variables may stand between: what counts is the state that is asked about.
+    own row of coefficients. Any linear changes of variables may come between: what counts is the state at the evaluation.
 
     Raises:
         ValueError: another number of calls, or states that are no sums of the initial one and the fields.

@@ -1,9 +1,9 @@
-"""Wiener paths and the Brownian motions of torchsde, each standing for the other.
+"""Wiener paths and the Brownian motions of torchsde, each in the place of the other.
 
-torchsde knows a Brownian motion of shape (B, n) that is asked at ascending times, `bm(ta, tb)`; here a path has the
-shape (B, *E), n the number of elements of *E, and is asked in either direction.
+torchsde has a Brownian motion of shape (B, n), evaluated at ascending times, `bm(ta, tb)`; here a path has the
+shape (B, *E), n the number of elements of *E, and is evaluated in either direction.
 
-A trap on the way: `torchsde.sdeint` converts a list of times to the dtype of the state. In float32 a path is then asked
+Note: `torchsde.sdeint` converts a list of times to the dtype of the state. In float32 a path is then evaluated
 at rounded times: pass the times as a float64 tensor.
 
 References:
@@ -68,7 +68,7 @@ class TorchsdePath(WienerPath):
         return cls.from_spec(PathSpec.like(x, seed, start, stop))
 
     def increment(self, t: Time, s: Time) -> Tensor:
-        """W(s) - W(t), shape (B, *E). Raises ValueError for one time per sample, which torchsde does not know."""
+        """W(s) - W(t), shape (B, *E). Raises ValueError for one time per sample, which torchsde does not have."""
         t, s = _one_time(t), _one_time(s)
         dw = self._bm(t, s) if t <= s else -self._bm(s, t)
         return dw.reshape(self._shape)
@@ -83,10 +83,10 @@ class TorchsdePath(WienerPath):
 
 
 class AsTorchsde:
-    """A path of ours as the `bm` of `torchsde.sdeint`, for a state x of shape (B, *E) that torchsde sees as (B, n).
+    """A path of ours as the `bm` of `torchsde.sdeint`, for a state x of shape (B, *E) that is (B, n) for torchsde.
 
     Args:
-        path: the path; one that knows its Levy area serves torchsde's `srk` too.
+        path: the path; one with its Levy area serves torchsde's `srk` too.
         x: a state, whose shape, dtype and device the path has.
         clock: torchsde's ascending time -> the path's time, of slope 1 or -1: `lambda tau: -tau` for a solve downwards.
     """
@@ -103,8 +103,8 @@ class AsTorchsde:
         """W(tb) - W(ta), shape (B, n), and with `return_U` the integral of W(r) - W(ta) over [ta, tb] as well.
 
         Raises:
-            ValueError: one time only, or the Levy area between components, is asked for.
-            TypeError: the integral is asked of a path that does not know it.
+            ValueError: one time only, or the Levy area between components, is requested.
+            TypeError: the integral is requested of a path without it.
         """
         if tb is None or return_A:
             asked = "the area between components" if return_A else "W at a single time"

@@ -1,15 +1,15 @@
-r"""Noise is a path: W(s) - W(t) is what a method asks for, and what is kept of the path is in the name of its class.
+r"""Noise is a path: W(s) - W(t) is what a method uses. The name of the class says what is kept of the path.
 
 | path              | is a function of                | additive | same in every batch | serves                        |
 |-------------------|---------------------------------|----------|---------------------|-------------------------------|
-| `FreshIncrements` | seed, order of the questions    | forgets  | no                  | a fixed grid, each step once  |
+| `FreshIncrements` | seed, order of the calls        | no       | no                  | a fixed grid, each step once  |
 | `KeyedIncrements` | seed, sample, both ends (t, s)  | no       | yes                 | a fixed grid, at will         |
 | `WienerTree`      | seed, sample, time              | yes      | yes                 | any times, in any order       |
 | `AreaTree`        | seed, sample, time              | yes      | yes                 | the same, with Levy areas     |
 
-All are constructed from one record, `PathSpec`, and may stand for one another; all but `WienerTree` know their Levy
-area. On a fixed grid walked once all have exactly the law of a Wiener process; they differ in what may be asked a second
-time.
+All are constructed from one record, `PathSpec`, and may replace one another; all but `WienerTree` have their Levy
+area. On a fixed grid used once all have exactly the distribution of a Wiener process. They differ in what a second call
+may request.
 
 Shapes: B samples, event shape *E of any rank; a time is a float (one time for all samples: the fast path) or a float64
 tensor (B,) (one for each sample). Units: time is the equation's time variable; W has variance |s - t|. The increment is
@@ -21,12 +21,12 @@ The space-time Levy area of methods of order 1.5 is the mean distance of the pat
 
 independent of W(s) - W(t), and int_t^s (W(r) - W(t)) dr = (s - t) ((W(s) - W(t))/2 + H(t, s)).                    (2)
 
-The chord and the mean do not know a direction: H(s, t) = H(t, s), where the increment changes its sign. (2) holds for
+The chord and the mean have no direction: H(s, t) = H(t, s), where the increment changes its sign. (2) holds for
 either direction, with the signed s - t.
 
 References:
     Foster, Lyons & Oberhauser, An optimal polynomial approximation of Brownian motion, 2020,
-        https://arxiv.org/abs/1904.06998 ((1) and its law)
+        https://arxiv.org/abs/1904.06998 ((1) and its distribution)
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class WienerPath(ABC):
     def channel(self, k: int) -> WienerPath:
         """The k-th of the independent paths of the same kind that belong to this one: noise of a corrector's own.
 
-        The same object at every call, so that a method may ask for it at every step.
+        The same object at every call, so that a method may request it at every step.
         """
 
 
 class AreaPath(WienerPath):
-    """A path that also knows its space-time Levy area."""
+    """A path that also has its space-time Levy area."""
 
     @abstractmethod
     def increment_and_area(self, t: Time, s: Time) -> tuple[Tensor, Tensor]:
@@ -114,7 +114,7 @@ class PathSpec:
 
     @property
     def device(self) -> torch.device:
-        """Where the noise is made and lives."""
+        """The device of the noise."""
         return self.indices.device
 
     @property
@@ -178,11 +178,11 @@ class SeededPath(WienerPath):
 
 
 class FreshIncrements(SeededPath, AreaPath):
-    """New noise at every question: honest, and it forgets.
+    """New noise at every call; nothing is stored.
 
-    The same interval asked twice gives two independent increments, and neighbouring increments do not add up to the
-    increment over both: for fixed grids of which each step is asked once. The noise of a sample depends on its place in
-    the batch and on the indices not at all. Any time is answered, inside the span or not. The fastest path: one
+    Two calls for the same interval give two independent increments, and neighbouring increments do not add up to the
+    increment over both: for fixed grids of which each step is used once. The noise of a sample depends on its place in
+    the batch and on the indices not at all. Any time is allowed, inside the span or not. The fastest path: one
     `randn`, scaled in place.
 
     Args:
@@ -191,7 +191,7 @@ class FreshIncrements(SeededPath, AreaPath):
             of its channels has its own, seeded by `spec.seed`.
 
     Raises:
-        ValueError: the generator lives on another device.
+        ValueError: the generator is on another device.
     """
 
     def __init__(self, spec: PathSpec, generator: torch.Generator | None = None) -> None:
@@ -228,7 +228,7 @@ class FreshIncrements(SeededPath, AreaPath):
 
 
 class KeyedPath(SeededPath):
-    """A path that draws nothing: all it knows of its samples are their keys, int64 (B, 1), kept folded."""
+    """A path that draws nothing: all that it holds of its samples are their keys, int64 (B, 1), kept folded."""
 
     def __init__(self, spec: PathSpec) -> None:
         super().__init__(spec)
@@ -236,7 +236,7 @@ class KeyedPath(SeededPath):
 
     def renumber(self, indices: Tensor) -> None:
         """Make it, in place, the path of other samples, int64 (B,), and its channels with it. No memory is moved, so
-        that a recorded graph of what was asked answers for them.
+        that a recorded CUDA graph of the path serves them too.
 
         Raises:
             TypeError, ValueError: the indices are not int64 of shape (B,) on the path's device.
@@ -254,7 +254,7 @@ class KeyedPath(SeededPath):
             channel.renumber(indices)
 
     def forget(self) -> None:
-        """Drop what is remembered of earlier questions, its channels' too; the answers stay the same."""
+        """Drop the caches of earlier calls, its channels' too; the values stay the same."""
         for channel in self._channels.values():
             channel.forget()
 
@@ -262,10 +262,10 @@ class KeyedPath(SeededPath):
 class KeyedIncrements(KeyedPath, AreaPath):
     """Increments keyed by (seed, sample index, both ends of the interval): NOT additive between different intervals.
 
-    The same interval asked again, in any order, batch, or direction, gives the same increment bit for bit (W(t) - W(s)
+    The same interval again, in any order, batch, or direction, gives the same increment bit for bit (W(t) - W(s)
     is minus W(s) - W(t)). But the increments over [t, r] and [r, s] do not add up to the one over [t, s], and over
     intervals that overlap they are independent where a Wiener process is not: for fixed grids, whose steps do not
-    overlap. A run with another number of steps sees another path. Any time is answered, inside the span or not.
+    overlap. A run with another number of steps gets another path. Any time is allowed, inside the span or not.
     """
 
     def __init__(self, spec: PathSpec) -> None:

@@ -5,8 +5,8 @@ The tree of `solvers.dyadic_tree` for W. Each interval has one variable Z_q, wit
     W(lo) = 0,   W(hi) = sqrt(T) Z_0                                                                              (1)
     W(t) = (1 - w) W(a) + w W(b) + sqrt(w (1 - w) (b - a)) Z_q,   w = (t - a)/(b - a)                             (2)
 
-(2) is the Brownian bridge: given W(a) and W(b), the exact law of W at one t between. An interval that is no leaf is
-asked by (2) at its midpoint only, w = 1/2; a leaf at any t inside. W is continuous: (2) returns W(a) and W(b) at the
+(2) is the Brownian bridge: given W(a) and W(b), the exact distribution of W at one t between. An interval that is no leaf
+is evaluated by (2) at its midpoint only, w = 1/2; a leaf at any t inside. W is continuous: (2) returns W(a) and W(b) at the
 ends. What is lost by several times inside one leaf is bounded by the leaf's own bridge: the increment between them has
 too small a variance, by (b - a)/4 at most.
 
@@ -37,7 +37,7 @@ class WienerTree(DyadicTree):
 
     @staticmethod
     def precision(asked: torch.dtype) -> torch.dtype:
-        """The dtype asked for, float32 at least."""
+        """The given dtype, float32 at least."""
         return torch.promote_types(asked, torch.float32)
 
     def whole(self, z: Values) -> Values:

@@ -3,7 +3,7 @@
     fit(denoiser, sde, data, settings, folder="runs/moons", callbacks=[
         HeldOut(Every(500), sde, objective, held_out),
         Levels(Doubling(100), "runs/moons", sde, objective, data, held_out),
-        Pictures(Doubling(100), "runs/moons", sde, held_out),
+        Pictures(Doubling(100), "runs/moons", model, held_out),     # a DiffusionModel
         TensorBoard("runs/moons"),                                  # last: it shows what the others have found
     ])
 

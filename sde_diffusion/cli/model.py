@@ -101,8 +101,8 @@ def data_of(model: DiffusionModel) -> DataSource:
     part = data_spec(model)
     if part is None:
         raise ValueError(
-            "this folder does not name the data that its model was trained on (an array given in Python, or a model from "
-            "elsewhere); name a run of `train`"
+            "this folder does not name the data that its model was trained on (an array given in Python, or an imported "
+            "model); name a run of `train`"
         )
     return factories.data(part)
 

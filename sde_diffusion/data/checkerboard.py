@@ -35,7 +35,7 @@ class Checkerboard(Law):
         return torch.stack([column, row], dim=-1) * (2 * HALF / self.cells) - HALF
 
     def log_density(self, x: Tensor) -> Tensor:
-        """log p(x) in nats for x (N, 2), shape (N,): -log 6 on the dark cells, -inf elsewhere."""
+        """log p(x) in nats for x (N, 2), shape (N,): -log 6 on the dark cells, -inf on the others."""
         cell = ((x + HALF) * (self.cells / (2 * HALF))).floor()
         inside = (cell >= 0).all(-1) & (cell < self.cells).all(-1) & (cell.sum(-1) % 2 == 0)
         return torch.where(inside, -math.log(2 * HALF**2), -math.inf).to(x)

@@ -14,7 +14,7 @@ from sde_diffusion.kernel import Kernel
 class ExactDenoiser(Denoiser):
     """E[x_0 | x_t] of `law`, (B, *E) -> (B, *E).
 
-    The tensors of the law are buffers: `to(...)` moves this denoiser and leaves the law it was made from alone.
+    The tensors of the law are buffers: `to(...)` moves this denoiser and does not change the law it was made from.
     """
 
     def __init__(self, law: Law) -> None:
@@ -29,7 +29,7 @@ class ExactDenoiser(Denoiser):
         return self._outline.with_tensors(dict(self.named_buffers()))
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition: Any) -> Tensor:
-        """E[x_0 | x_t], shape (B, *E), in the dtype of x_t; the law knows no condition (TypeError)."""
+        """E[x_0 | x_t], shape (B, *E), in the dtype of x_t; the law takes no condition (TypeError)."""
         if condition:
             raise TypeError(f"an exact law knows no condition, got {', '.join(condition)}; call it with (x_t, kernel)")
         return self.law.denoise(x_t, kernel)

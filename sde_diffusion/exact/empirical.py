@@ -1,4 +1,4 @@
-r"""The law of a data set: what a diffusion model would sample if it learned its training set by heart.
+r"""The law of a data set: what a diffusion model would sample if it memorised its training set.
 
 A uniform choice among N points has no density; behind any noise it is a mixture of N equal isotropic Gaussians, with
 
@@ -42,7 +42,7 @@ class Empirical(Law):
 
     @property
     def variance(self) -> Tensor:
-        """The mean squared deviation (division by N), shape *E."""
+        """The variance (division by N), shape *E."""
         return self.points.var(0, correction=0).reshape(self.event_shape)
 
     @property

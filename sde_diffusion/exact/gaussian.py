@@ -29,7 +29,7 @@ from solvers.elementwise import Coefficient
 
 
 class Gaussian(Law):
-    """N(mean, covariance): mean of shape *E, covariance (d, d) over the flattened event, possibly singular.
+    """N(mean, covariance): mean of shape *E, covariance (d, d) over the flattened sample, possibly singular.
 
     Raises ValueError for a covariance that is not (d, d), symmetric and positive semi-definite.
     """
@@ -57,7 +57,7 @@ class Gaussian(Law):
 
     @classmethod
     def isotropic(cls, mean: Any, std: float, event_shape: tuple[int, ...]) -> Self:
-        """N(mean, std^2 I) over events of shape `event_shape`, to which the mean (a number, a tensor) broadcasts."""
+        """N(mean, std^2 I) over samples of shape `event_shape`, to which the mean (a number, a tensor) broadcasts."""
         if not std >= 0:
             raise ValueError(f"expected a standard deviation >= 0, got {std}; give its absolute value")
         return cls.diagonal(_spread(real(mean), event_shape, "mean"), std**2)

@@ -1,11 +1,11 @@
-r"""What an exactly known distribution can answer: the interface of every oracle.
+r"""The interface of every exactly known distribution.
 
 A law is the distribution of x_0. Behind the channel x_t = alpha x_0 + sigma eps it becomes another law,
 `through(kernel)`, and the best guess of x_0 becomes E[x_0 | x_t], `denoise`. The two agree by Tweedie's formula,
 
     score of through(kernel) at x_t = (alpha denoise(x_t, kernel) - x_t) / sigma^2.                                (1)
 
-Laws are immutable and are built in float64. They compute in their own dtype: an answer shaped like x has the dtype of
+Laws are immutable and are built in float64. They compute in their own dtype: a result shaped like x has the dtype of
 x, a log-density has the dtype of the law. `to` returns a new law. In float32 the posterior means of the named problems
 are off by less than 5e-5 in the units of the data at every level of noise, log-densities by less than 1e-4 nats for
 sigma >= 1e-3.
@@ -29,10 +29,10 @@ from solvers.elementwise import Coefficient
 
 
 class Law(ABC):
-    """A distribution over events of shape *E whose density, score and posterior mean are known in closed form."""
+    """A distribution over samples of shape *E whose density, score and posterior mean are known in closed form."""
 
     event_shape: torch.Size
-    """The shape *E of one event, of any rank; (B, *E) is a batch."""
+    """The shape *E of one sample, of any rank; (B, *E) is a batch."""
 
     @property
     @abstractmethod
@@ -47,7 +47,7 @@ class Law(ABC):
     @property
     @abstractmethod
     def covariance(self) -> Tensor:
-        """Cov[x] of the flattened event, shape (d, d) with d = prod(E)."""
+        """Cov[x] of the flattened sample, shape (d, d) with d = prod(E)."""
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -78,7 +78,7 @@ class Law(ABC):
     @property
     @final
     def device(self) -> torch.device:
-        """The device the law lives on."""
+        """The device of the law's tensors."""
         return next(iter(self.tensors().values())).device
 
     @final

@@ -86,7 +86,7 @@ class Mixture(Law):
         return self._log_joint(x).logsumexp(-1)
 
     def responsibilities(self, x: Tensor) -> Tensor:
-        """P(mode k | x), shape (B, K), equation (2); for a noisy x_t ask `through(kernel)`."""
+        """P(mode k | x), shape (B, K), equation (2); for a noisy x_t use `through(kernel)`."""
         return self._log_joint(x).softmax(-1)
 
     def classify(self, x: Tensor) -> Tensor:

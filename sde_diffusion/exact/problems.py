@@ -1,4 +1,4 @@
-r"""The named problems of tests and benchmarks: distributions whose answer is known."""
+r"""The named problems of tests and benchmarks: distributions that are known exactly."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sde_diffusion.exact.mixture import Mixture
 
 
 def two() -> Mixture:
-    """0.3 N((-1, 0), 0.2^2 I) + 0.7 N((1, 0.5), 0.2^2 I), events of shape (2,): the smallest problem with a choice."""
+    """0.3 N((-1, 0), 0.2^2 I) + 0.7 N((1, 0.5), 0.2^2 I), samples of shape (2,): the smallest problem with two modes."""
     return Mixture([0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], 0.2**2)
 
 
 def ring8() -> Mixture:
-    """Eight equal modes of standard deviation 0.05 on the unit circle, events of shape (2,)."""
+    """Eight equal modes of standard deviation 0.05 on the unit circle, samples of shape (2,)."""
     angles = torch.arange(8, dtype=torch.float64) * (2 * math.pi / 8)
     return Mixture(torch.full((8,), 1 / 8), torch.stack((angles.cos(), angles.sin()), -1), 0.05**2)
 

@@ -1,7 +1,7 @@
-r"""A reference for the probability-flow ODE of a known law, accurate to about ten digits, by a foreign solver.
+r"""A reference for the probability-flow ODE of a known law, accurate to about ten digits, by SciPy's solver.
 
 Whatever the process, its probability-flow ODE moves x_t along a curve of channels (alpha, sigma), and only the ratio of
-the two matters. With r = sqrt(alpha^2 + sigma^2), cos = alpha/r, sin = sigma/r, the state and the clock
+the two matters. With r = sqrt(alpha^2 + sigma^2), cos = alpha/r, sin = sigma/r, the state and the time variable
 
     z = x / r,    w = -arsinh(alpha / sigma),    so that cos = -tanh w, sin = sech w,                              (1)
 

@@ -38,12 +38,12 @@ def eigen(covariances: Tensor) -> tuple[Tensor, Tensor]:
 def gain(alpha: Tensor | float, values: Tensor, variances: Tensor) -> Tensor:
     """alpha v / (alpha^2 v + sigma^2): how far the posterior mean follows the observation; 0 where 0 / 0.
 
-    `variances` are alpha^2 v + sigma^2, of the shape of the answer.
+    `variances` are alpha^2 v + sigma^2, of the shape of the result.
     """
     return alpha * values / variances.clamp_min(torch.finfo(variances.dtype).tiny)
 
 
 def require_density(variances: Tensor) -> None:
-    """Refuse (ValueError) the density of a law that lives on a subspace or on points."""
+    """Refuse (ValueError) the density of a law on a subspace or on points."""
     if bool((variances <= 0).any()):
         raise ValueError("a singular covariance has no density, got an eigenvalue of 0; take law.through(kernel) first")

@@ -1,4 +1,4 @@
-"""Progress of long loops: a bar on a terminal, a line for each tenth elsewhere, as in the log of a batch job."""
+"""Progress of long loops: a bar on a terminal, otherwise a line for each tenth, as in the log of a batch job."""
 
 from __future__ import annotations
 

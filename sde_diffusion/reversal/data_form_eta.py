@@ -47,7 +47,7 @@ PIECES = 1024
 
 
 def band(level: float, low: float = 0.05, high: float = 50.0) -> Stochasticity:
-    """eta = level for low < kappa < high, 0 elsewhere; the defaults are SA-Solver's."""
+    """eta = level for low < kappa < high, 0 outside; the defaults are SA-Solver's."""
     return lambda kappa: level if low < kappa < high else 0.0
 
 

@@ -73,7 +73,7 @@ ALIASES = {
     "sasolver": "sa_solver",
     "unipc_2": "unipc",
 }
-"""A name elsewhere, as `normalised` writes it without `sample_`, `Scheduler` and `Sampler`: the sampler here."""
+"""A name in another library, as `normalised` writes it without `sample_`, `Scheduler` and `Sampler`: the sampler here."""
 
 OTHERS = {
     "plms": "its formula has order one on an uneven grid; take ipndm, the same fields with the grid's own weights",
@@ -89,7 +89,7 @@ OTHERS = {
     "dpmpp_2s_ancestral": "it is not made here; take seeds, of the same cost and order two with noise",
     "dopri8": "it is not made here; take adaptive_ode",
 }
-"""A name elsewhere that no sampler here stands for, and what to take."""
+"""A name in another library that no sampler here stands for, and what to take."""
 
 SUFFIXES = {"karras": "karras", "exponential": "log_snr", "log_snr": "log_snr", "uniform": "time", "cosine": "cosine"}
 """A schedule as the last word of a name, and the grid that it means here."""

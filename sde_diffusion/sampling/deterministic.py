@@ -41,7 +41,7 @@ def default() -> RuleSampler:
     """The default: an Adams predictor-corrector on a fitted time grid, chosen by the number of calls (`default_ode`).
 
     Order 3 to 6 by the number of calls, 1 call a step. With tol: Dormand-Prince in the same variables.
-    Take it unless you want a particular method. Names elsewhere: none.
+    Take it unless you want a particular method. Other names: none.
     """
     return RuleSampler("default", default_solver, tolerant_solver)
 
@@ -54,7 +54,7 @@ def euler() -> FormSampler:
     References:
         Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
             https://arxiv.org/abs/2206.00364, algorithm 1 without the correction
-    Names elsewhere: diffusers EulerDiscreteScheduler; k-diffusion sample_euler; A1111 "Euler"; ComfyUI euler.
+    Other names: diffusers EulerDiscreteScheduler; k-diffusion sample_euler; A1111 "Euler"; ComfyUI euler.
     """
     return FormSampler("euler", sigma_form, Euler(), log_snr(), FIRST_ORDER_CALLS)
 
@@ -64,7 +64,7 @@ def heun() -> FormSampler:
 
     References:
         Karras et al. 2022, https://arxiv.org/abs/2206.00364, algorithm 1, on another grid than `edm`
-    Names elsewhere: diffusers HeunDiscreteScheduler; k-diffusion sample_heun; A1111 "Heun"; ComfyUI heun.
+    Other names: diffusers HeunDiscreteScheduler; k-diffusion sample_heun; A1111 "Heun"; ComfyUI heun.
     """
     return FormSampler("heun", sigma_form, Heun(), log_snr(), CALLS)
 
@@ -75,7 +75,7 @@ def edm() -> FormSampler:
     References:
         Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
             https://arxiv.org/abs/2206.00364, algorithm 1 and equation (5), rho = 7
-    Names elsewhere: diffusers KarrasVeScheduler; k-diffusion sample_heun with get_sigmas_karras; A1111 "Heun" with the Karras
+    Other names: diffusers KarrasVeScheduler; k-diffusion sample_heun with get_sigmas_karras; A1111 "Heun" with the Karras
     schedule; azula HeunSampler.
     """
     return FormSampler("edm", sigma_form, Heun(), karras(), CALLS)
@@ -92,7 +92,7 @@ def dpm_solver_2() -> FormSampler:
     References:
         Lu et al., DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling, 2022,
             https://arxiv.org/abs/2206.00927, algorithm 1
-    Names elsewhere: diffusers DPMSolverSinglestepScheduler(algorithm_type="dpmsolver", solver_order=2); k-diffusion sample_dpm_2
+    Other names: diffusers DPMSolverSinglestepScheduler(algorithm_type="dpmsolver", solver_order=2); k-diffusion sample_dpm_2
     (the same order in other variables); A1111 "DPM2"; ComfyUI dpm_2.
     """
     return FormSampler("dpm_solver_2", noise_form, ExponentialRungeKutta(2), log_snr(), CALLS)
@@ -103,7 +103,7 @@ def dpm_solver_3() -> FormSampler:
 
     References:
         Lu et al., DPM-Solver, 2022, https://arxiv.org/abs/2206.00927, algorithm 2
-    Names elsewhere: diffusers DPMSolverSinglestepScheduler(algorithm_type="dpmsolver", solver_order=3); k-diffusion
+    Other names: diffusers DPMSolverSinglestepScheduler(algorithm_type="dpmsolver", solver_order=3); k-diffusion
     sample_dpm_fast; A1111 "DPM fast".
     """
     return FormSampler("dpm_solver_3", noise_form, ExponentialRungeKutta(3), log_snr(), CALLS)
@@ -115,7 +115,7 @@ def dpmpp_2s() -> FormSampler:
     References:
         Lu et al., DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models, 2022,
             https://arxiv.org/abs/2211.01095, algorithm 1
-    Names elsewhere: diffusers DPMSolverSinglestepScheduler; k-diffusion sample_dpmpp_2s_ancestral with eta = 0.
+    Other names: diffusers DPMSolverSinglestepScheduler; k-diffusion sample_dpmpp_2s_ancestral with eta = 0.
     """
     return FormSampler("dpmpp_2s", data_form, ExponentialRungeKutta(2), log_snr(), CALLS)
 
@@ -127,7 +127,7 @@ def dpmpp_2m() -> FormSampler:
 
     References:
         Lu et al., DPM-Solver++, 2022, https://arxiv.org/abs/2211.01095, algorithm 2
-    Names elsewhere: diffusers DPMSolverMultistepScheduler; k-diffusion sample_dpmpp_2m; A1111 "DPM++ 2M"; ComfyUI dpmpp_2m.
+    Other names: diffusers DPMSolverMultistepScheduler; k-diffusion sample_dpmpp_2m; A1111 "DPM++ 2M"; ComfyUI dpmpp_2m.
     """
     return FormSampler("dpmpp_2m", data_form, ExponentialAdams(2), log_snr(), CALLS)
 
@@ -137,7 +137,7 @@ def dpmpp_3m() -> FormSampler:
 
     References:
         Lu et al., DPM-Solver++, 2022, https://arxiv.org/abs/2211.01095, appendix B
-    Names elsewhere: diffusers DPMSolverMultistepScheduler(solver_order=3).
+    Other names: diffusers DPMSolverMultistepScheduler(solver_order=3).
     """
     return FormSampler("dpmpp_3m", data_form, ExponentialAdams(3), log_snr(), CALLS)
 
@@ -148,7 +148,7 @@ def deis(k: int = 3) -> FormSampler:
     References:
         Zhang & Chen, Fast Sampling of Diffusion Models with Exponential Integrator, 2022,
             https://arxiv.org/abs/2204.13902, section 3.2
-    Names elsewhere: diffusers DEISMultistepScheduler; ComfyUI deis; A1111 "DEIS".
+    Other names: diffusers DEISMultistepScheduler; ComfyUI deis; A1111 "DEIS".
     """
     return FormSampler(_named("deis", 3, k=k), noise_form, ExponentialAdams(k), log_snr(), CALLS)
 
@@ -159,7 +159,7 @@ def unipc(k: int = 2) -> FormSampler:
     References:
         Zhao et al., UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of Diffusion Models, 2023,
             https://arxiv.org/abs/2302.04867
-    Names elsewhere: diffusers UniPCMultistepScheduler; ComfyUI uni_pc; A1111 "UniPC".
+    Other names: diffusers UniPCMultistepScheduler; ComfyUI uni_pc; A1111 "UniPC".
     """
     return FormSampler(_named("unipc", 2, k=k), data_form, PredictEvaluateCorrect(k), log_snr(), CALLS)
 
@@ -173,7 +173,7 @@ def ipndm() -> FormSampler:
     References:
         Zhang & Chen 2022, https://arxiv.org/abs/2204.13902, appendix (iPNDM)
         Liu et al., Pseudo Numerical Methods for Diffusion Models on Manifolds, 2022, https://arxiv.org/abs/2202.09778
-    Names elsewhere: diffusers IPNDMScheduler; ComfyUI ipndm_v.
+    Other names: diffusers IPNDMScheduler; ComfyUI ipndm_v.
     """
     return FormSampler("ipndm", sigma_form, AdamsBashforth(4), log_snr(), CALLS)
 
@@ -185,7 +185,7 @@ def lms() -> FormSampler:
 
     References:
         Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, 1993, section III.5
-    Names elsewhere: diffusers LMSDiscreteScheduler; k-diffusion sample_lms; A1111 "LMS Karras"; ComfyUI lms.
+    Other names: diffusers LMSDiscreteScheduler; k-diffusion sample_lms; A1111 "LMS Karras"; ComfyUI lms.
     """
     return FormSampler("lms", sigma_form, AdamsBashforth(4), karras(), CALLS)
 
@@ -197,7 +197,7 @@ def ab4() -> FormSampler:
 
     References:
         Liu et al., Flow Straight and Fast, 2022, https://arxiv.org/abs/2209.03003 (the equation)
-    Names elsewhere: azula ABSampler(order=4).
+    Other names: azula ABSampler(order=4).
     """
     return FormSampler("ab4", velocity_form, AdamsBashforth(4), log_snr(), CALLS)
 
@@ -208,7 +208,7 @@ def adaptive_ode() -> FormSampler:
     References:
         Dormand & Prince, A family of embedded Runge-Kutta formulae, 1980, https://doi.org/10.1016/0771-050X(80)90013-3
         Song et al. 2021, https://arxiv.org/abs/2011.13456, section 4.3
-    Names elsewhere: score_sde "ode" (RK45); scipy RK45; torchdiffeq dopri5.
+    Other names: score_sde "ode" (RK45); scipy RK45; torchdiffeq dopri5.
     """
     return FormSampler("adaptive_ode", velocity_form, Dopri5(), log_snr(), Tol(1e-4), partial(Adaptive.tol, Dopri5()))
 

@@ -44,7 +44,7 @@ CALLS = Calls(200)
 def default_sde() -> RuleSampler:
     """The default with noise: a predictor-corrector of 3 fields on the reverse SDE (`default_sde`). Weak order 2, 1 call a step.
 
-    With tol: stochastic Heun with Euler-Maruyama inside. Names elsewhere: none.
+    With tol: stochastic Heun with Euler-Maruyama inside. Other names: none.
     """
     return RuleSampler("default_sde", default_stochastic_solver, tolerant_stochastic_solver, CALLS)
 
@@ -57,7 +57,7 @@ def edm_stochastic(churn: float = 40.0) -> FormSampler:
     References:
         Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
             https://arxiv.org/abs/2206.00364, algorithm 2
-    Names elsewhere: k-diffusion sample_heun(s_churn=...); diffusers KarrasVeScheduler(s_churn=...).
+    Other names: k-diffusion sample_heun(s_churn=...); diffusers KarrasVeScheduler(s_churn=...).
     """
     label = "edm_stochastic" if churn == 40.0 else f"edm_stochastic(churn={churn:g})"
     return FormSampler(label, edm_churn, Churn(churn), karras(), CALLS)
@@ -69,7 +69,7 @@ def euler_maruyama(eta: float = 1.0) -> FormSampler:
     References:
         Song et al., Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
             https://arxiv.org/abs/2011.13456, equation (6) and appendix D
-    Names elsewhere: score_sde EulerMaruyamaPredictor; diffusers ScoreSdeVpScheduler.
+    Other names: score_sde EulerMaruyamaPredictor; diffusers ScoreSdeVpScheduler.
     """
     label, form = _with_eta("euler_maruyama", reverse_sde, eta)
     return FormSampler(label, form, EulerMaruyama(), log_snr(), CALLS, AdaptiveSDE.tol)
@@ -82,7 +82,7 @@ def ddpm() -> FormSampler:
 
     References:
         Ho, Jain & Abbeel, Denoising Diffusion Probabilistic Models, 2020, https://arxiv.org/abs/2006.11239, algorithm 2
-    Names elsewhere: diffusers DDPMScheduler, EulerAncestralDiscreteScheduler; k-diffusion sample_euler_ancestral;
+    Other names: diffusers DDPMScheduler, EulerAncestralDiscreteScheduler; k-diffusion sample_euler_ancestral;
     A1111 "Euler a"; ComfyUI ddpm, euler_ancestral; azula DDPMSampler.
     """
     return FormSampler("ddpm", ancestral, Ancestral(), log_snr(), CALLS)
@@ -95,7 +95,7 @@ def ddim(eta: float = 0.0) -> FormSampler:
 
     References:
         Song, Meng & Ermon, Denoising Diffusion Implicit Models, 2021, https://arxiv.org/abs/2010.02502, equation (12)
-    Names elsewhere: diffusers DDIMScheduler; A1111 "DDIM"; ComfyUI ddim; azula DDIMSampler.
+    Other names: diffusers DDIMScheduler; A1111 "DDIM"; ComfyUI ddim; azula DDIMSampler.
 
     Raises:
         ValueError: eta outside [0, 1].
@@ -112,7 +112,7 @@ def dpmpp_2m_sde(eta: float = 1.0) -> FormSampler:
 
     References:
         Lu et al., DPM-Solver++, 2022, https://arxiv.org/abs/2211.01095, section 4.4
-    Names elsewhere: diffusers DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++"); k-diffusion sample_dpmpp_2m_sde;
+    Other names: diffusers DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++"); k-diffusion sample_dpmpp_2m_sde;
     A1111 "DPM++ 2M SDE"; ComfyUI dpmpp_2m_sde.
     """
     label, form = _with_eta("dpmpp_2m_sde", data_form, eta)
@@ -124,7 +124,7 @@ def dpmpp_3m_sde(eta: float = 1.0) -> FormSampler:
 
     References:
         Lu et al., DPM-Solver++, 2022, https://arxiv.org/abs/2211.01095, section 4.4
-    Names elsewhere: k-diffusion sample_dpmpp_3m_sde; A1111 "DPM++ 3M SDE"; ComfyUI dpmpp_3m_sde.
+    Other names: k-diffusion sample_dpmpp_3m_sde; A1111 "DPM++ 3M SDE"; ComfyUI dpmpp_3m_sde.
     """
     label, form = _with_eta("dpmpp_3m_sde", data_form, eta)
     return FormSampler(label, form, StochasticExponentialAdams(3), log_snr(), CALLS)
@@ -136,7 +136,7 @@ def sa_solver(k: int = 2, eta: float = 1.0) -> FormSampler:
     References:
         Xue et al., SA-Solver: Stochastic Adams Solver for Fast Sampling of Diffusion Models, 2023,
             https://arxiv.org/abs/2309.05019
-    Names elsewhere: diffusers SASolverScheduler; ComfyUI sa_solver.
+    Other names: diffusers SASolverScheduler; ComfyUI sa_solver.
     """
     label = "sa_solver" if (k, eta) == (2, 1.0) else f"sa_solver(k={k}, eta={eta:g})"
     return FormSampler(label, partial(data_form_in_band, eta=eta), PredictEvaluateCorrect(k), log_snr(), CALLS)
@@ -148,7 +148,7 @@ def seeds(eta: float = 1.0) -> FormSampler:
     References:
         Gonzalez et al., SEEDS: Exponential SDE Solvers for Fast High-Quality Sampling from Diffusion Models, 2023,
             https://arxiv.org/abs/2305.14267
-    Names elsewhere: ComfyUI seeds_2; k-diffusion sample_dpmpp_sde and A1111 "DPM++ SDE" (the same stages).
+    Other names: ComfyUI seeds_2; k-diffusion sample_dpmpp_sde and A1111 "DPM++ SDE" (the same stages).
     """
     label, form = _with_eta("seeds", data_form, eta)
     return FormSampler(label, form, StochasticExponentialRungeKutta(), log_snr(), CALLS)
@@ -163,7 +163,7 @@ def annealed_langevin(relaxations: float = 5.0) -> FormSampler:
     References:
         Song & Ermon, Generative Modeling by Estimating Gradients of the Data Distribution, 2019,
             https://arxiv.org/abs/1907.05600, algorithm 1
-    Names elsewhere: score_sde's LangevinCorrector without a predictor; NCSN.
+    Other names: score_sde's LangevinCorrector without a predictor; NCSN.
     """
     label = "annealed_langevin" if relaxations == 5.0 else f"annealed_langevin(relaxations={relaxations:g})"
     form = partial(langevin_equation, relaxations=relaxations)
@@ -176,7 +176,7 @@ def predictor_corrector(snr: float = 0.16, corrections: int = 1) -> FormSampler:
     References:
         Song et al., Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
             https://arxiv.org/abs/2011.13456, algorithm 1 and appendix G
-    Names elsewhere: score_sde "pc"; diffusers ScoreSdeVeScheduler; azula PCSampler.
+    Other names: score_sde "pc"; diffusers ScoreSdeVeScheduler; azula PCSampler.
     """
     usual = (snr, corrections) == (0.16, 1)
     label = "predictor_corrector" if usual else f"predictor_corrector(snr={snr:g}, corrections={corrections})"
@@ -192,13 +192,13 @@ def adaptive_sde() -> FormSampler:
     References:
         Jolicoeur-Martineau et al., Gotta Go Fast When Generating Data with Score-Based Models, 2021,
             https://arxiv.org/abs/2105.14080 (the idea; a rejected step keeps its path here)
-    Names elsewhere: none that keeps the path.
+    Other names: none that keeps the path.
     """
     return FormSampler("adaptive_sde", reverse_sde, StochasticHeun(), log_snr(), Tol(1e-2), AdaptiveSDE.tol)
 
 
 def data_form_in_band(sde: Any, denoiser: Any, eta: float) -> Reversal:
-    """The data form with noise for 0.05 < kappa < 50, the probability-flow ODE elsewhere."""
+    """The data form with noise for 0.05 < kappa < 50, the probability-flow ODE outside."""
     return data_form_eta(sde, denoiser, band(eta))
 
 

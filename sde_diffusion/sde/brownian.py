@@ -13,7 +13,7 @@ from solvers.elementwise import Coefficient
 class Brownian(LinearSDE):
     """dx = dW, Anderson's own example; its reverse is dx = grad log p(x, T - t) dt + dW. At t = 0, x is the data itself.
 
-    Brownian motion forgets nothing: x_T = x_0 + sqrt(T) eps. The prior takes the data's mean and variance, and the
+    Brownian motion keeps the signal: x_T = x_0 + sqrt(T) eps. The prior takes the data's mean and variance, and the
     horizon must be long beside the data's variance (the default serves data of about unit variance).
 
     References:

@@ -23,7 +23,7 @@ _QUARTER = math.pi / 2
 class Cosine(LinearSDE):
     """alpha = cos(pi t/2), sigma = sin(pi t/2). At t = 0, x is the data itself.
 
-    At t = 1 the signal is gone and f = -pi/2 tan(pi t/2) is infinite: the equation lives on [0, 1), and the horizon
+    At t = 1 the signal is gone and f = -pi/2 tan(pi t/2) is infinite: the equation holds on [0, 1), and the horizon
     stops short of the end (the discrete schedule clips beta at 0.999 for the same reason).
 
     References:

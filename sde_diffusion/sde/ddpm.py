@@ -34,7 +34,7 @@ from solvers.elementwise import Coefficient, combine
 
 @dataclass(frozen=True)
 class DDPM(LinearSDE):
-    """The chain of a table of betas (each in (0, 1)), as a process on [0, horizon]; step i stands at t = i horizon/N.
+    """The chain of a table of betas (each in (0, 1)), as a process on [0, horizon]; step i is at t = i horizon/N.
 
     The default is the linear table of the paper, 1e-4 to 0.02 in 1000 steps. At t = 0, x is the data itself; sampling
     ends at the first node.

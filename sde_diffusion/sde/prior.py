@@ -17,7 +17,7 @@ class GaussianPrior:
     std: float
 
     def from_noise(self, noise: Tensor) -> Tensor:
-        """mean + std noise: the sample that standard normal noise (B, *E) stands for."""
+        """mean + std noise: the sample for standard normal noise (B, *E)."""
         return self._mean(noise) + self.std * noise
 
     def log_prob(self, x: Tensor) -> Tensor:

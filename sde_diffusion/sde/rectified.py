@@ -14,7 +14,7 @@ from solvers.elementwise import Coefficient
 class Rectified(LinearSDE):
     """alpha = 1 - t, sigma = t: the straight line from data to noise. At t = 0, x is the data itself.
 
-    At t = 1 the signal is gone and f = -1/(1 - t) is infinite: the equation lives on [0, 1), and the horizon stops
+    At t = 1 the signal is gone and f = -1/(1 - t) is infinite: the equation holds on [0, 1), and the horizon stops
     short of the end.
 
     References:

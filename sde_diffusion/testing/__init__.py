@@ -3,7 +3,7 @@
     print(check_sde(MySDE()))            print(check_method(MyMethod()))
     print(check_denoiser(my_denoiser))   print(check_sampler(my_sampler))
 
-Names are loaded when they are first asked for: pytest imports this package for its plugin, and must not wait for torch.
+Names are loaded at their first use: pytest imports this package for its plugin, and must not wait for torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Is the residual r = x_0 - D(x_t) what it should be, level by level? For a posterior mean, and for nothing else,
 
-    E[r] = 0,   E[r . x_t] = 0,   E[r . D] = 0                    nothing that was seen predicts what was missed   (1)
-    E|r|^2 = sigma^2/alpha E[div D]                               what it believes to miss is what it misses       (2)
+    E[r] = 0,   E[r . x_t] = 0,   E[r . D] = 0                    x_t and D do not predict the residual          (1)
+    E|r|^2 = sigma^2/alpha E[div D]                               the expected squared error is the actual one     (2)
 
 Each is a mean of independent numbers, one for each datum, tested in standard errors with the significance shared out
 among levels and statistics (`solvers.testing.significance`). div D is estimated with one Rademacher probe a datum, which
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.testing.observed import LEVELS, Observed
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, verdict
 from solvers.testing.significance import Mean, mean_of, quantile
 
 STATISTICS = {
@@ -43,7 +43,7 @@ def residuals(seen: Observed) -> Iterator[Finding]:
     for name, cause in STATISTICS.items():
         worst = max(LEVELS, key=lambda level: abs(table[level][name].deviation))
         found = table[worst][name]
-        yield judged(
+        yield verdict(
             f"residual: {name}",
             abs(found.deviation),
             quantile(FIGURES),

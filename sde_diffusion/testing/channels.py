@@ -19,7 +19,7 @@ from torch import Tensor
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.testing.times import first_time, inner_times, log_snr_range, time_of
 from solvers.testing.diagnosis import FACTORS, likely
-from solvers.testing.report import Finding, judged, reported
+from solvers.testing.report import Finding, reported, verdict
 
 READ = "equations (3) and (4) of sde_diffusion/sde/base.py"
 
@@ -32,11 +32,11 @@ def log_snr(sde: LinearSDE) -> Iterator[Finding]:
     worst = max(range(len(rises)), key=rises.__getitem__)
     example = f"from t = {t[worst]:.6g} to {t[worst + 1]:.6g} it rises by {rises[worst]:.3g}"
     cause = "alpha rises or sigma/alpha falls somewhere: the process takes noise away"
-    yield judged(
+    yield verdict(
         "log-SNR falls", max(rises[worst], 0.0), 0.0, example=example, cause=cause, read="sde_diffusion/sde/base.py"
     )
     off = [abs(float(sde.log_snr(s)) - level) for s, level in zip(t, levels, strict=True)]
-    yield judged(
+    yield verdict(
         "log_snr is log(alpha^2/sigma^2)",
         max(off),
         1e-9 * max(map(abs, levels)),
@@ -55,7 +55,7 @@ def _inverse(sde: LinearSDE, t: list[float], levels: list[float]) -> Finding:
         ("time() takes the log-SNR with the other sign", partial(error, lambda level: -level)),
         ("time() takes log(sigma/alpha)", partial(error, lambda level: -level / 2)),
     ]
-    return judged(
+    return verdict(
         "time inverts log_snr",
         error(),
         1e-7,
@@ -73,7 +73,7 @@ def transitions(sde: LinearSDE) -> Iterator[Finding]:
         error = max(abs(float(step.alpha) / a - 1), abs(spread / float(sde.sigma(t)) ** 2 - 1))
         worst = max(worst, (error, s, t))
     error, s, t = worst
-    yield judged(
+    yield verdict(
         "transitions compose",
         error,
         1e-9,
@@ -85,7 +85,7 @@ def transitions(sde: LinearSDE) -> Iterator[Finding]:
     near = [(t * (1 - 2e-5), t * (1 - 1e-5), t) for t in times]
     lost = [_composed(sde, *three) for three in near]
     worst = lost.index(max(lost))
-    yield judged(
+    yield verdict(
         "transitions of short steps compose",
         lost[worst],
         1e-6,
@@ -134,7 +134,7 @@ def posterior(sde: LinearSDE) -> Iterator[Finding]:
         )
         worst = max(worst, (max(abs(m.item() - mean) / std, abs(float(d) / std - 1)), s, t, float(d), std))
     error, s, t, d, std = worst
-    yield judged(
+    yield verdict(
         "posterior is Bayes' rule",
         error,
         1e-6,
@@ -145,7 +145,7 @@ def posterior(sde: LinearSDE) -> Iterator[Finding]:
 
 
 def bayes(sde: LinearSDE, x_t: float, x0: float, t: float, s: float) -> tuple[float, float]:
-    """Mean and standard deviation of x_s by equation (2), on 4001 points of ten deviations either side."""
+    """Mean and standard deviation of x_s by equation (2), on 4001 points of ten standard deviations on either side."""
     a, sigma_s = float(sde.alpha(t)) / float(sde.alpha(s)), float(sde.sigma(s))
     left = float(sde.sigma(t)) ** 2 - (a * sigma_s) ** 2
     x: Tensor = float(sde.alpha(s)) * x0 + sigma_s * torch.linspace(-10, 10, 4001, dtype=torch.float64)
@@ -174,7 +174,7 @@ def marginal(sde: LinearSDE) -> Iterator[Finding]:
         )
         for words, undo in FACTORS
     ]
-    yield judged(
+    yield verdict(
         "marginal is N(alpha x_0, sigma^2)",
         max(abs(mean - 0.7 * alpha) / (0.7 * alpha), abs(std / sigma - 1)),
         1e-9,
@@ -185,7 +185,7 @@ def marginal(sde: LinearSDE) -> Iterator[Finding]:
 
 
 def prior(sde: LinearSDE) -> Iterator[Finding]:
-    """Equation (3), and how far a standard prior is from the law at the horizon."""
+    """Equation (3), and how far a standard prior is from the distribution at the horizon."""
     alpha, sigma = float(sde.alpha(sde.horizon)), float(sde.sigma(sde.horizon))
     mean, variance = 1.0, 0.25
     given, right = sde.prior(mean, variance), math.sqrt(alpha**2 * variance + sigma**2)
@@ -202,7 +202,7 @@ def prior(sde: LinearSDE) -> Iterator[Finding]:
     causes += [
         ("the prior forgets the data's variance, which the process does not", lambda: abs(given.std / sigma - 1))
     ]
-    yield judged(
+    yield verdict(
         "prior has the moments of the law at the horizon",
         max(abs(float(given.mean) - alpha * mean) / right, abs(given.std / right - 1)),
         1e-6,

@@ -1,4 +1,4 @@
-"""`check_denoiser`: whether an answer is a posterior mean, with a law, with data alone, or with neither.
+"""`check_denoiser`: whether a denoiser returns the posterior mean, with an exact law, with data alone, or with neither.
 
 print(check_denoiser(ExactDenoiser(law)))
 print(check_denoiser(network, data=held_out))           # calibration, level by level
@@ -35,7 +35,7 @@ def check_denoiser(
 
     Args:
         law: the exact law of its data; an `ExactDenoiser` has one already. The answer must be the posterior mean.
-        data: held-out data (N, *E): residuals must be uncorrelated with everything seen, level by level.
+        data: held-out data (N, *E): residuals must be uncorrelated with x_t and D, level by level.
         event_shape: *E, where there is neither: behaviour only.
 
     Raises:

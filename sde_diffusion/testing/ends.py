@@ -9,7 +9,7 @@ import torch
 
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.testing.times import EARLIEST, first_time
-from solvers.testing.report import Finding, judged, reported
+from solvers.testing.report import Finding, reported, verdict
 
 EARLY = 0.1 * EARLIEST
 EPS32 = torch.finfo(torch.float32).eps
@@ -23,7 +23,7 @@ def finite(sde: LinearSDE) -> Iterator[Finding]:
         for name, value in _values(sde, t)
         if not _good(name, value)
     ]
-    yield judged(
+    yield verdict(
         "finite at both ends",
         float(len(wrong)),
         0.0,
@@ -60,7 +60,7 @@ def start(sde: LinearSDE) -> Iterator[Finding]:
         return
     growth = abs(2 * float(sde.f(tiny)) * after + float(sde.g(tiny)) ** 2) * tiny
     jump = max(abs(after - before) - 3 * growth, 0.0) / max(after, 1e-300)
-    yield judged(
+    yield verdict(
         "sigma is continuous at t = 0",
         jump,
         1e-3,
@@ -81,7 +81,7 @@ def single_precision(sde: LinearSDE) -> Iterator[Finding]:
         noise.append(high.expand(t.shape) ** 2)
     worst = int(error[0].argmax())
     cancels = bool((error[0] * noise[0] < 20 * EPS32).all()) and error[1].max() < 1e-3
-    yield judged(
+    yield verdict(
         "float32 keeps the digits of alpha and sigma",
         max(e.max().item() for e in error),
         1e-3,

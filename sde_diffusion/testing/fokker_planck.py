@@ -5,7 +5,7 @@ r"""A process without closed forms against its Fokker-Planck equation.
 
 (1) is solved on the line by implicit steps of a finite-volume scheme that keeps mass and positivity (Chang & Cooper),
 and simulated paths are held against it by their distribution function. (2) is evaluated by automatic differentiation
-where the process claims a law of its own, log_prob(x, t) (B,): an equilibrium, say.
+where the process has a density of its own, log_prob(x, t) (B,), such as an equilibrium.
 
 References:
     Chang & Cooper, A practical difference scheme for Fokker-Planck equations, 1970,
@@ -29,13 +29,13 @@ from solvers.equations import ItoSDE
 from solvers.integrate import FixedGrid
 from solvers.methods.stochastic_heun import StochasticHeun
 from solvers.testing.diagnosis import likely
-from solvers.testing.report import FULL, Finding, judged
+from solvers.testing.report import FULL, Finding, verdict
 from solvers.testing.significance import band
 from solvers.wiener import FreshIncrements
 
 PATHS = {"quick": 20_000, FULL: 100_000}
 START = (0.3, 0.5)
-"""Mean and standard deviation of the law at t = 0."""
+"""Mean and standard deviation of the distribution at t = 0."""
 
 UNIT = np.array([[0.0], [1.0], [0.0]])
 """The bands of the identity."""
@@ -62,13 +62,13 @@ def batch_independence(sde: SDE, level: str) -> Iterator[Finding]:
             if not error <= worst:
                 worst, example = error, f"t = {t:.4g}, sample {i} of {len(x)} alone and in the batch"
     cause = "the drift takes a mean or a norm over the batch"
-    yield judged("drift does not depend on the batch", worst, 1e-12, example=example, cause=cause)
+    yield verdict("drift does not depend on the batch", worst, 1e-12, example=example, cause=cause)
     kept = sde.drift(x.float(), sde.horizon / 2).dtype == torch.float32
-    yield judged("drift keeps the dtype", float(not kept), 0.0, example="a float32 state")
+    yield verdict("drift keeps the dtype", float(not kept), 0.0, example="a float32 state")
 
 
 def claimed_law(sde: Any, level: str) -> Iterator[Finding]:
-    """Equation (2), in two dimensions; nothing where the process claims no law."""
+    """Equation (2), in two dimensions; nothing where the process has no density."""
     if not hasattr(sde, "log_prob"):
         return
     x = torch.stack(
@@ -82,7 +82,7 @@ def claimed_law(sde: Any, level: str) -> Iterator[Finding]:
     error = residual()
     causes = [(words, lambda c=c: residual(c).abs().max().item()) for words, c in DIFFUSION_FACTORS.items()]
     worst = int(error.abs().argmax())
-    yield judged(
+    yield verdict(
         "the claimed law solves the Fokker-Planck equation",
         error[worst].abs().item(),
         1e-8,
@@ -114,7 +114,7 @@ def simulated_law(sde: SDE, level: str) -> Iterator[Finding]:
     x, seen, exact = distributions(sde, n)
     gap = (exact - seen).abs()
     worst = int(gap.argmax())
-    yield judged(
+    yield verdict(
         "simulated law solves the Fokker-Planck equation",
         gap[worst].item(),
         band(n, 1) + GRID_ERROR,

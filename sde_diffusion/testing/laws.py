@@ -1,7 +1,7 @@
-r"""Laws that a process carries along, exact to the solver's error and without a random number.
+r"""Exact laws under a process: mean and variance up to the solver's error, without random numbers.
 
 On Gaussian data every equation here is linear, so a method's result is linear in its noise: one impulse in each step
-(`solvers.testing.paths.Impulses`) gives its exact mean and variance, and an order is what remains to be seen.
+(`solvers.testing.paths.Impulses`) gives its exact mean and variance, and only the order is left to measure.
 
     forward         x_t from drift(x, t) and diffusion(t), against N(alpha x_0, sigma^2)                           (1)
     flow, reverse   from the law at t to the law at s, by the exact denoiser                                       (2)
@@ -36,7 +36,7 @@ from solvers.methods.heun import Heun
 from solvers.methods.stochastic_heun import StochasticHeun
 from solvers.testing.diagnosis import FACTORS, likely
 from solvers.testing.paths import Impulses
-from solvers.testing.report import FULL, Finding, judged
+from solvers.testing.report import FULL, Finding, verdict
 
 MEAN, VARIANCE = 0.6, 0.5
 LAW = Gaussian([MEAN], [[VARIANCE]])
@@ -75,14 +75,14 @@ def law_at(sde: LinearSDE, t: float) -> Moments:
 
 
 def distance(got: Moments, law: Moments) -> Moments:
-    """Errors of mean and variance in units of the law's deviation and variance."""
+    """Errors of mean and variance in units of the law's standard deviation and variance."""
     return abs(got[0] - law[0]) / math.sqrt(law[1]), abs(got[1] / law[1] - 1)
 
 
 def reversed_moments(
     reversal: Reversal, method: Method, law: Moments, start: float, stop: float, steps: int, spacing: Spacing
 ) -> Moments:
-    """Moments of x at `stop` from a law at `start` (times of the process); `spacing` is in the reversal's clock."""
+    """Moments of x at `stop` from a law at `start` (times of the process); `spacing` is in the reversal's time variable."""
     read = reversal.clock.from_time
     path = FromLaw(spacing(read(start), read(stop), steps))
     y = reversal.to_chart(path.start(law), read(start))
@@ -108,7 +108,7 @@ def forward(sde: LinearSDE, level: str) -> Iterator[Finding]:
             scaled + [(f"drift() {words}", partial(error, on_drift=undo)) for words, undo in FACTORS], allowed
         )
 
-    yield judged(
+    yield verdict(
         "simulated forward law is the closed form",
         error(),
         allowed,
@@ -179,16 +179,16 @@ def reverse(sde: LinearSDE, level: str) -> Iterator[Finding]:
 
 
 def _kept(name: str, found: tuple[Moments, Moments], law: Moments, allowed: float) -> Finding:
-    """The verdict on mean and variance."""
+    """The finding on mean and variance."""
     got = found[1]
     example = f"mean {got[0]:.6g}, variance {got[1]:.6g}; the law has {law[0]:.6g} and {law[1]:.6g}"
     cause = "drift, diffusion and kernel do not belong to one process: see the moment equations"
     read = "sde_diffusion/reversal/reverse_sde.py"
-    return judged(name, _error(found, law), allowed, example=example, cause=cause, read=read)
+    return verdict(name, _error(found, law), allowed, example=example, cause=cause, read=read)
 
 
 def shapes(sde: LinearSDE, level: str) -> Iterator[Finding]:
-    """Every rank, dtype and device at hand, one time or one for each sample: the same answer."""
+    """The same result for every rank, dtype and available device, for one time or one for each sample."""
     worst, example = 0.0, ""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for device in devices:
@@ -198,7 +198,7 @@ def shapes(sde: LinearSDE, level: str) -> Iterator[Finding]:
                 if not error <= worst:
                     worst, example = error, f"events {event}, {dtype}, {device}"
     cause = "a time is not spread over the batch, or a tensor is made in a fixed dtype or on a fixed device"
-    yield judged(
+    yield verdict(
         "ranks, dtypes and devices agree", worst, 1e-5, example=example, cause=cause, read="solvers/elementwise.py"
     )
 

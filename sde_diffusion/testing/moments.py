@@ -4,8 +4,8 @@ r"""The moment equations of a linear process, and which of its four functions is
     d(sigma^2)/dt = 2 (d(log alpha)/dt) sigma^2 + g^2                                                              (2)
 
 by forward-mode differentiation (finite differences where a schedule takes floats only). (2) uses the derivative of alpha
-in the place of f, so that a wrong f is seen in (1) alone. (2) knows g and sigma up to a common factor: what is said of
-the one may be said of the other.
+in the place of f, so that a wrong f fails (1) alone. (2) determines g and sigma up to a common factor only: a finding
+about one may belong to the other.
 
 References:
     Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
@@ -26,7 +26,7 @@ from torch import Tensor
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.testing.times import inner_times
 from solvers.testing.diagnosis import FACTORS, Candidate, likely
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, verdict
 
 READ = "equation (2) of sde_diffusion/sde/base.py"
 Function = Callable[[Tensor], Tensor]
@@ -44,7 +44,7 @@ class Schedule:
 
     @classmethod
     def of(cls, sde: LinearSDE) -> Schedule:
-        """The process's own, asked with tensors, or float by float where it takes no tensor."""
+        """The process's own, called with tensors, or float by float where it takes no tensor."""
         return cls(_lifted(sde.f), _lifted(sde.g), _lifted(sde.alpha), _lifted(sde.sigma), float(sde.horizon))
 
 
@@ -83,7 +83,7 @@ def residuals(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor, bool]:
 
 
 def moment_equations(sde: LinearSDE) -> Iterator[Finding]:
-    """One finding for each equation; both look for one cause that mends both."""
+    """One finding for each equation; both search for one cause that explains both."""
     schedule, t = Schedule.of(sde), inner_times(sde, 32)
     mean, variance, exact = residuals(schedule, t)
     allowed = 1e-9 if exact else 1e-5
@@ -97,7 +97,7 @@ def moment_equations(sde: LinearSDE) -> Iterator[Finding]:
     ):
         worst = int(error.argmax())
         example = f"t = {t[worst]:.6g}: off by {error[worst]:.2g} of its terms"
-        yield judged(
+        yield verdict(
             f"moment equation of the {name}: {equation}",
             error[worst].item(),
             allowed,
@@ -162,7 +162,7 @@ def _joint(schedule: Schedule, t: Tensor) -> Iterator[tuple[str, Schedule]]:
 
 
 def _shift(schedule: Schedule, t: Tensor) -> float:
-    """By how much alpha runs ahead of f, by bisection at the middle time; 0 where it cannot be told."""
+    """By how much alpha runs ahead of f, by bisection at the middle time; 0 where it cannot be determined."""
     at, reach = t[len(t) // 2 : len(t) // 2 + 1], 0.1 * schedule.horizon
     goal = slope(lambda t: schedule.alpha(t).log(), at)[0]
 

@@ -1,4 +1,4 @@
-"""A denoiser with what is known of its data, and the noise levels at which it is asked."""
+"""A denoiser with what is known of its data, and the noise levels at which it is evaluated."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sde_diffusion.kernel import Kernel
 from solvers.random import digest, mix, normals
 
 LEVELS = (0.05, 0.2, 0.6, 1.5, 6.0)
-"""kappa = sigma/alpha, in units of the data's deviation."""
+"""kappa = sigma/alpha, in units of the data's standard deviation."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What the checks look at.
+    """What the checks use.
 
     Attributes:
         denoiser: the subject.
         law: of its data, where it is known.
         x0: data (N, *E), or normal numbers where there is none.
         informed: whether x0 are data.
-        scale: their deviation.
+        scale: their standard deviation.
     """
 
     denoiser: Denoiser
@@ -70,7 +70,7 @@ class Observed:
 
     @torch.no_grad()
     def answer(self, x: Tensor, kernel: Kernel) -> Tensor:
-        """The denoiser's answer, (B, *E)."""
+        """The denoiser's output, (B, *E)."""
         return self.denoiser(x, kernel)
 
     @property

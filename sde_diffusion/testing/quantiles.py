@@ -1,8 +1,8 @@
 r"""Flow and reverse SDE of a process without closed forms, on the line, by the score of its Fokker-Planck equation.
 
-On the line the probability flow carries the quantiles of p_0 to those of p_t: no random number is needed to see whether
-it keeps the law (1). The reverse SDE is run from stratified draws of p_T, and must end on p_0 by its distribution
-function (2). Both are the library's own reversals of the process, with the score from the grid.
+On the line the probability flow must carry the quantiles of p_0 to those of p_t, which is tested without random numbers
+(1). The reverse SDE is run from stratified draws of p_T, and must end on p_0 by its distribution function (2). Both are
+the library's own reversals of the process, with the score from the grid.
 
 References:
     Anderson, Reverse-time diffusion equation models, 1982, https://doi.org/10.1016/0304-4149(82)90051-5
@@ -24,14 +24,14 @@ from solvers.grids import uniform
 from solvers.integrate import FixedGrid
 from solvers.methods.heun import Heun
 from solvers.methods.stochastic_heun import StochasticHeun
-from solvers.testing.report import FULL, Finding, judged
+from solvers.testing.report import FULL, Finding, verdict
 from solvers.testing.significance import band
 from solvers.wiener import FreshIncrements
 
 CELLS, STEPS = 800, 400
 PATHS = {"quick": 5_000, FULL: 50_000}
 SCOUTS = 500
-"""Paths that show where the law goes."""
+"""Paths that give the range of the distribution."""
 
 MARGIN = 3 * START[1]
 """How much further the grid reaches."""
@@ -78,7 +78,7 @@ def _flow(sde: SDE, score: Callable, prior: GaussianPrior, edges: Tensor, ends: 
     x = FixedGrid(Heun(), STEPS)(flow, x, 0.0, sde.horizon)
     gap = (_cdf(x, edges, ends) - u).abs()
     worst = int(gap.argmax())
-    return judged(
+    return verdict(
         "probability flow keeps the law",
         gap.max().item(),
         2 * GRID_ERROR,
@@ -98,7 +98,7 @@ def _back(sde: SDE, score: Callable, prior: GaussianPrior, edges: Tensor, ends: 
     exact = torch.special.ndtr((x - START[0]) / START[1])
     gap = (exact - (torch.arange(n, dtype=torch.float64) + 0.5) / n).abs()
     worst = int(gap.argmax())
-    return judged(
+    return verdict(
         "reverse SDE returns the law",
         gap[worst].item(),
         band(n, 1) + 2 * GRID_ERROR,

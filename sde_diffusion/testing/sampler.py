@@ -1,4 +1,4 @@
-"""What a sampler is to the kit, whoever wrote it: from the denoiser, a state and the noise levels to a state.
+"""What the kit takes as a sampler, from any library: from the denoiser, a state and the noise levels to a state.
 
 Every library has its own chart and its own idea of a schedule. All are given the chart y = x/alpha, the levels
 kappa = sigma/alpha in float64 and one denoiser D(y, kappa) = E[x_0 | y]; an adapter translates.
@@ -24,7 +24,7 @@ from solvers.wiener import WienerPath
 
 Denoise = Callable[[Tensor, float], Tensor]
 Run = Callable[[Denoise, Tensor, Tensor, WienerPath | None], Tensor]
-"""(denoise, y, kappas, noise) -> y at kappas[-1], with kappas (steps + 1,) decreasing and noise a path in their clock."""
+"""(denoise, y, kappas, noise) -> y at kappas[-1], with kappas (steps + 1,) decreasing and noise a path in kappa."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Known(Denoiser):
 
 
 class _OnClock(WienerPath):
-    """A path in the clock kappa, asked at the readings of another clock: unit noise of a step, rescaled."""
+    """A path in kappa, evaluated at the times of another time variable: unit noise of a step, rescaled."""
 
     def __init__(self, path: WienerPath, levels: dict[float, float]) -> None:
         self.path, self.levels = path, levels

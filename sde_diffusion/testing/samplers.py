@@ -28,7 +28,7 @@ from solvers.testing.exactness import NOISE_FACTORS
 from solvers.testing.host import host_reads
 from solvers.testing.orders import Observed, alternating, from_errors
 from solvers.testing.paths import ScaledPath
-from solvers.testing.report import FULL, QUICK, Finding, Report, judged, reported, run_checks
+from solvers.testing.report import FULL, QUICK, Finding, Report, reported, run_checks, verdict
 from solvers.wiener import KeyedIncrements, PathSpec, WienerPath
 
 SPAN = (5.0, 0.1)
@@ -102,7 +102,7 @@ def _rough(sampler: Sampler, level: str) -> Finding:
     seen = from_errors(flow_errors(sampler, STEPS[level], rough))
     smooth = from_errors(flow_errors(sampler, STEPS[level], geometric))
     least = smooth.order if sampler.order is None else sampler.order
-    return judged(
+    return verdict(
         "order on alternating steps",
         max(least - seen.order, 0.0),
         2 * TOLERANCE,
@@ -160,7 +160,7 @@ def _order(sampler: Sampler, errors: list[float], cause: Callable[[], str]) -> I
     seen = from_errors(errors) if errors[-1] > 1e-12 else Observed(math.inf, math.inf, math.inf)
     what = "mean and variance" if sampler.stochastic else "the exact flow"
     least = 1.0 if sampler.order is None else sampler.order
-    yield judged(
+    yield verdict(
         "order" if sampler.order is not None else "convergence",
         max(least - seen.order, 0.0) if math.isfinite(errors[-1]) else math.inf,
         TOLERANCE if sampler.order is not None else 0.5,
@@ -186,7 +186,7 @@ def statelessness(sampler: Sampler) -> Iterator[Finding]:
     first = _run(sampler, 8)
     _run(sampler, 5)
     cause = "it remembers an earlier run (a step index, a history on the object), or draws noise of its own"
-    yield judged(
+    yield verdict(
         "statelessness", gap(first, _run(sampler, 8)), 0.0, example="8 steps, 5 steps, 8 steps again", cause=cause
     )
 
@@ -208,11 +208,11 @@ def batch_invariance(sampler: Sampler) -> Iterator[Finding]:
     errors = [gap(_run(sampler, 8, [i]), together[i : i + 1]) for i in range(0, 16, 3)]
     cause = "a norm, a mean or a step size is taken over the batch: take it for each sample"
     example = f"8 steps, sample {3 * errors.index(max(errors))} alone and in the batch"
-    yield judged("batch invariance", max(errors), 1e-10, example=example, cause=cause)
+    yield verdict("batch invariance", max(errors), 1e-10, example=example, cause=cause)
 
 
 def last_step(sampler: Sampler) -> Iterator[Finding]:
-    """Data at one point, levels that end at sigma = 0: every sampler that knows the data ends on the point."""
+    """Data at one point, levels that end at sigma = 0: every sampler with the exact denoiser ends on the point."""
     kappas = torch.cat([UNEVEN(*SPAN, 9), torch.zeros(1, dtype=torch.float64)])
     _, y, _ = problem()
 
@@ -226,7 +226,7 @@ def last_step(sampler: Sampler) -> Iterator[Finding]:
         [("noise is added on the last step: return the mean there", partial(error, 0.0))] if sampler.stochastic else []
     )
     off = error(1.0)
-    yield judged(
+    yield verdict(
         "last step to sigma = 0",
         off,
         1e-6,
@@ -240,7 +240,7 @@ def last_step(sampler: Sampler) -> Iterator[Finding]:
 
 
 def levels(sampler: Sampler) -> Iterator[Finding]:
-    """The denoiser is first asked at the level that the state has, or above it by a sampler that adds noise first."""
+    """The denoiser is first evaluated at the level that the state has, or above it by a sampler that adds noise first."""
     law, y, _ = problem()
     kappas, asked = UNEVEN(*SPAN, 6), []
 
@@ -253,7 +253,7 @@ def levels(sampler: Sampler) -> Iterator[Finding]:
     off = abs(asked[0] / grid[0] - 1) if asked else math.inf
     off = 0.0 if sampler.stochastic and asked and asked[0] > grid[0] else off
     nearest = min(range(len(grid)), key=lambda i: abs(grid[i] - asked[0])) if asked else 0
-    yield judged(
+    yield verdict(
         "the denoiser is asked at the state's own level",
         off,
         1e-6,
@@ -268,7 +268,7 @@ def levels(sampler: Sampler) -> Iterator[Finding]:
 def edges(sampler: Sampler) -> Iterator[Finding]:
     """One step and two steps end on numbers."""
     ends = [_run(sampler, steps) for steps in (1, 2)]
-    yield judged(
+    yield verdict(
         "1 step and 2 steps", float(not all(torch.isfinite(end).all() for end in ends)), 0.0, example="NaN or infinity"
     )
 

@@ -19,7 +19,7 @@ def check_sde(sde: SDE, level: str = QUICK) -> Report:
     """The report on a process: "quick" takes a second or two, "full" refines the simulations.
 
     A `LinearSDE` is held against its closed forms. Any other process is simulated, forwards and in reverse, and held
-    against its Fokker-Planck equation on the line; if it has a method log_prob(x, t), the law that it claims is held
+    against its Fokker-Planck equation on the line; if it has a method log_prob(x, t), that density is held
     against that equation too, in two dimensions.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies of what the kit speaks about: processes, times, event shapes, laws, noise levels.
+"""Hypothesis strategies for the kit's objects: processes, times, event shapes, laws, noise levels.
 
 @given(sde=strategies.linear_sdes(), u=strategies.unit)
 """
@@ -71,7 +71,7 @@ def kernels(smallest: float = 1e-3, largest: float = 1e2) -> Any:
 
 
 def gaussians(event_shape: tuple[int, ...] = (2,)) -> Any:
-    """Diagonal Gaussian laws over events of one shape."""
+    """Diagonal Gaussian laws over samples of one shape."""
     from hypothesis import strategies as st
 
     d = torch.Size(event_shape).numel()
@@ -82,7 +82,7 @@ def gaussians(event_shape: tuple[int, ...] = (2,)) -> Any:
 
 
 def mixtures(event_shape: tuple[int, ...] = (2,), modes: int = 4) -> Any:
-    """Mixtures of one to `modes` isotropic Gaussians over events of one shape."""
+    """Mixtures of one to `modes` isotropic Gaussians over samples of one shape."""
     from hypothesis import strategies as st
 
     d = torch.Size(event_shape).numel()

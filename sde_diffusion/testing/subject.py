@@ -27,7 +27,7 @@ def load(word: str) -> Any:
     Modules below the working directory are found too.
 
     Raises:
-        ValueError: not of this form, no such module or name, or one that wants arguments.
+        ValueError: not of this form, no such module or name, or one that needs arguments.
     """
     module, colon, name = word.partition(":")
     if not (module and colon and name):

@@ -1,4 +1,4 @@
-"""The times at which a process is looked at, found without trusting its own inverse."""
+"""The times at which a process is checked, found without its own inverse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sde_diffusion.sde.base import SDE, LinearSDE
 from solvers.grids import Spacing, fixed
 
 EARLIEST = 1e-4
-"""The first time looked at, in units of the horizon, where a process begins at t_min = 0."""
+"""The first time that is checked, in units of the horizon, where a process begins at t_min = 0."""
 
 
 def first_time(sde: SDE) -> float:

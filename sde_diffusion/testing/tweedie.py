@@ -1,7 +1,7 @@
-r"""What a denoiser owes to Tweedie's formula: with y = x/alpha, v = (sigma/alpha)^2 and s = (D - y)/v,
+r"""Tweedie's formula for a denoiser: with y = x/alpha, v = (sigma/alpha)^2 and s = (D - y)/v,
 
     s = grad log p_v(y)                                                                                            (1)
-    D(x; alpha, sigma) = D(y; 1, sigma/alpha)             it sees the channel, nothing else                        (2)
+    D(x; alpha, sigma) = D(y; 1, sigma/alpha)             it depends on the channel alone                          (2)
     dD/dy is symmetric                                    s is a gradient                                          (3)
     ds/dv = grad(div s + |s|^2)/2                         the score of the heat equation's solution                (4)
 
@@ -24,11 +24,11 @@ from torch import Tensor
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.testing.observed import LEVELS, Observed
 from solvers.testing.diagnosis import likely
-from solvers.testing.report import Finding, judged, reported
+from solvers.testing.report import Finding, reported, verdict
 
 ROWS = 6
 LARGEST = 16
-"""Numbers in an event up to which Jacobians are formed."""
+"""Numbers in a sample up to which Jacobians are formed."""
 
 Correction = Callable[[Tensor, Tensor, Kernel], Tensor]
 VIEWS: tuple[tuple[str, Correction], ...] = (
@@ -51,21 +51,21 @@ VIEWS: tuple[tuple[str, Correction], ...] = (
 
 
 def shapes(seen: Observed) -> Iterator[Finding]:
-    """The answer has the shape and the dtype of x."""
+    """The output has the shape and the dtype of x."""
     x = seen.noisy(seen.kernel(1.0))[:ROWS]
     d = seen.answer(x, seen.kernel(1.0))
     wrong = d.shape != x.shape or d.dtype != x.dtype or not bool(torch.isfinite(d).all())
     example = f"x {tuple(x.shape)} {x.dtype}, answer {tuple(d.shape)} {d.dtype}"
-    yield judged("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoisers/base.py")
+    yield verdict("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoisers/base.py")
 
 
 def same_answer(seen: Observed) -> Iterator[Finding]:
-    """The same question twice."""
+    """The same input twice."""
     kernel = seen.kernel(0.6)
     x = seen.noisy(kernel)[:ROWS]
     error = _gap(seen.answer(x, kernel), seen.answer(x, kernel))
     cause = "dropout is left on, or a probe is drawn inside: an ODE needs one field for the whole solve"
-    yield judged("the same question has the same answer", error, 0.0, example="one batch asked twice", cause=cause)
+    yield verdict("the same question has the same answer", error, 0.0, example="one batch asked twice", cause=cause)
 
 
 def batch(seen: Observed) -> Iterator[Finding]:
@@ -83,7 +83,7 @@ def batch(seen: Observed) -> Iterator[Finding]:
         (mixed, MIXES, "one level") if max(mixed) > seen.rounding else (spread, SPREADS, "other levels beside it")
     )
     example = f"sample {errors.index(max(errors))} alone and in the batch, {words}"
-    yield judged("the answer does not depend on the batch", max(errors), seen.rounding, example=example, cause=cause)
+    yield verdict("the answer does not depend on the batch", max(errors), seen.rounding, example=example, cause=cause)
 
 
 def _pair(kernel: Kernel) -> tuple:
@@ -110,8 +110,8 @@ def channel(seen: Observed) -> Iterator[Finding]:
         )
         return
     example = f"sigma/alpha = {LEVELS[errors.index(worst)] * seen.scale:.3g}"
-    cause = "it knows the road: it reads alpha or sigma alone"
-    yield judged(
+    cause = "it reads alpha or sigma alone"
+    yield verdict(
         "the answer depends on x/alpha and sigma/alpha only", worst, seen.rounding, example=example, cause=cause
     )
 
@@ -128,7 +128,7 @@ def posterior_mean(seen: Observed) -> Iterator[Finding]:
     causes += [
         (words, lambda c=c: max(_from_law(seen, level, shifted=c) for level in LEVELS)) for words, c in SHIFTS.items()
     ]
-    yield judged(
+    yield verdict(
         "posterior mean (Tweedie)",
         errors[worst],
         seen.rounding,
@@ -149,7 +149,7 @@ SHIFTS = {
 
 
 def _from_law(seen: Observed, level: float, change: Correction | None = None, shifted: float = 1.0) -> float:
-    """The distance from the law's posterior mean, for an answer that is changed, or at a level that is."""
+    """The distance from the law's posterior mean, for a changed output, or a changed level."""
     assert seen.law is not None
     kernel = seen.kernel(level)
     x = seen.noisy(kernel)[:64]
@@ -179,7 +179,7 @@ def gradient(seen: Observed) -> Iterator[Finding]:
     if seen.law is None:
         yield reported(name, worst, "relative asymmetry")
         return
-    yield judged(
+    yield verdict(
         name,
         worst,
         10 * seen.rounding,
@@ -194,7 +194,7 @@ def _jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def fokker_planck(seen: Observed) -> Iterator[Finding]:
-    """Equation (4), in float64 where the denoiser can be asked so; derivatives in v by differences."""
+    """Equation (4), in float64 where the denoiser takes it; derivatives in v by differences."""
     if seen.x0[0].numel() > LARGEST:
         return
     errors = {level: max(_heat_residual(seen, x, level * seen.scale) for x in seen.x0[:3]) for level in (0.6, 1.5)}
@@ -209,7 +209,7 @@ def fokker_planck(seen: Observed) -> Iterator[Finding]:
         return
     cause = "answers at neighbouring noise levels do not belong to one law: the level it sees is not sigma/alpha"
     read = "equation (4) of sde_diffusion/testing/tweedie.py"
-    yield judged(
+    yield verdict(
         name, errors[worst], 1e-5, example=f"sigma/alpha = {worst * seen.scale:.3g}", cause=cause, note=note, read=read
     )
 

@@ -26,7 +26,7 @@ HELD_OUT = "held_out_loss"
 
 
 class Bar:
-    """The progress of a run on the standard error: a bar on a terminal, a line for each tenth elsewhere.
+    """The progress of a run on the standard error: a bar on a terminal, otherwise a line for each tenth.
 
     Silent where `speaks` is False. A resumed run begins where it was, so that the time left is that of the steps to come.
     """

@@ -1,4 +1,4 @@
-"""Foreign engines behind the call of our own solvers, as oracles and for what they do better; one engine a file."""
+"""Other libraries' solvers behind the interface of our own, as references and for what they do better; one library a file."""
 
 from solvers.backends.scipy import Scipy
 from solvers.backends.torchsde import Torchsde

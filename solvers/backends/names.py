@@ -1,4 +1,4 @@
-"""Names of a foreign engine's methods: known, or refused with the nearest."""
+"""Names of another library's methods: known, or refused with the nearest."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ class Scipy(Solver):
     square over all of them. A sample's result therefore depends, within the tolerance, on the others in its batch, and
     one hard sample shortens the steps of all.
 
-    The state is kept in float64 on the CPU; the slope sees it in the caller's dtype and on the caller's device, and the
-    answer returns there. A slope in float32 is not smooth below about 1e-6: tolerances beneath that only cost steps.
+    The state is kept in float64 on the CPU; the slope gets it in the caller's dtype and on the caller's device, and the
+    result returns there. A slope in float32 is not smooth below about 1e-6: tolerances beneath that only cost steps.
     Gradients do not pass. `Radau`, `BDF` and `LSODA` form a matrix of (B x E)^2 numbers: small problems only.
 
     Args:
@@ -80,7 +80,7 @@ class Scipy(Solver):
 
         Raises:
             TypeError: a stochastic or unknown equation, noise, or a state that is not floating point.
-            ValueError: times that are not finite, or a state that is not finite or wants gradients.
+            ValueError: times that are not finite, or a state that is not finite or requires gradients.
             ArithmeticError: the slope is not finite, or the step size fell below rounding.
         """
         slope = _slope(equation)

@@ -1,8 +1,8 @@
 """Deterministic equations by torchdiffeq's adaptive integrators.
 
-Two of its habits are changed here. It steps past the end and interpolates back, and so asks the field at times outside
-the span, where a noise level may be negative: its `step_t` option ends a step at `stop`. And it answers a step that fell below
-rounding with an AssertionError.
+Two of its habits are changed here. It steps past the end and interpolates back, and so evaluates the field at times outside
+the span, where a noise level may be negative: its `step_t` option ends a step at `stop`. And it raises AssertionError at a step that fell
+below rounding.
 
 References:
     Chen, Rubanova, Bettencourt & Duvenaud, Neural Ordinary Differential Equations, 2018,

@@ -1,13 +1,13 @@
 r"""Stochastic equations by torchsde, on our paths and in either direction of time.
 
-torchsde wants a state of shape (B, n), ascending times, and steps of one length dt, whose times it adds up: rounded,
-N dt is not the end, and a path is asked beside the grid, or a step of 1e-16 is added. So it is given the index of the
-step as its clock: u = 0, 1, ..., N in exact steps of one. With t = start + h u and h = (stop - start)/N of either sign,
+torchsde takes a state of shape (B, n), ascending times, and steps of one length dt, whose times it adds up: rounded,
+N dt is not the end, and a path is evaluated beside the grid, or a step of 1e-16 is added. So it is given the index of the
+step as its time: u = 0, 1, ..., N in exact steps of one. With t = start + h u and h = (stop - start)/N of either sign,
 
     dx = drift dt + diffusion dW   becomes   dx = h drift du + sqrt|h| diffusion dV,   V = W/sqrt|h|,              (1)
 
 where V(u') - V(u) = (W(t') - W(t))/sqrt|h| keeps the sign that our convention gives it: W(t') - W(t) is the signed
-increment from the time of the step's beginning, whichever way the clock runs, so that only the drift changes sign.
+increment from the time of the step's beginning, in either direction of time, so that only the drift changes sign.
 
 References:
     Li, Wong, Chen & Duvenaud, Scalable Gradients for Stochastic Differential Equations, 2020,
@@ -41,7 +41,7 @@ class Torchsde(Solver):
     """An `ItoSDE` or a `DiagonalSDE` in `steps` equal steps of a method of `torchsde.sdeint`.
 
     Every kind of noise is given to torchsde as diagonal, so that nothing larger than the state is formed; `srk` then
-    takes ten evaluations a step. `sdeint` evaluates the equation once more at the start, to look at its shapes. With
+    takes ten evaluations a step. `sdeint` evaluates the equation once more at the start, to check its shapes. With
     additive noise the senses of Ito and of Stratonovich agree and every method serves; a `DiagonalSDE` is meant in the
     sense of Ito and takes `euler`, `milstein` or `srk`. Gradients pass through the solve.
 
@@ -106,7 +106,7 @@ class Torchsde(Solver):
 
 
 class _InSteps:
-    """The right-hand side of (1), as `sdeint` reads it: f and g of a clock in steps and a state (B, n)."""
+    """The right-hand side of (1), as `sdeint` reads it: f and g of a time in steps and a state (B, n)."""
 
     noise_type = "diagonal"
 
@@ -134,7 +134,7 @@ class _InSteps:
 
 
 class _UnitSteps(AsTorchsde):
-    """V of (1): our path in the clock of steps. Its integral over u is that of W over t, divided by |h|^{3/2}."""
+    """V of (1): our path in a time counted in steps. Its integral over u is that of W over t, divided by |h|^{3/2}."""
 
     def __init__(self, path: Any, x: Tensor, sde: _InSteps) -> None:
         super().__init__(path, x, sde.time)

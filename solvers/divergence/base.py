@@ -1,7 +1,7 @@
 r"""The divergence of a field F at x, the trace of its Jacobian J, in equally good estimates of it.
 
-An estimator draws its probes once for each sample, a function of the seed and the sample's number alone, and answers
-with several estimates side by side, whose mean is the answer. Integrated along a flow with the same probes, each column
+An estimator draws its probes once for each sample, a function of the seed and the sample's number alone, and returns
+several estimates side by side, whose mean is the estimate. Integrated along a flow with the same probes, each column
 is an unbiased estimate of the integral, and the spread of the columns says how far their mean may be off; drawn afresh
 at every call, the noise would make the equation a stochastic one and step-size control blind.
 
@@ -39,7 +39,7 @@ class Divergence(ABC):
         """(F(x), estimates of div F(x)): shapes (B, *E) and (B, columns)."""
 
     def cost(self, size: int) -> int:
-        """Products with the Jacobian in one call, for events of `size` numbers."""
+        """Products with the Jacobian in one call, for samples of `size` numbers."""
         return self.columns
 
 
@@ -73,5 +73,5 @@ def products(field: PointField, x: Tensor, directions: Tensor) -> tuple[Tensor, 
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
-    """<a_p, b_p> over the event, (B, P, *E) -> (B, P)."""
+    """<a_p, b_p> over the sample, (B, P, *E) -> (B, P)."""
     return (a * b).flatten(2).sum(2)

@@ -12,7 +12,7 @@ from solvers.divergence.base import Divergence, PointField, products
 
 @dataclass(frozen=True)
 class ExactTrace(Divergence):
-    """sum_i (J e_i)_i, for events of any rank; d products of a network's cost each, `block` of them at a time."""
+    """sum_i (J e_i)_i, for samples of any rank; d products of a network's cost each, `block` of them at a time."""
 
     block: int = 64
     columns = 1

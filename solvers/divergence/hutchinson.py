@@ -16,7 +16,7 @@ from solvers.divergence.probes import Probes, keys_of, rademacher
 
 @dataclass(frozen=True)
 class Hutchinson(Divergence):
-    """One estimate for each of `columns` probes of the given law: `rademacher`, `sphere` or `gaussian`."""
+    """One estimate for each of `columns` probes of the given distribution: `rademacher`, `sphere` or `gaussian`."""
 
     columns: int = 1
     law: Probes = rademacher

@@ -12,7 +12,7 @@ class AdamsBashforth(Multistep):
     """x_s = x_t + sum_j w_j drift_j with the weights of `solvers.multistep`, rate 0.
 
     On the sigma form it is the linear multistep sampler (LMS) of k-diffusion, on the velocity form that of flow matching.
-    iPNDM is this formula with the weights of a uniform grid: on a uniform grid of its clock it is this class with the
+    iPNDM is this formula with the weights of a uniform grid: on a uniform grid of its time variable it is this class with the
     start by lower orders, on any other it has order one, which is why there is no class for it.
 
     References:

@@ -16,8 +16,9 @@ class ExponentialEuler(Method):
     """y_s = e^{a h} y_t + (e^{a h} - 1)/a F(y_t, t) [+ spread(t, s) z], the linear part and the noise exact.
 
     On the data form it is DDIM and SDE-DPM-Solver++(1). Carried to a h = -infinity it returns -F/a: the denoiser's
-    answer, so the last step to sigma = 0 is no special case. z is the path's increment brought to unit variance: the
-    noise is exact in law; pathwise it differs from the true convolution by O(h^1.5) a step, which leaves strong order 1.
+    output, so the last step to sigma = 0 is no special case. z is the path's increment brought to unit variance: the
+    noise is exact in distribution; pathwise it differs from the true convolution by O(h^1.5) a step, which leaves
+    strong order 1.
 
     References:
         Hochbruck & Ostermann, Exponential integrators, 2010, https://doi.org/10.1017/S0962492910000048, section 2

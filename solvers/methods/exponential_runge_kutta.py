@@ -45,7 +45,7 @@ _STAGES: dict[int, tuple[tuple[float, tuple[float, ...]], ...]] = {
         (1.0, (0.0, *_RADAU)),
     ),
 }
-"""For each stage and the result: where it stands, and the nodes of its polynomial, in units of the step."""
+"""For each stage and the result: its place in the step, and the nodes of its polynomial, in units of the step."""
 
 
 class ExponentialRungeKutta(OneStep):
@@ -73,7 +73,7 @@ class ExponentialRungeKutta(OneStep):
 
 @lru_cache(maxsize=4096)
 def stage(rate: float, t: float, s: float, where: float, nodes: tuple[float, ...]) -> Row:
-    """The row of the stage that stands at t + where (s - t)."""
+    """The row of the stage at t + where (s - t)."""
     if math.isinf(s):
         return 0.0, (-1.0 / rate,)
     h = s - t

@@ -12,8 +12,8 @@ differs from x_i in the weights only, whatever the linear part and the noise of 
     corrected = x_i + sum_j (c_j - p'_j) F_j                                                                      (1)
     x_{i+1}   = e corrected + sum_j p_j F_j = e x_i + sum_j (e (c_j - p'_j) + p_j) F_j                             (2)
 
-With noise the weak order is two for every k, also where the fields feel the noise. An increment of deviation sqrt(h) is seen
-through the fields alone, with weights 0, w_1, w_2, ... in its own and the next steps, where it should have h/2, h, h, ...: what
+With noise the weak order is two for every k, also where the fields depend on the noise. An increment of standard deviation
+sqrt(h) acts through the fields alone, with weights 0, w_1, w_2, ... in its own and the next steps, where it should have h/2, h, h, ...: what
 is missing at first comes back in the steps after, on any grid, and the last few steps alone leave an error, of order h^2.
 
 References:

@@ -45,7 +45,7 @@ class RungeKutta(OneStep):
 class EmbeddedRungeKutta(RungeKutta, Embedded):
     """A pair of explicit methods on one set of stages; `error` holds the differences of their weights.
 
-    The last stage of all pairs here stands at the step's end (first same as last): it is the next step's first field.
+    The last stage of all pairs here is at the step's end (first same as last): it is the next step's first field.
     """
 
     def __init__(self, tableau: Tableau, error: Row):

@@ -18,7 +18,7 @@ from solvers.wiener import AreaPath
 
 
 class SRA1(Method):
-    """Strong order 1.5, weak order 2; two evaluations; needs a path that knows its Levy area."""
+    """Strong order 1.5, weak order 2; two evaluations; needs a path with its Levy area."""
 
     orders = {ItoSDE: Order(strong=1.5, weak=2)}
     evaluations = 2

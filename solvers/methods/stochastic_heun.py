@@ -13,8 +13,8 @@ class StochasticHeun(Method):
         x* = x_t + h drift(x_t, t) + g(t) dW
         x_s = x_t + h/2 (drift(x_t, t) + drift(x*, s)) + (g(t) + g(s))/2 dW.
 
-    For additive noise the Ito and Stratonovich senses agree. Strong order 1; weak order 2, since dW h/2 may stand for
-    the integral of W over the step in every moment that order asks for.
+    For additive noise the Ito and Stratonovich senses agree. Strong order 1; weak order 2, since dW h/2 may replace
+    the integral of W over the step in every moment that order needs.
 
     References:
         Kloeden & Platen, Numerical Solution of Stochastic Differential Equations, 1992, sections 12.2 and 15.1

@@ -1,4 +1,5 @@
-"""What every method owes its users beside an order: no memory, no neighbours, no lost digits, no waiting for the device.
+"""What every method must keep beside an order: no hidden state, no effect of other samples, no lost digits, no waiting
+for the device.
 
 Each function takes a method and one kind of equation that it declares, and yields findings.
 """
@@ -18,7 +19,7 @@ from solvers.integrate import FixedGrid, integrate
 from solvers.method import Method
 from solvers.testing.host import host_reads
 from solvers.testing.probes import ROWS, START, STOP, Probe, probe
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, verdict
 
 READ = "solvers/method.py: a method is stateless, its history travels in an explicit state"
 ROUNDING = 1e-12
@@ -32,7 +33,7 @@ def gap(a: Tensor, b: Tensor) -> float:
 
 
 def statelessness(method: Method, kind: type[Equation]) -> Iterator[Finding]:
-    """The same question has the same answer: again, after another run, beside another run, resumed half-way."""
+    """The same input has the same result: again, after another run, beside another run, resumed half-way."""
     name, look = f"statelessness ({kind.__name__})", probe(kind, method)
     settings, drawn = repr(sorted(vars(method))), torch.get_rng_state()
     first = look.run(FixedGrid(method, 8))
@@ -46,11 +47,11 @@ def statelessness(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     }
     words = max(errors, key=lambda key: errors[key])
     cause = "the method keeps something on self, or draws from a generator of its own"
-    yield judged(name, errors[words], 0.0, example=f"8 steps: {words}", cause=cause, read=READ)
+    yield verdict(name, errors[words], 0.0, example=f"8 steps: {words}", cause=cause, read=READ)
 
 
 def _beside(method: Method, look: Probe) -> Tensor:
-    """The end of a run of 8 steps, walked in turn with one of 5."""
+    """The end of a run of 8 steps, run in turn with one of 5."""
     long, short = (
         integrate(method, look.equation, look.state(), uniform(START, STOP, steps), look.path()) for steps in (8, 5)
     )
@@ -77,7 +78,7 @@ def batch_invariance(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     together = look.run(FixedGrid(method, 8))
     errors = [gap(look.run(FixedGrid(method, 8), [i]), together[i : i + 1]) for i in range(ROWS)]
     worst = max(range(ROWS), key=errors.__getitem__)
-    yield judged(
+    yield verdict(
         name,
         errors[worst],
         ROUNDING,
@@ -93,7 +94,7 @@ def precision(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     double, single = look.run(solver), look.run(solver, dtype=torch.float32)
     wrong = float("inf") if single.dtype != torch.float32 or double.dtype != torch.float64 else 0.0
     example = f"dtypes: float32 became {single.dtype}, float64 {double.dtype}"
-    yield judged(
+    yield verdict(
         name, max(wrong, gap(single, double)), 1e-4, example=example, cause="a tensor is made in a fixed dtype"
     )
 
@@ -103,8 +104,8 @@ def edges(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     name, look = f"grid edges ({kind.__name__})", probe(kind, method)
     ends = [look.run(FixedGrid(method, steps)) for steps in (1, 2)]
     finite = all(bool(torch.isfinite(end).all()) for end in ends)
-    yield judged(name, float(not finite), 0.0, example="1 or 2 steps end on NaN or infinity", read=READ)
-    yield judged(
+    yield verdict(name, float(not finite), 0.0, example="1 or 2 steps end on NaN or infinity", read=READ)
+    yield verdict(
         f"repeated times ({kind.__name__})", float(not _refuses_repeats(method, look)), 0.0, example="times 1, 0.5, 0.5"
     )
     if kind is SemilinearODE:
@@ -132,9 +133,9 @@ def _to_infinity(method: Method) -> Finding:
         for _, end in integrate(method, equation, x, grid):  # noqa: B007
             pass
     except (ValueError, OverflowError) as error:
-        return judged(name, 0.0, 0.0, note=f"refused: {error}")
+        return verdict(name, 0.0, 0.0, note=f"refused: {error}")
     cause = "a coefficient is inf * 0 or inf - inf there: take the limit -F/rate"
-    return judged(name, gap(end, torch.full_like(x, 0.7)), ROUNDING, example="times 0, -1, -2, -inf", cause=cause)
+    return verdict(name, gap(end, torch.full_like(x, 0.7)), ROUNDING, example="times 0, -1, -2, -inf", cause=cause)
 
 
 def device_loop(method: Method, kind: type[Equation]) -> Iterator[Finding]:
@@ -142,7 +143,7 @@ def device_loop(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     look = probe(kind, method)
     few, many = (host_reads(lambda n=n: look.run(FixedGrid(method, n)))[1] for n in (4, 8))
     in_loop = (len(many) - len(few)) / 4
-    yield judged(
+    yield verdict(
         f"no host synchronisation ({kind.__name__})",
         in_loop,
         0.0,

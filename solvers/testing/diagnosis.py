@@ -1,4 +1,4 @@
-"""The likely cause of a fault: the usual mistakes are undone one at a time, and the check is asked again."""
+"""The likely cause of a fault: the usual mistakes are undone one at a time, and the check runs again."""
 
 from __future__ import annotations
 

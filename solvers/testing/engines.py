@@ -1,4 +1,4 @@
-"""`check_engine`: a solver that is no `Method` of ours: a foreign engine, an adaptive loop.
+"""`check_engine`: a solver that is no `Method` of ours: another library's solver, an adaptive loop.
 
 print(check_engine("torchsde euler", lambda steps: Torchsde("euler", steps), ItoSDE, Order(strong=1, weak=1)))
 """
@@ -16,11 +16,11 @@ from solvers.integrate import Solver
 from solvers.method import Order
 from solvers.testing import orders
 from solvers.testing.behaviour import gap
-from solvers.testing.methods import additive_orders, judge_order
+from solvers.testing.methods import additive_orders, order_verdict
 from solvers.testing.orders import SPANS, AtSteps
 from solvers.testing.probes import ROWS, probe
 from solvers.testing.problems import manufactured
-from solvers.testing.report import QUICK, Finding, Report, judged, run_checks
+from solvers.testing.report import QUICK, Finding, Report, run_checks, verdict
 from solvers.wiener import AreaPath
 from solvers.wiener_tree import WienerTree
 
@@ -50,18 +50,18 @@ def _orders(at: AtSteps, kind: type[Equation], declared: Order, level: str) -> I
         equation, exact = manufactured(kind, "sine")
         x = torch.full((1, 1), exact(start), dtype=torch.float64)
         errors = [abs(at(n)(equation, x, start, stop).item() - exact(stop)) for n in (32, 64, 128)]
-        yield judge_order(f"order ({kind.__name__}, {direction})", orders.from_errors(errors), declared.weak)
+        yield order_verdict(f"order ({kind.__name__}, {direction})", orders.from_errors(errors), declared.weak)
 
 
 def _behaviour(solver: Solver, kind: type[Equation]) -> Iterator[Finding]:
     look = probe(kind)
     together = look.run(solver)
-    yield judged(
+    yield verdict(
         "statelessness", gap(together, look.run(solver)), 0.0, example="one solve, repeated", cause="hidden state"
     )
     errors = [gap(look.run(solver, [i]), together[i : i + 1]) for i in range(ROWS)]
     cause = "a norm, a mean or a step size is taken over the batch: take it for each sample"
-    yield judged(
+    yield verdict(
         "batch invariance",
         max(errors),
         1e-12,
@@ -80,7 +80,7 @@ def _noise_alone(solver: Solver) -> Iterator[Finding]:
         path = _WithoutAreas(WienerTree.like(x, 3, start, stop))
         end = solver(ItoSDE(lambda x, t: _wave(x, t), lambda t: 1.0), x, start, stop, path)
         left = end - x - path.increment(start, stop)
-        yield judged(
+        yield verdict(
             f"noise is the path's ({direction})",
             (left - left.mean()).abs().max().item(),
             1e-2,
@@ -91,7 +91,7 @@ def _noise_alone(solver: Solver) -> Iterator[Finding]:
 
 
 class _WithoutAreas(AreaPath):
-    """A tree for those who ask for areas too: zero, for the equation depends on none."""
+    """A tree for solvers that need areas too: zero, for the equation depends on none."""
 
     def __init__(self, tree: WienerTree) -> None:
         self.tree = tree

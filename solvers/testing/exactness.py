@@ -21,7 +21,7 @@ from solvers.method import Method
 from solvers.testing.diagnosis import likely
 from solvers.testing.orders import SPANS, UNEVEN
 from solvers.testing.paths import Impulses, ScaledPath
-from solvers.testing.report import Finding, judged
+from solvers.testing.report import Finding, verdict
 from solvers.wiener import KeyedIncrements, WienerPath
 
 ROUNDING = 1e-11
@@ -51,7 +51,7 @@ def _polynomials(solver: Solver, kind: type[Equation], direction: str) -> Findin
         return abs(solver(field, x, start, stop).item() - stop ** (d + 1))
 
     degree = next((d - 1 for d in range(12) if error(d) > ROUNDING), 11)
-    return judged(
+    return verdict(
         f"exact for polynomials (ODE, {direction})",
         error(0),
         ROUNDING,
@@ -69,7 +69,7 @@ def _linear(solver: Solver, kind: type[Equation], direction: str) -> Finding:
     y = solver(SemilinearODE(rate, lambda y, t: torch.full_like(y, c)), x, start, stop).item()
     exact = (0.7 + c / rate) * math.exp(rate * (stop - start)) - c / rate
     read = "equation (2) of solvers/testing/exactness.py"
-    return judged(
+    return verdict(
         f"exact for linear (SemilinearODE, {direction})",
         abs(y - exact),
         ROUNDING,
@@ -90,7 +90,7 @@ def _noise_alone(solver: Solver, kind: type[Equation], direction: str) -> Findin
         return (solver(_pure_noise(kind), x, start, stop, given) - exact).abs().max().item()
 
     causes = [(words, lambda c=c: error(c)) for words, c in NOISE_FACTORS.items()]
-    return judged(
+    return verdict(
         f"exact for noise alone ({kind.__name__}, {direction})",
         error(),
         ROUNDING,
@@ -123,6 +123,6 @@ def _convolution(solver: Solver, kind: type[Equation], direction: str) -> Findin
     mean, variance = path.moments(solver(equation, x, start, stop, path))
     gaps = abs(mean - 0.7 * math.exp(rate * (stop - start))), abs(variance - spread(start, stop) ** 2)
     read = "equation (4) of solvers/testing/exactness.py"
-    return judged(
+    return verdict(
         f"exact for linear (SemilinearSDE, {direction})", max(gaps), ROUNDING, example="dy = -0.8 y dt + dW", read=read
     )

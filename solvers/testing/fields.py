@@ -10,7 +10,7 @@ from torch import Tensor
 from solvers.equations import ODE
 from solvers.testing.behaviour import gap
 from solvers.testing.host import host_reads
-from solvers.testing.report import QUICK, Finding, Report, judged, run_checks
+from solvers.testing.report import QUICK, Finding, Report, run_checks, verdict
 
 
 def check_field(equation: ODE, x: Tensor, times: Sequence[float]) -> Report:
@@ -21,7 +21,7 @@ def check_field(equation: ODE, x: Tensor, times: Sequence[float]) -> Report:
 
 def _one_answer(equation: ODE, x: Tensor, times: Sequence[float]) -> Iterator[Finding]:
     errors = [gap(equation.drift(x, t), equation.drift(x, t)) for t in times]
-    yield judged(
+    yield verdict(
         "the same question has the same answer",
         max(errors),
         0.0,
@@ -30,13 +30,13 @@ def _one_answer(equation: ODE, x: Tensor, times: Sequence[float]) -> Iterator[Fi
         read="docs: Hutchinson probes are frozen for a whole solve",
     )
     reads = host_reads(lambda: equation.drift(x, times[0]))[1]
-    yield judged("no host synchronisation", float(len(reads)), 0.0, example=", ".join(reads))
+    yield verdict("no host synchronisation", float(len(reads)), 0.0, example=", ".join(reads))
 
 
 def _batch(equation: ODE, x: Tensor, times: Sequence[float]) -> Iterator[Finding]:
     whole = equation.drift(x, times[0])
     errors = [gap(equation.drift(x[i : i + 1], times[0]), whole[i : i + 1]) for i in range(len(x))]
     cause = "samples are mixed: a mean or a norm over the batch"
-    yield judged(
+    yield verdict(
         "batch invariance", max(errors), 1e-12, example=f"sample {errors.index(max(errors))} alone", cause=cause
     )

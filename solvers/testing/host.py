@@ -20,7 +20,7 @@ COPIES = {"aten::_to_copy", "aten::copy_"}
 class HostReads(TorchDispatchMode):
     """Notes, on any device, the operations that would make an accelerator wait; `reads` are their names, in order.
 
-    On the CPU a copy to the host cannot be told from another: there the reads of values are noted.
+    On the CPU copies to the host look like any others: only reads of values are noted there.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`check_method`: every order that a method declares, measured, and what it owes its users beside it.
+"""`check_method`: every order that a method declares, measured, and what it must keep beside them.
 
 print(check_method(MyMethod()))
 """
@@ -24,7 +24,7 @@ from solvers.testing.exactness import NOISE_FACTORS, exactness
 from solvers.testing.orders import SPANS, UNEVEN, AtSteps, Observed, on_grid
 from solvers.testing.paths import ScaledPath
 from solvers.testing.problems import SOLUTIONS
-from solvers.testing.report import FULL, QUICK, Finding, Report, judged, run_checks
+from solvers.testing.report import FULL, QUICK, Finding, Report, run_checks, verdict
 
 TOLERANCE = 0.2
 """How far an observed order may lie from the declared one."""
@@ -54,7 +54,7 @@ def check_method(method: Method, level: str = QUICK) -> Report:
 
 
 def _orders(method: Method, kind: Kind, level: str) -> Iterator[Finding]:
-    """The orders of one kind of equation; kinds that converge in law only are measured by the tests of laws."""
+    """The orders of one kind of equation; kinds that converge in distribution only are measured by the tests of exact laws."""
     if kind in (ODE, SemilinearODE):
         yield from _deterministic(method, kind, list(SOLUTIONS) if level == FULL else ["sine"])
     elif kind in ADDITIVE:
@@ -69,9 +69,9 @@ def _deterministic(method: Method, kind: Kind, problems: list[str]) -> Iterator[
         seen = {d: orders.deterministic(method, kind, problem, d) for d in SPANS}
         for direction in SPANS:
             name = f"order ({kind.__name__}, {problem}, {direction})"
-            yield judge_order(name, seen[direction], declared, partial(_why, method, kind, seen))
+            yield order_verdict(name, seen[direction], declared, partial(_why, method, kind, seen))
     rough = orders.deterministic(method, kind, problems[0], "down", orders.alternating)
-    yield judge_order(f"order on alternating steps ({kind.__name__})", rough, declared, lambda: INDEX)
+    yield order_verdict(f"order on alternating steps ({kind.__name__})", rough, declared, lambda: INDEX)
 
 
 INDEX = (
@@ -116,20 +116,22 @@ def additive_orders(
     for direction in SPANS:
         seen = orders.weak_on_linear(uneven, kind, direction, spacing)
         why = partial(_why_noise, uneven, kind, direction, declared.weak, spacing)
-        yield judge_order(f"weak order ({kind.__name__}, linear, {direction})", seen, declared.weak, why, flatters=True)
+        yield order_verdict(
+            f"weak order ({kind.__name__}, linear, {direction})", seen, declared.weak, why, flatters=True
+        )
     if declared.strong:
         for direction in SPANS:
             seen = orders.strong(at, kind, direction)
-            yield judge_order(f"strong order ({kind.__name__}, {direction})", seen, declared.strong)
+            yield order_verdict(f"strong order ({kind.__name__}, {direction})", seen, declared.strong)
     if level == FULL:
         for problem, direction in product(("shared", "growing"), SPANS):
             seen = orders.weak_on_linear(uneven, kind, direction, spacing, problem)
-            yield judge_order(
+            yield order_verdict(
                 f"weak order ({kind.__name__}, {problem}, {direction})", seen, declared.weak, flatters=True
             )
         seen = orders.weak_on_nonlinear(at, kind)
         if seen is not None:
-            yield judge_order(f"weak order ({kind.__name__}, nonlinear)", seen, declared.weak)
+            yield order_verdict(f"weak order ({kind.__name__}, nonlinear)", seen, declared.weak)
 
 
 def _why_noise(uneven: AtSteps, kind: Kind, direction: str, declared: float, spacing: Spacing) -> str:
@@ -157,14 +159,14 @@ class _Louder(Solver):
 def diagonal_orders(at: AtSteps, declared: Order) -> Iterator[Finding]:
     """Strong and weak order on geometric Brownian motion."""
     if declared.strong:
-        yield judge_order("strong order (DiagonalSDE)", strong_on_transformed(at, "exp"), declared.strong)
-    yield judge_order("weak order (DiagonalSDE)", weak_on_geometric(at), declared.weak)
+        yield order_verdict("strong order (DiagonalSDE)", strong_on_transformed(at, "exp"), declared.strong)
+    yield order_verdict("weak order (DiagonalSDE)", weak_on_geometric(at), declared.weak)
 
 
-def judge_order(
+def order_verdict(
     name: str, seen: Observed, declared: float, why: Callable[[], str] = str, flatters: bool = False
 ) -> Finding:
     """How far the declared order lies outside the observed interval; below it is no fault where the problem may flatter."""
     error = max(declared - seen.high, 0.0 if flatters else seen.low - declared, 0.0)
     note = f"observed {seen}, declared {declared:g}"
-    return judged(name, error, TOLERANCE, example=note, cause=why, note=note, read=READ)
+    return verdict(name, error, TOLERANCE, example=note, cause=why, note=note, read=READ)

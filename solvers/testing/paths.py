@@ -12,10 +12,10 @@ from solvers.wiener import AreaPath, WienerPath
 
 
 class Impulses(AreaPath):
-    """A batch of paths, one impulse each: sample k moves by sqrt|h| in half-step k, of length h, and stands still in all
+    """A batch of paths, one impulse each: sample k moves by sqrt|h| in half-step k, of length h, and does not move in all
     others.
 
-    As many samples again as there are steps have an impulse in the Levy area of one step, of its deviation
+    As many samples again as there are steps have an impulse in the Levy area of one step, of its standard deviation
     sqrt(|h|/12). A method on a linear equation is linear in the increments, so the sum over k of (response to impulse
     k)^2 is the exact variance of its result: a weak order is measured without a single random number. The last sample
     gets no impulse at all: its result is the mean.
@@ -118,7 +118,7 @@ class Mirrored(AreaPath):
 
 
 class ScaledPath(AreaPath):
-    """A path times a number: what a method would have seen had it multiplied its noise by it."""
+    """A path times a number: what a method gets if it multiplies its noise by it."""
 
     def __init__(self, path: WienerPath, factor: float):
         self.path, self.factor = path, factor

@@ -1,4 +1,4 @@
-"""An equation of every kind, with a state and a path, on which the behaviour of a method is looked at."""
+"""An equation of every kind, with a state and a path, on which the behaviour of a method is checked."""
 
 from __future__ import annotations
 

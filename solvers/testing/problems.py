@@ -59,7 +59,7 @@ Scalar = Callable[[Any], Any]
 class Linear:
     """dx = ((rate + slope) x + cos t + bend(x)) dt + g(t) dW; linear without a bend.
 
-    A semilinear method takes `rate` exactly and is told the rest as its forcing, which depends on the state unless slope
+    A semilinear method takes `rate` exactly and gets the rest as its forcing, which depends on the state unless slope
     and bend are zero: the forcing of a sampler always does.
     """
 
@@ -229,7 +229,7 @@ TRANSFORMED: dict[str, tuple[Function, Function, Function]] = {
 
 
 def renoised(clock: str, mean: float = 0.6, variance: float = 0.5) -> RenoisedODE:
-    """The flow of the laws N(mean, variance + q(t)): dx/dt = q'(t)/2 (x - mean)/(variance + q(t))."""
+    """The flow of the distributions N(mean, variance + q(t)): dx/dt = q'(t)/2 (x - mean)/(variance + q(t))."""
     q, rate = CLOCKS[clock]
     return RenoisedODE(lambda x, t: rate(t) / (2 * (variance + q(t))) * (x - mean), lambda t, s: math.sqrt(q(s) - q(t)))
 

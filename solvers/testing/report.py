@@ -1,4 +1,4 @@
-"""What a check says, as data: a verdict, by how much, the smallest counter-example, the likely cause, where to read."""
+"""What a check says, as data: pass or fail, by how much, the smallest counter-example, the likely cause, where to read."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Cause = str | Callable[[], str]
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of one check.
+    """The result of one check.
 
     Attributes:
         check: its name.
-        verdict: "passes", "FAILS", or "reports" for a figure that nobody can call wrong.
+        verdict: "passes", "FAILS", or "reports" for a figure without a limit.
         error, allowed: by how much, and what would have passed, in the units that `note` or the check's text names.
         example: the smallest input that shows it.
         cause: the correction that makes the check pass, where one of the usual mistakes is it.
-        read: where the equation stands.
-        note: what else was measured: an interval, or the smallest fault that the check would have seen.
+        read: where the equation is.
+        note: what else was measured: an interval, or the smallest fault that the check would detect.
     """
 
     check: str
@@ -76,7 +76,7 @@ class Report:
         return json.dumps({**record, "findings": findings}, indent=1)
 
 
-def judged(
+def verdict(
     check: str,
     error: float,
     allowed: float,
@@ -86,7 +86,7 @@ def judged(
     read: str = "",
     note: str = "",
 ) -> Finding:
-    """A verdict on an error: it fails above `allowed`, or where it is not a number. A cause is looked for only then."""
+    """The finding for an error: it fails above `allowed`, or where it is not a number. A cause is searched for only then."""
     if error <= allowed:
         return Finding(check, PASSES, error, allowed, read=read, note=note)
     found = cause() if callable(cause) else cause
@@ -94,7 +94,7 @@ def judged(
 
 
 def reported(check: str, figure: float, note: str, read: str = "") -> Finding:
-    """A figure without a verdict."""
+    """A figure without a limit, neither pass nor fail."""
     return Finding(check, REPORTS, figure, math.inf, read=read, note=note)
 
 

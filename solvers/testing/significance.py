@@ -1,11 +1,11 @@
-r"""Tests on samples: how unlikely a deviation is, and how small a fault would have been seen.
+r"""Tests on samples: how unlikely a difference is, and how small a fault would be detected.
 
-A report that looks at m figures at the significance FAMILY gives each of them FAMILY/m (Bonferroni). A mean of n
+A report of m figures at the significance FAMILY gives each of them FAMILY/m (Bonferroni). A mean of n
 independent numbers fails when it is further than
 
     q(FAMILY/m) standard errors                                                                                  (1)
 
-from what it should be, q the two-sided normal quantile; a fault of q + 1.28 standard errors is seen nine times out of
+from what it should be, q the two-sided normal quantile; a fault of q + 1.28 standard errors is found nine times out of
 ten, and that size is the power reported. An empirical distribution function fails beyond sqrt(log(2/p)/(2 n)), which
 holds for every n (2).
 
@@ -30,13 +30,13 @@ NINE_OF_TEN = NormalDist().inv_cdf(0.9)
 
 @dataclass(frozen=True)
 class Mean:
-    """A sample mean beside its expectation: the deviation in standard errors, and the standard error."""
+    """A sample mean beside its expectation: the difference in standard errors, and the standard error."""
 
     deviation: float
     error: float
 
     def power(self, figures: int) -> float:
-        """The size of a fault that is seen nine times out of ten, in the units of the mean."""
+        """The size of a fault that is found nine times out of ten, in the units of the mean."""
         return (quantile(figures) + NINE_OF_TEN) * self.error
 
 

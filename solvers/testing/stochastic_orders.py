@@ -49,7 +49,7 @@ def strong_on_linear(
 
 
 def spread_apart(path: Impulses, result: Tensor, linear: Linear, stop: float) -> float:
-    """The integral of (r - K)^2 |dtau| over the walk."""
+    """The integral of (r - K)^2 |dtau| over the run."""
     deviation, total = (result - result[-1]).tolist(), 0.0
     for k, (t, s) in enumerate(zip(path.halves, path.halves[1:], strict=False)):
         first, last = path.halves[k - k % 2], path.halves[k - k % 2 + 2]
@@ -81,7 +81,7 @@ def mean_of_cubic(p: Tensor) -> float:
 
 
 def weak_on_renoised(method: Method, clock: str) -> Observed:
-    """The distance of mean and variance from theirs, down from the law at 1.5, by impulses: of the
+    """The distance of mean and variance from theirs, down from the distribution at 1.5, by impulses: of the
     noise, and of the start.
     """
     equation, (q, _) = renoised(clock, MEAN, VARIANCE), CLOCKS[clock]

@@ -55,7 +55,7 @@ def copy_project(source: Path, target: Path) -> Path:
 
 
 def _all_but_python(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if not (name.endswith((".py", ".pyc")) or (Path(folder) / name).is_dir())]
+    return [name for name in names if not (name.endswith((".py", ".pyi", ".pyc")) or (Path(folder) / name).is_dir())]
 
 
 def write(change: Change, copy: Path) -> None:

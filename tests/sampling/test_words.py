@@ -195,5 +195,5 @@ def test_every_docstring_says_order_cost_and_names(name):
     words = inspect.getdoc(SAMPLERS[name]) or ""
     assert "calls a step" in words or "call a step" in words
     assert "rder" in words or name in ("annealed_langevin", "predictor_corrector")
-    assert "Names elsewhere" in words
+    assert "Other names" in words
     assert "http" in words or name in ("default", "default_sde", "lms")

@@ -105,9 +105,9 @@ def test_the_likely_cause_is_the_correction_that_passes():
 
 def test_a_report_says_what_failed_and_why():
     found = [
-        report.judged("sum", 2.0, 1.0, example="1 + 1", cause=lambda: "it adds", read="page 1"),
-        report.judged("nan", math.nan, 1.0),
-        report.judged("good", 1.0, 1.0, cause=lambda: pytest.fail("a cause is looked for in vain")),
+        report.verdict("sum", 2.0, 1.0, example="1 + 1", cause=lambda: "it adds", read="page 1"),
+        report.verdict("nan", math.nan, 1.0),
+        report.verdict("good", 1.0, 1.0, cause=lambda: pytest.fail("a cause is looked for in vain")),
         report.reported("figure", 3.0, "nats"),
     ]
     whole = report.run_checks("thing", "quick", [("all", lambda: found), ("raises", lambda: [][1])])

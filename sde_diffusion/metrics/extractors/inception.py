@@ -91,7 +91,7 @@ def _downloaded() -> dict[str, Tensor]:
         return torch.hub.load_state_dict_from_url(URL_INCEPTION_V3, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise ValueError(
-            f"the weights cannot be had from {URL_INCEPTION_V3} ({error}); load them elsewhere and name the file, as in "
+            f"the weights cannot be had from {URL_INCEPTION_V3} ({error}); download them on a connected machine and name the file, as in "
             "inception(weights='FILE')"
         ) from error
 

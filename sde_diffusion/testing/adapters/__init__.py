@@ -1,1 +1,1 @@
-"""Other libraries' samplers and methods, as the kit asks for them; each module imports its library when it is used."""
+"""Other libraries' samplers and methods, in the form that the kit takes. Each module imports its library when it is used."""

@@ -1,7 +1,7 @@
 """diffusers: its multistep schedulers, in their variance-preserving chart.
 
 `set_timesteps` prepares a scheduler, then its public tables `sigmas` (`alphas` and `betas` of IPNDM) and `timesteps`
-are replaced by the given levels; the library's own steps do the rest. Schedulers remember: every run makes a new one.
+are replaced by the given levels; the library's own steps do the rest. Schedulers have state: every run makes a new one.
 """
 
 from __future__ import annotations

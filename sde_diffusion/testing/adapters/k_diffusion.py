@@ -1,7 +1,7 @@
 """k-diffusion: its sampling functions, in their own chart (alpha = 1).
 
 A schedule that ends above zero is integrated to its last level; nothing is denoised afterwards. A stochastic function
-must take a `noise_sampler`, and ask it for one step at a time.
+must take a `noise_sampler`, and call it for one step at a time.
 """
 
 from __future__ import annotations
@@ -46,5 +46,5 @@ def run(
 
 
 def _nearest(kappas: Tensor, level: float) -> float:
-    """The level of the grid that a rounded one stands for."""
+    """The level of the grid that a rounded one belongs to."""
     return kappas[(kappas - level).abs().argmin()].item()

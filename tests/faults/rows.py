@@ -35,7 +35,7 @@ ROWS = [
     Row(
         "SIGKILL before each single change of the disk, in two saves with their prunings, and in an empty folder",
         "the same",
-        39,
+        42,
         (f"{HERE}killed.py::test_killed_before_each_change_of_the_disk", f"{HERE}killed.py::test_killed_at_the_very_start"),
     ),
     Row(

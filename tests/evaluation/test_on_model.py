@@ -61,7 +61,10 @@ def model():
 def test_an_exact_model_passes_for_real_data_and_too_few_steps_do_not(model):
     found = compare(model, Samples(), [sampler("heun")], budgets=[2, 4, 40], seed=1)
     coarse, fine = (result.scores[0] for result in found.results)
-    assert [result.evaluations for result in found.results] == [3, 39]  # two calls pay for no step of Heun and its last denoising
+    assert [result.evaluations for result in found.results] == [
+        3,
+        39,
+    ]  # two calls pay for no step of Heun and its last denoising
     assert coarse.ratio > 2
     assert 0.5 < fine.ratio < 1.6
     assert fine.baseline == pytest.approx(Evaluator(Samples(), 1).real_baseline["sliced W2"].value)

@@ -13,7 +13,8 @@ The budgets are denoiser calls a sample. "ours, 200,000" repeats the default rul
 resolve a hundredth of a nat.
 
 The peers (k-diffusion, diffusers, azula) run through their public interfaces on the same levels, geometric and Karras's, and
-start from the same states. All draw independent noise but DPMSolverSDE, which comes with its Brownian tree. `benchmarks/peers/` says what an adapter replaces.
+start from the same states. All draw independent noise but DPMSolverSDE, which comes with its Brownian tree.
+`benchmarks/peers/` says what an adapter replaces.
 
 Writes results/stochastic.json, .md and .png.
 """

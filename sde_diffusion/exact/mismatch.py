@@ -36,7 +36,8 @@ def prior_mismatch(
 ) -> Mismatch:
     """KL(p_T || prior) for data of an exact law, by sampling p_T; the process's own prior unless one is given.
 
-    Warns (UserWarning) where it is above 0.01 nats and resolved: the horizon is too short for the data, or the prior does not have its mean and variance.
+    Warns (UserWarning) where it is above 0.01 nats and resolved: the horizon is too short for the data, or the prior does
+    not have its mean and variance.
     """
     prior = sde.prior() if prior is None else prior
     end = law.through(sde.kernel(sde.horizon))

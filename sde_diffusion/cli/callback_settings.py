@@ -69,7 +69,7 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
 
     events, labels = _held_out(scene, settings.held_out)
     folder, model, objective, seed = scene.folder, scene.model, scene.objective, scene.seed
-    sde, z = model.sde, model.to_standard(events)
+    sde, z = model.sde, model.to_standard(events) if len(events) else events
     found: list[Callback] = []
     if settings.held_out_every and len(events) > 1:
         found.append(HeldOut(_moments(settings.held_out_every), sde, objective, z, labels, seed=seed))

@@ -47,9 +47,9 @@ def to_diffusers(
         ValueError: the process is no chain and preserves no variance; the network gets other timesteps than the
             chain's; the data are not scaled to unit variance; the samples do not fit.
     """
-    _check_units(standardization)
     diffusers = _package()
     unet, meaning = _parts(denoiser, diffusers)
+    _check_units(standardization)
     chain, shape = as_chain(sde), tuple(event_shape)
     _check_rule(denoiser.backbone.timestep, chain)  # pyright: ignore[reportAttributeAccessIssue]
     if len(shape) != 3 or shape[0] != unet.config.in_channels:

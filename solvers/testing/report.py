@@ -114,7 +114,10 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
         yield from list(check())
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        yield Finding(name, FAILS, math.inf, 0.0, example=said, cause="it raised an error where it should answer")
+        cause = "it raised an error where it should answer"
+        if "converted to Python scalars" in said:  # what `math` says of a tensor
+            said, cause = "a tensor of times", "it takes floats alone; write its formulas with solvers.elementary"
+        yield Finding(name, FAILS, math.inf, 0.0, example=said, cause=cause)
 
 
 def _lines(finding: Finding) -> Iterator[str]:

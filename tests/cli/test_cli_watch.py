@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import sys
@@ -49,7 +48,7 @@ def test_a_run_shows_itself_by_default(trained):
     assert 0 < held_out[0]["held_out_error"] < held_out[0]["held_out_loss"]
     assert [look["step"] for look in json.loads((trained / "loss_by_level.json").read_text())["looks"]] == [12]
     with Image.open(trained / "pictures" / "step-000012.png") as picture:
-        assert picture.size == (8 * 45 - 5, 8 * 45 - 5)
+        assert picture.size == (11 * (8 * 8 + 7), 11 * (8 * 8 + 7))  # about 800 wide
     assert not (trained / "tensorboard").exists()
 
 
@@ -64,7 +63,9 @@ def test_the_numbers_are_those_of_the_averaged_model(trained):
     stored = json.loads((trained / "loss_by_level.json").read_text())
     error, _ = levels.measure(model.denoiser)
     assert stored["looks"][-1]["error"] == pytest.approx(error.tolist(), rel=1e-5)
-    assert stored["bounds"] == levels.head["bounds"]
+    assert stored["bounds"].keys() == levels.head["bounds"].keys()
+    for name, bound in levels.head["bounds"].items():
+        assert stored["bounds"][name] == pytest.approx(bound, rel=1e-6)
     assert pictures.count == 64
 
 
@@ -173,4 +174,4 @@ def test_without_held_out_events_the_pictures_remain(tmp_path):
     source = Closed(held_out=24)
     found = callbacks_of(CallbackSettings(), scene(tmp_path, source=source))
     assert [type(one) for one in found] == [Pictures]
-    assert math.isfinite(found[0].std)
+    assert torch.equal(found[0].real, source.tensors("train")[0][: found[0].count])

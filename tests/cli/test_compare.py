@@ -31,9 +31,9 @@ SDE, LAW = VP(), problems.two()
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> dict:
-    """compare --law two with DDIM of 8 steps and the ancestral chain of 8, as JSON."""
+    """compare --law two with DDIM of 8 steps and the ancestral chain of 8, within 9 calls of the model, as JSON."""
     folder = tmp_path_factory.mktemp("compare")
-    wanted = ["--samplers", "[data_form/exponential_euler, ancestral/ancestral/9/uniform]", "--budgets", "[8]"]
+    wanted = ["--samplers", "[data_form/exponential_euler, ancestral/ancestral/9/uniform]", "--budgets", "[9]"]
     assert main(["compare", "--law", "two", *wanted, "--count", "300", "--output", str(folder)]) == 0
     assert (folder / "comparison.png").stat().st_size > 10_000
     assert "| data_form/exponential_euler | 8 | 8 |" in (folder / "comparison.md").read_text()
@@ -118,7 +118,7 @@ def frechet(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def test_the_frechet_distance_of_a_run(trained, tmp_path, capsys):
-    wanted = ["--samplers", "[data_adams]", "--budgets", "[3]", "--output", str(tmp_path / "out"), "--device", "cpu"]
+    wanted = ["--samplers", "[data_adams]", "--budgets", "[4]", "--output", str(tmp_path / "out"), "--device", "cpu"]
     assert main(["compare", str(trained), *wanted]) == 0
     result = json.loads((tmp_path / "out" / "comparison.json").read_text())["results"][0]
     assert (result["steps"], result["evaluations"]) == (3, 4)

@@ -11,11 +11,18 @@ preconditioning of a network.
 """
 
 import difflib
+from importlib.util import find_spec
 from typing import Any
 
 import lazy_loader
 
 __version__ = "0.2.0"
+
+_solvers = find_spec("solvers")
+if _solvers is not None and _solvers.submodule_search_locations is None:
+    raise ImportError(
+        f"{_solvers.origin} hides the package solvers, which sde_diffusion needs; rename that file, such as my_solvers.py"
+    )
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 Spec = dict[str, Any]
 
@@ -188,3 +191,21 @@ class _Reader:
     def _blank(self) -> None:
         while self.text[self.place : self.place + 1].isspace():
             self.place += 1
+
+
+def other_names(**ours: str) -> Callable[[type[T]], type[T]]:
+    """A class decorator: an argument under another library's name is refused with ours, `beta_start="beta_min"`."""
+
+    def decorated(cls: type[T]) -> type[T]:
+        made = cls.__init__
+
+        @wraps(made)
+        def init(self: T, *args: Any, **kwargs: Any) -> None:
+            for name in kwargs.keys() & ours.keys():
+                raise TypeError(f"{cls.__name__} calls {name} {ours[name]!r}; write {ours[name]}=...")
+            made(self, *args, **kwargs)
+
+        cls.__init__ = init  # pyright: ignore[reportAttributeAccessIssue]
+        return cls
+
+    return decorated

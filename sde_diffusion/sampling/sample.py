@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +28,8 @@ _PRIOR_STREAM = 0x5052494F52  # "PRIOR"
 
 def sample(
     reversal: Reversal,
-    solver: Solver,
-    shape: Sequence[int],
+    solver: Solver | None = None,
+    shape: Sequence[int] = (),
     seed: int = 0,
     *,
     first: int = 0,
@@ -36,6 +37,7 @@ def sample(
     chunk: int | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
+    **condition: Any,
 ) -> Tensor:
     """Samples of the reversed process, shape (N, *E).
 
@@ -51,9 +53,16 @@ def sample(
         dtype, device: of the samples; float32 on the CPU by default.
 
     Raises:
-        TypeError: a reversal or a solver of another kind.
+        TypeError: a reversal or a solver of another kind, no solver, or a condition, which belongs to the denoiser.
         ValueError: a shape without samples, or a chunk that is not positive.
     """
+    if condition:
+        name = min(condition)
+        raise TypeError(
+            f"a condition belongs to the denoiser, got {name}=; write Conditioned(denoiser, {name}=...), or model.sample"
+        )
+    _check(reversal, solver, shape, chunk)
+    assert solver is not None
     return torch.cat(list(sample_chunks(reversal, solver, shape, seed, first=first, noise=noise, chunk=chunk, dtype=dtype,
                                         device=device)))  # fmt: skip
 

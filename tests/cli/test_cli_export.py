@@ -61,7 +61,7 @@ def test_a_folder_that_does_not_tell_its_data_still_samples(trained, tmp_path, r
     shared = replace(model, run={}).save(tmp_path / "shared")
     assert torch.equal(samples(shared, tmp_path / "a"), samples(trained, tmp_path / "b"))
     assert "does not name the data" in refused("compare", str(shared))
-    assert "unconditional" in refused("sample", str(shared), "--label", "1")
+    assert "without labels" in refused("sample", str(shared), "--label", "1")
 
 
 def test_a_pipeline_of_diffusers_samples_here(tmp_path, refused):

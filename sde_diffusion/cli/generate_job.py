@@ -52,6 +52,15 @@ class Job:
         return generate_chunk(model, self.sampler, first, size, self.seed, self.chunk, self.label)
 
     @property
+    def record(self) -> dict[str, str]:
+        """The job in words that are the same in every process."""
+        made = f"{self.sampler} ({self.sampler.parts()})"
+        return {
+            "sampler": made,
+            "job": f"{self.count} samples, seed {self.seed}, chunk {self.chunk}, label {self.label}",
+        }
+
+    @property
     def name(self) -> str:
         """The name of the samples' folder: sampler, steps, seed, number of samples and class."""
         words = str(self.sampler) if self.sampler.steps == 0 else f"{self.sampler.label}-{self.sampler.steps}"
@@ -66,7 +75,7 @@ def generate_into(folder: Path, job: Job, model: DiffusionModel, world: ProcessG
     Chunks that `folder` already holds are not made again. Raises ValueError when the processes have different models.
     """
     start, known = time.perf_counter(), weights_digest(model.denoiser)
-    world.assert_same_on_all_ranks({"weights": known, "job": repr(job)})
+    world.assert_same_on_all_ranks({"weights": known, **job.record})
     place = folder / f"chunks-{known[:8]}"
     world.run_on_main(lambda: _open(folder, place))
     _generate_share(place, job, model, world)

@@ -127,6 +127,10 @@ class Sampler(ABC):
     def __str__(self) -> str:
         return f"{self.label}/{self.budget}"
 
+    def parts(self) -> str:
+        """What it is made of, in words that are the same in every process."""
+        return self.label
+
 
 @dataclass(frozen=True)
 class FormSampler(Sampler):

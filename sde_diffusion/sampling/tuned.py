@@ -48,6 +48,10 @@ class Tuned(Sampler):
     record: dict[str, Any]
     label: str = field(default="tuned", compare=False)
 
+    def parts(self) -> str:
+        """Its numbers."""
+        return repr((self.weight, self.start, self.stop, self.times, self.factors, self.table))
+
     @property
     def budget(self) -> Budget:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Its number of calls."""

@@ -245,7 +245,7 @@ def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):
     (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 20)
     for name, words in [
         ("other", "events have shape (1, 8, 8), got (1, 4, 4)"), ("y", "holds no tensor x, but y"),
-        ("nan", "NaN or infinite"), ("few", "at least 12 samples and held-out events are compared, got 5"),
+        ("nan", "NaN or infinite"), ("few", "at least 12 samples and held-out examples are compared, got 5"),
         ("bad", "is damaged"), ("none", "neither a .safetensors file nor a folder"),
     ]:  # fmt: skip
         assert words in refused("evaluate", run, "--samples", str(tmp_path / f"{name}.safetensors")), name

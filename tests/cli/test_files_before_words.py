@@ -78,7 +78,7 @@ def test_an_ascii_terminal_loses_nothing(tmp_path, monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     assert main([*words, "--output", str(tmp_path / "out")]) == 0
-    assert b"ancestral" in raw.getvalue()
+    assert b"ddpm" in raw.getvalue()
     assert all((tmp_path / "out" / name).stat().st_size > 0 for name in files)
 
 

@@ -67,7 +67,7 @@ def test_two_processes_write_the_files_of_one(trained, tmp_path):
 def test_a_job_draws_the_samples_of_one_call(model, tmp_path):
     job, once = (
         generate_into(_made(tmp_path / "job"), JOB, model, ProcessGroup()),
-        samples_of(model, JOB.recipe, 22, 5, chunk=8),
+        samples_of(model, JOB.sampler, 22, 5, chunk=8),
     )
     assert job is not None
     assert torch.equal(job.x, once.x)
@@ -80,7 +80,7 @@ def test_every_process_draws_its_own_share(model, tmp_path, monkeypatch):
     monkeypatch.setattr(Job, "generate", lambda job, _model, number: seen[rank].append(number) or _blank(job, number))
     for rank in range(3):
         seen[rank] = []
-        drawing_job._generate_share(tmp_path, Job(JOB.recipe, 60, 0, 8), model, ProcessGroup(rank, 3))
+        drawing_job._generate_share(tmp_path, Job(JOB.sampler, 60, 0, 8), model, ProcessGroup(rank, 3))
     assert seen == {0: [0, 3, 6], 1: [1, 4, 7], 2: [2, 5]}
 
 
@@ -113,7 +113,7 @@ def test_an_interrupted_job_goes_on_with_the_chunks_that_are_there(model, tmp_pa
     assert whole is not None
     assert again is not None
     assert torch.equal(again.x, whole.x)
-    assert again.evaluations == whole.evaluations == 17
+    assert again.evaluations == whole.evaluations == 20
     delete_chunks(folder)
     assert list(folder.iterdir()) == []
 
@@ -137,7 +137,7 @@ def test_a_chunk_that_nobody_left_here_is_refused(model, tmp_path):
     place = folder / "chunks-apart"
     place.mkdir()
     drawing_job._generate_share(place, JOB, model, ProcessGroup(0, 2))
-    with pytest.raises(ValueError, match=r"1 of 3 chunks are not in .*one disk"):
+    with pytest.raises(ValueError, match=r"1 of 3 chunks are not in .*a shared disk"):
         drawing_job._gathered(place, JOB, 0.0)
 
 
@@ -145,7 +145,7 @@ def test_the_last_chunk_of_a_smaller_job_is_drawn_again(model, tmp_path):
     """22 samples end with a chunk of 6; 24 need it whole."""
     folder = _made(tmp_path / "job")
     generate_into(folder, JOB, model, ProcessGroup())
-    more = generate_into(folder, Job(JOB.recipe, 24, JOB.seed, JOB.chunk), model, ProcessGroup())
+    more = generate_into(folder, Job(JOB.sampler, 24, JOB.seed, JOB.chunk), model, ProcessGroup())
     assert more is not None
     assert len(more.x) == 24
 

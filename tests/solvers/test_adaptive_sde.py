@@ -206,7 +206,7 @@ TREE = WienerTree.like(X, 0, 0.0, 1.0)
     [
         (lambda: AdaptiveSDE.tol(0.0), ValueError, "begin with"),
         (lambda: AdaptiveSDE()(WILD, X, 0.0, 1.0), TypeError, "pass noise="),
-        (lambda: AdaptiveSDE()(WILD, X, 0.0, 1.0, FreshIncrements.like(X, 0, 0.0, 1.0)), TypeError, "biases the law"),
+        (lambda: AdaptiveSDE()(WILD, X, 0.0, 1.0, FreshIncrements.like(X, 0, 0.0, 1.0)), TypeError, "biases the "),
         (
             lambda: AdaptiveSDE()(WILD, X, 0.0, 1.0, KeyedIncrements.like(X, 0, 0.0, 1.0)),
             TypeError,

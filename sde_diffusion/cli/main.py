@@ -81,10 +81,10 @@ def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, o
     whole.add_argument("--version", action="store_true", help="print the version")
     whole.add_argument(DEBUG, action="store_true", help="show where in the code an input was refused")
     choice = whole.add_subcommands(dest="command", required=False, metavar="COMMAND")
-    parsers = {name: _parser(module) for name, module in known.items()}
-    for name, parser in parsers.items():
-        choice.add_subcommand(name, parser, help=_summary(known[name]))
-    command = next((word for word in arguments if word in parsers), None)
+    command = next((word for word in arguments if word in known), None)
+    for name, module in known.items():
+        parser = _parser(module) if name == command else options.parser()
+        choice.add_subcommand(name, parser, help=_summary(module))
     given = list(arguments) if command is None else list_options.join_lists(arguments, known[command].Settings)
     try:
         values = whole.parse_args(given)

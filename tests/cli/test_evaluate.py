@@ -92,6 +92,7 @@ def test_held_out_events_are_at_no_distance_from_themselves(trained, tmp_path):
     assert found["cost"] == {}
 
 
+@pytest.mark.slow
 def test_classes_are_asked_for_and_found(told, tmp_path):
     """The accuracy is the share of right answers of a classifier that saw no event of the floor or the held-out set."""
     assert main(["evaluate", str(told), *SHORT, "--chunk", "7", "--output", str(tmp_path)]) == 0
@@ -104,6 +105,7 @@ def test_classes_are_asked_for_and_found(told, tmp_path):
     assert accuracy["real data"]["low"] < accuracy["real data"]["value"] <= accuracy["real data"]["high"]
 
 
+@pytest.mark.slow
 def test_several_sets_are_a_mean_over_them(told, tmp_path):
     """Two sets: the mean of what each has alone, and the right answers of both."""
     assert main(["evaluate", str(told), *SHORT, "--sets", "2", "--extractor", "pixels", "--output", str(tmp_path)]) == 0
@@ -152,6 +154,7 @@ class Blanked:
         return x[labels != self.without], labels[labels != self.without]
 
 
+@pytest.mark.slow
 def test_the_classifier_learns_from_nothing_that_is_compared():
     """Other events in the floor, the same features; other events among the rest, others."""
     evaluator, floor, rest = (Evaluator(Blanked(slice(blank))) for blank in (0, 720, 740))
@@ -163,7 +166,8 @@ def test_the_classifier_learns_from_nothing_that_is_compared():
     assert evaluator.accuracy(evaluator.held_out, evaluator.labels).value > 0.93
 
 
-def test_the_floor_of_a_model_that_is_told_has_the_classes_that_it_is_told():
+@pytest.mark.slow
+def test_the_baseline_of_a_model_with_labels_has_the_classes_of_its_samples():
     """Set after set as many of each class as are held out, no event twice, none that the classifier has seen."""
     evaluator = Evaluator(by_name("digits", held_out=300), 0, conditional=True)
     assert (evaluator.baseline_sets, len(evaluator.rows_unseen_by_classifier)) == (2, 600)

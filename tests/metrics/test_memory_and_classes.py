@@ -99,5 +99,5 @@ def test_a_classifier_begins_with_signals_of_the_size_of_its_input(shape):
 def test_what_is_no_labelled_picture_is_refused():
     with pytest.raises(ValueError, match=r"images \(C, H, W\)"):
         Classifier((2,), 3)
-    with pytest.raises(ValueError, match="one label, got 3 pictures and 2 labels"):
+    with pytest.raises(ValueError, match="one label, got 3 images and 2 labels"):
         train_classifier(torch.zeros(3, 1, 4, 4), torch.zeros(2, dtype=torch.int64), 2)

@@ -229,5 +229,5 @@ def test_factors_and_times_are_as_many_as_the_steps():
 
 @pytest.mark.parametrize("table", [[], [[0.1, 0.2]], [[0.1], []]])
 def test_impossible_tables_are_refused(table):
-    with pytest.raises(ValueError, match="mend the table"):
+    with pytest.raises(ValueError, match="correct the table"):
         Tabulated(table)

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from benchmarks.output import RESULTS, load_summary, save_picture
-from benchmarks.work_precision_report import OURS, best, curve, geometric_mean, median, number, ratio, shown
+from benchmarks.work_precision_report import OURS, best, curve, draw_best, geometric_mean, median, number, ratio, shown
 
 TUNED = "tuned"
 
@@ -122,14 +122,7 @@ def panel(axis: Any, key: str, cell: dict[str, Any]) -> None:
     found = rows_of(cell)
     budgets = [row.nfe for row in found]
     curve(axis, [(row.nfe, row.median) for row in found], color="0.7", lw=1, label="median of the peer settings")
-    curve(
-        axis,
-        [(row.nfe, row.best) for row in found],
-        color="tab:blue",
-        marker="o",
-        ms=4,
-        label="best peer of each budget",
-    )
+    draw_best(axis, found)
     curve(axis, [(row.nfe, row.ours) for row in found], color="tab:orange", marker=".", label="our default rule")
     curve(axis, [(row.nfe, row.tuned) for row in found], color="tab:red", marker="s", ms=4, label="tuned")
     axis.set(xscale="log", yscale="log", title=key.replace(" | ", ", "), xlabel="denoiser calls")

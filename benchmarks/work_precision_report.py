@@ -207,19 +207,18 @@ def panel(axis: Any, key: str, cell: dict[str, Any]) -> None:
     """Error against denoiser calls, both logarithmic."""
     found = rows_of(cell)
     curve(axis, [(row.nfe, row.median) for row in found], color="0.7", lw=1, label="median of the peer settings")
-    curve(
-        axis,
-        [(row.nfe, row.best) for row in found],
-        color="tab:blue",
-        marker="o",
-        ms=4,
-        label="best peer of each budget",
-    )
+    draw_best(axis, found)
     draw_popular(axis, found)
     curve(axis, [(row.nfe, row.ours) for row in found], color="tab:red", marker="s", ms=4, label="our default rule")
     low = min((value for row in found for value in (row.ours, row.best) if value), default=1)
     axis.set(ylim=(low / 2, 3), title=key.replace(" | ", ", "), ylabel=cell["metric"].replace("_", " "))
     axes_of_budgets(axis)
+
+
+def draw_best(axis: Any, found: Iterable[Any]) -> None:
+    """The best peer's error against denoiser calls."""
+    points = [(row.nfe, row.best) for row in found]
+    curve(axis, points, color="tab:blue", marker="o", ms=4, label="best peer of each budget")
 
 
 def draw_popular(axis: Any, found: list[Row]) -> None:
@@ -265,14 +264,7 @@ def plot_means(cells: dict[str, Any], name: str) -> None:
     found, laws = mean_rows(cells), len({key.split(" | ")[0] for key in cells})
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     draw_popular(axis, found)
-    curve(
-        axis,
-        [(row.nfe, row.best) for row in found],
-        color="tab:blue",
-        marker="o",
-        ms=4,
-        label="best peer of each budget",
-    )
+    draw_best(axis, found)
     curve(axis, [(row.nfe, row.ours) for row in found], color="tab:red", marker="s", ms=4, label="our default rule")
     axis.set(title=f"{laws} distributions, geometric mean", ylabel="error against the exact end point")
     axes_of_budgets(axis)

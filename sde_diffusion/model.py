@@ -41,6 +41,7 @@ from sde_diffusion.sharing.pretrained import digest as description_digest
 from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest
+from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.settings import TrainSettings
 
 CODE_STEPS = 100
@@ -173,7 +174,8 @@ class DiffusionModel:
         """
         from sde_diffusion.training import fit
 
-        z, rows = self.to_standard(x), self._labels(labels, len(as_tensor(x)))
+        z = self.to_standard(x)
+        rows = self._labels(labels, len(z))
         chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}
         if settings is not None and chosen:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
@@ -236,7 +238,7 @@ class DiffusionModel:
         folder: str | os.PathLike,
         *,
         network: nn.Module | None = None,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "auto",
         revision: str | None = None,
     ) -> Self:
         """The model of a run's folder (its newest whole checkpoint), of `save`, of a diffusers pipeline, or on the Hub.
@@ -244,10 +246,10 @@ class DiffusionModel:
         `network` is that of a run whose own network no package holds. Nothing in the folder is executed. Raises ValueError
         for a folder of another kind, one that is damaged, or whose parts do not belong together.
         """
-        path = fetched(os.fspath(folder), revision)
+        place, path = device_of(device), fetched(os.fspath(folder), revision)
         if (path / RECORD).is_file():
-            return cls(**_of_run(path, network)).to(device)
-        return cls(**(read_diffusers(path) if is_pipeline(path) else read_pretrained(path))).to(device)
+            return cls(**_of_run(path, network)).to(place)
+        return cls(**(read_diffusers(path) if is_pipeline(path) else read_pretrained(path))).to(place)
 
     def sample(
         self,
@@ -323,7 +325,7 @@ class DiffusionModel:
         z = self.to_standard(x).to(self.device, self.dtype)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
-        reversal, solver = default_solver(self.sde, denoiser, nfe)
+        reversal, solver = default_solver(self.sde, denoiser, nfe, self.std)
         with torch.no_grad():
             return encode_by_flow(reversal.with_prior(self.prior), solver, z)
 

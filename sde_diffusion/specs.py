@@ -193,8 +193,11 @@ class _Reader:
             self.place += 1
 
 
-def other_names(**ours: str) -> Callable[[type[T]], type[T]]:
-    """A class decorator: an argument under another library's name is refused with ours, `beta_start="beta_min"`."""
+def other_names(ours: Mapping[str, str], note: Callable[[str], str] = lambda name: "") -> Callable[[type[T]], type[T]]:
+    """A class decorator: an argument under another library's name is refused with ours, {"beta_start": "beta_min"}.
+
+    `note(name)` ends the sentence.
+    """
 
     def decorated(cls: type[T]) -> type[T]:
         made = cls.__init__
@@ -202,7 +205,7 @@ def other_names(**ours: str) -> Callable[[type[T]], type[T]]:
         @wraps(made)
         def init(self: T, *args: Any, **kwargs: Any) -> None:
             for name in kwargs.keys() & ours.keys():
-                raise TypeError(f"{cls.__name__} calls {name} {ours[name]!r}; write {ours[name]}=...")
+                raise TypeError(f"{cls.__name__} calls {name} {ours[name]!r}; write {ours[name]}=...{note(name)}")
             made(self, *args, **kwargs)
 
         cls.__init__ = init  # pyright: ignore[reportAttributeAccessIssue]

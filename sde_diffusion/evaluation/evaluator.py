@@ -30,6 +30,7 @@ from sde_diffusion.metrics import (
     sliced_wasserstein,
     train_classifier,
 )
+from sde_diffusion.training.devices import device_of
 
 MAX_HELD_OUT = 1000
 """The largest number of held-out examples that samples are compared with, unless more are asked for."""
@@ -70,11 +71,11 @@ class Evaluator:
         source: DataSource,
         seed: int = 0,
         max_held_out: int = MAX_HELD_OUT,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "auto",
         metrics: Callable[[Evaluator], list[EvaluationMetric]] = default_metrics,
         conditional: bool = False,
     ) -> None:
-        self.source, self.seed, self.device = source, seed, device
+        self.source, self.seed, self.device = source, seed, device_of(device)
         held_out, labels = source.tensors("held_out")
         self.held_out, self.labels = held_out[:max_held_out], None if labels is None else labels[:max_held_out]
         self.train, self.train_labels = source.tensors("train")

@@ -98,7 +98,7 @@ def evaluator_for(
     max_held_out: int = MAX_HELD_OUT,
     seed: int = 0,
     chunk: int = CHUNK,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     conditional: bool = False,
 ) -> Evaluator:
     """An evaluator with every metric on one kind of features; ValueError for fewer than `LEAST` examples."""
@@ -108,7 +108,7 @@ def evaluator_for(
         raise ValueError(f"at least {LEAST} samples and held-out examples are compared, got {fewest}; give more")
 
     def metrics(evaluator: Evaluator) -> list[EvaluationMetric]:
-        rows = partial(extracted, space.extractor(evaluator), chunk=chunk, device=device)
+        rows = partial(extracted, space.extractor(evaluator), chunk=chunk, device=evaluator.device)
         return [all_metrics(rows, space.learned)]
 
     return Evaluator(source, seed, max_held_out, device, metrics, conditional)

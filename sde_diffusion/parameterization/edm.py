@@ -13,7 +13,7 @@ from sde_diffusion.specs import other_names
 from solvers.elementwise import Coefficient, combine
 
 
-@other_names(sigma_data="data_std")
+@other_names({"sigma_data": "data_std"})
 @dataclass(frozen=True)
 class EDMPreconditioning(Parameterization):
     r"""x0_hat = c_skip x_t/alpha + c_out raw: the target has unit variance and errors are amplified as little as can be.

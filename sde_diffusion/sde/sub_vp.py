@@ -15,7 +15,7 @@ from solvers.elementary import (
 from solvers.elementwise import Coefficient
 
 
-@other_names(beta_start="beta_min", beta_end="beta_max", beta_0="beta_min", beta_1="beta_max")
+@other_names({"beta_start": "beta_min", "beta_end": "beta_max", "beta_0": "beta_min", "beta_1": "beta_max"})
 @dataclass(frozen=True)
 class SubVP(LinearBeta):
     """dx = -beta/2 x dt + sqrt(beta (1 - e^{-2B})) dW: less noise than VP at every time. At t = 0, x is the data itself.

@@ -57,7 +57,7 @@ class LinearBeta(LinearSDE):
         return exp(-0.5 * self.integral(t))
 
 
-@other_names(beta_start="beta_min", beta_end="beta_max", beta_0="beta_min", beta_1="beta_max")
+@other_names({"beta_start": "beta_min", "beta_end": "beta_max", "beta_0": "beta_min", "beta_1": "beta_max"})
 @dataclass(frozen=True)
 class VP(LinearBeta):
     """dx = -beta/2 x dt + sqrt(beta) dW: data of unit variance keeps unit variance. At t = 0, x is the data itself.

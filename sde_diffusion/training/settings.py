@@ -6,11 +6,11 @@ changes speed, memory and the last bits.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
+from sde_diffusion.specs import other_names
 from sde_diffusion.training.ema.profile import LONGEST
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -50,8 +50,6 @@ OTHER_NAMES = {
 }
 """What others call a field of `TrainSettings`."""
 
-T = TypeVar("T")
-
 
 def name_here(name: str) -> str | None:
     """The field of `TrainSettings` that is meant by a name of it or of its usual other names; None for neither."""
@@ -62,23 +60,6 @@ def name_here(name: str) -> str | None:
 def steps_of_epochs(name: str) -> str:
     """What to write instead where steps are given by epochs."""
     return "; one epoch is len(data) // batch_size steps" if "epoch" in name else ""
-
-
-def _knows_other_names(cls: type[T]) -> type[T]:
-    """The class, with a sentence that names the field for an argument under another library's name."""
-    made = cls.__init__
-
-    @functools.wraps(made)
-    def init(self, *args, **kwargs):
-        for name in kwargs:
-            if name in OTHER_NAMES:
-                raise TypeError(
-                    f"TrainSettings calls {name} {OTHER_NAMES[name]!r}; write {OTHER_NAMES[name]}=...{steps_of_epochs(name)}"
-                )
-        made(self, *args, **kwargs)
-
-    cls.__init__ = init  # pyright: ignore[reportAttributeAccessIssue]
-    return cls
 
 
 @dataclass(frozen=True)
@@ -123,7 +104,7 @@ NOT_WEIGHT_DETERMINING = (
 """What may change when a run goes on. `steps` is the one of them that moves the weights: see `TrainSettings.steps`."""
 
 
-@_knows_other_names
+@other_names(OTHER_NAMES, steps_of_epochs)
 @dataclass(frozen=True)
 class TrainSettings:
     """The numbers of one run. A step is one update of the parameters from `batch_size` samples.

@@ -7,19 +7,23 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
+from sde_diffusion.data import DataSource
+from sde_diffusion.data.tables import table_of
 from sde_diffusion.sde import LinearSDE
 
 
 def as_tensor(x: Any) -> Tensor:
-    """Data (N, *E) as a finite floating tensor: tensors, arrays and nested lists of numbers.
+    """Data (N, *E) as a finite floating tensor: tensors, arrays, nested lists of numbers, and whole data sets.
 
-    Raises TypeError for what is no array, ValueError for another shape, or for NaN and infinite numbers.
+    The labels of a data set are left out. Raises TypeError for what is no array, ValueError for another shape, or for NaN and infinite numbers.
     """
-    if isinstance(x, torch.utils.data.DataLoader):
-        raise TypeError("data are an array, a tensor or a data set, got a DataLoader; give its dataset")
     if isinstance(x, nn.Module | LinearSDE):
         raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+    if isinstance(x, DataLoader | Dataset | DataSource):
+        table = table_of(x)
+        x = table.rows(torch.arange(len(table))).x
     try:
         rows = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
     except (TypeError, ValueError) as error:

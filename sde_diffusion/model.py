@@ -15,6 +15,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -361,6 +362,8 @@ class DiffusionModel:
             return names.index(value)
         if isinstance(value, str) and not value.lstrip("-").isdigit():
             raise ValueError(f"no class is called {value!r}; known: {', '.join(names[:20])}")
+        if not isinstance(value, Integral | str):
+            raise ValueError(f"a label is a class's number or its name, got {value!r}; known: {', '.join(names[:20])}")
         number = int(value)
         if not 0 <= number < len(names):
             raise ValueError(f"labels lie in 0 .. {len(names) - 1}, got {number}; known: {', '.join(names[:20])}")

@@ -56,12 +56,19 @@ class Standardization:
 
     def to_standard(self, x: Tensor) -> Tensor:
         """z (N, *E) of x (N, *E), in x's dtype (float32 for integers)."""
-        z = (x.double() - self.shift.to(x.device)) / self.scale.to(x.device)
+        wide, shift, scale = self._wide(x)
+        z = (wide - shift) / scale
         return z.to(x.dtype if x.is_floating_point() else torch.float32)
 
     def from_standard(self, z: Tensor) -> Tensor:
         """x (N, *E) of z (N, *E), in z's dtype."""
-        return (z.double() * self.scale.to(z.device) + self.shift.to(z.device)).to(z.dtype)
+        wide, shift, scale = self._wide(z)
+        return (wide * scale + shift).to(z.dtype)
+
+    def _wide(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x, shift and scale in float64, or float32 on a device that has no more (mps)."""
+        dtype = torch.float32 if x.device.type == "mps" else torch.float64
+        return x.to(dtype), self.shift.to(x.device, dtype), self.scale.to(x.device, dtype)
 
     def log_det(self, event_shape: tuple[int, ...]) -> float:
         """log |det dz/dx| = -sum_i log scale_i over an event, in nats."""

@@ -122,7 +122,8 @@ class DatasetTable(Table):
 
     def _row(self, number: int) -> tuple[Tensor, dict[str, Any]]:
         item = self.dataset[number]
-        x, more = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
+        x, *rest = item if isinstance(item, (tuple, list)) and 1 <= len(item) <= 2 else (item,)
+        more = rest[0] if rest else None
         if not isinstance(x, (Tensor, np.ndarray)):
             raise TypeError(
                 f"row {number} of {type(self.dataset).__name__} is a {type(x).__name__}; give tensors, as with "

@@ -28,6 +28,7 @@ from sde_diffusion.reversal import Reversal, probability_flow
 from sde_diffusion.sampling.sample import initial_state, sample
 from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import GaussianPrior, LinearSDE
+from solvers.integrate import FixedGrid
 from solvers.wiener import PathSpec
 
 FLOW_POINTS = 128
@@ -82,13 +83,14 @@ class ExactLawBenchmark:
     def run(self, sampler: Sampler) -> SamplerResult:
         """The sampler's cost and scores."""
         denoiser, data_std = CallCounter(ExactDenoiser(self.law)), self.law.variance.mean().sqrt().item()
-        reversal, solver = sampler.build(self.sde, denoiser, data_std=data_std)
+        reversal, solver = sampler.without_final_denoise().build(self.sde, denoiser, data_std=data_std)
         begun = reversal.with_prior(self.prior).without_final_denoise()
         shape, start = (self.count, *self.law.event_shape), time.perf_counter()
         x = sample(begun, solver, shape, self.seed, chunk=self.count, dtype=torch.float64)
         seconds, rows = time.perf_counter() - start, denoiser.rows
         scores = self._scores(reversal, x)
-        return SamplerResult(sampler.label, str(sampler), sampler.steps, rows / self.count, seconds, scores)
+        steps = solver.steps if isinstance(solver, FixedGrid) else sampler.steps
+        return SamplerResult(sampler.label, str(sampler), steps, rows / self.count, seconds, scores)
 
     def _scores(self, reversal: Reversal, x: Tensor) -> list[Score]:
         flow = [] if reversal.equation.stochastic else [self._flow_error(x)]

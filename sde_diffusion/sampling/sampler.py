@@ -121,8 +121,11 @@ class Sampler(ABC):
         if isinstance(self.budget, Tol):
             yield self
             return
-        affordable = (self.steps_for(nfe) for nfe in sorted(set(budgets)))
-        yield from (self.with_steps(steps) for steps in affordable if steps)
+        yield from (self.with_nfe(nfe) for nfe in sorted(set(budgets)) if self.steps_for(nfe))
+
+    def without_final_denoise(self) -> Sampler:
+        """The same, ending on x at t_min itself: the call of the last denoising step is spent on the steps."""
+        return self
 
     def __str__(self) -> str:
         return f"{self.label}/{self.budget}"
@@ -172,6 +175,10 @@ class FormSampler(Sampler):
     def steps_for(self, nfe: int) -> int:
         """One call is kept for the last denoising step, and what a multistep method's start costs beside its steps."""
         return most_steps(self.method, nfe - 1)
+
+    def without_final_denoise(self) -> Self:
+        """The same, ending on x at t_min itself: the call of the last denoising step is spent on the steps."""
+        return replace(self, form=lambda sde, denoiser: self.form(sde, denoiser).without_final_denoise())
 
     def parts(self) -> str:
         """What it is made of: `data_form/ExponentialAdams(k=2)/log_snr`."""

@@ -31,13 +31,13 @@ SDE, LAW = VP(), problems.two()
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> dict:
-    """compare --law two with DDIM of 8 steps and the ancestral chain of 8, within 9 calls of the model, as JSON."""
+    """compare --law two with DDIM of 8 steps and the ancestral chain of 8, within 8 calls of the model, as JSON."""
     folder = tmp_path_factory.mktemp("compare")
     wanted = [
         "--samplers",
-        "[data_form/exponential_euler/9/uniform, ancestral/ancestral/9/uniform]",
+        "[data_form/exponential_euler/8/uniform, ancestral/ancestral/8/uniform]",
         "--budgets",
-        "[9]",
+        "[8]",
     ]
     assert main(["compare", "--law", "two", *wanted, "--count", "300", "--output", str(folder)]) == 0
     assert (folder / "comparison.png").stat().st_size > 10_000

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from sde_diffusion import samplers
+from sde_diffusion import data, samplers
+from sde_diffusion.arrays import as_tensor
 from sde_diffusion.denoisers import Denoiser
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.model import DiffusionModel, as_labels
@@ -160,7 +162,7 @@ def test_codes_lead_back_to_the_data():
 
 X = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 MESSAGES = {
-    "a loader": (lambda: DiffusionModel.for_data(torch.utils.data.DataLoader([1, 2])), "give its dataset"),
+    "a loader": (lambda: DiffusionModel.for_data(torch.utils.data.DataLoader([1, 2])), "give its data set"),
     "the process first": (lambda: DiffusionModel.for_data(VP()), "swap the arguments"),
     "labels in the place of the process": (lambda: DiffusionModel.for_data(X, sde=X), "linear process such as VP"),
     "words": (lambda: DiffusionModel.for_data([["a", "b"]]), "data are numbers"),
@@ -211,3 +213,23 @@ def test_standardisation_by_column_for_tables_by_one_number_for_images():
     assert torch.equal(again.shift, back.shift)
     assert torch.equal(again.scale, back.scale)
     assert Standardization.of(torch.tensor([[1.0, 5.0], [2.0, 5.0]])).scale.tolist() == [0.5, 1.0]
+
+
+def test_a_whole_data_set_is_its_rows():
+    """A Dataset of one tensor, of pairs, and a DataSource: the same rows as the tensor itself."""
+    x, labels = torch.arange(12.0).reshape(6, 2), torch.arange(6)
+    for given in (TensorDataset(x), TensorDataset(x, labels)):
+        assert torch.equal(as_tensor(given), x)
+    source = data.by_name("moons")
+    assert torch.equal(as_tensor(source), source.tensors("train")[0])
+    with pytest.raises(TypeError, match="give its data set"):
+        as_tensor(DataLoader(TensorDataset(x)))
+
+
+@pytest.mark.parametrize("label", [1.7, [0.5, 1.0], np.float64(1.0)])
+def test_a_label_that_is_no_class_is_refused(label):
+    x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    model = DiffusionModel.for_data(x, labels=torch.arange(20) % 2)
+    with pytest.raises(ValueError, match="a class's number or its name"):
+        model.condition(2, {"label": label})
+    assert model.condition(2, {"label": np.int64(1)}) == {"label": 1}

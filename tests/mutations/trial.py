@@ -28,7 +28,10 @@ PRELOADED = [
     "numpy", "scipy.integrate", "scipy.special", "scipy.stats", "torch", "torch.func", "torch.distributions",
     "torch._dynamo", "safetensors.torch", "hypothesis.strategies", "pytest",
 ]  # fmt: skip
-ALWAYS = ["-q", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+ALWAYS = [
+    "-q", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+    "-o", "addopts=--strict-markers --import-mode=importlib",  # in one process, whatever the project asks for
+]  # fmt: skip
 
 PASSED, FAILED = 0, 1  # pytest's exit codes
 FROM_OUTSIDE = 99  # ours: something outside the copy was imported
@@ -136,6 +139,7 @@ def _pytest(folder: str, command: list[str], log: str, seconds: float) -> None:
     importlib.invalidate_caches()
     os.chdir(folder)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed takes no part, and no time
+    os.environ.pop("PYTEST_ADDOPTS", None)  # nor what the caller asks of its own run
     gc.freeze()  # what the server has imported needs no collection
     import pytest
 

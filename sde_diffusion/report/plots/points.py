@@ -23,7 +23,7 @@ def plot_points(groups: Mapping[str, Any], path: str | os.PathLike, columns: int
     columns = min(columns, len(points))
     rows = math.ceil(len(points) / columns)
     low, high = window(list(points.values()))
-    with figure(3.2 * columns, 3.3 * rows) as drawing:
+    with figure(3.2 * columns, 3.5 * rows) as drawing:
         axes = drawing.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for index, (axis, (name, x)) in enumerate(zip(axes, points.items(), strict=False)):
             ink = colour(index - 1) if index else "#000000"

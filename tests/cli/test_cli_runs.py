@@ -151,7 +151,11 @@ def test_info_prints_tables(capsys):
     assert main(["info"]) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("vp", "unet", "exponential_adams", "digits", "ring8", "torch", "threads"))
-    row = next(line for line in shown.splitlines() if "│ unet " in line and "ddpm++" in line)
+
+
+def test_info_on_networks_says_what_each_preset_costs(capsys):
+    assert main(["info", "--kind", "network"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "│ unet " in line and "ddpm++" in line)
     assert "56.3 M" in row
     assert "43.0 G" in row  # tests/networks/test_networks_cost.py holds both against the paper
 

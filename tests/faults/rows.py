@@ -204,10 +204,10 @@ ROWS = [
     Row(
         "two runs in one folder: the second later, or both in the same millisecond, of one configuration and of two",
         "one trains, the other is refused in a sentence; the folder's configuration is that of the one that trains",
-        63,
+        27,
         (f"{HERE}two_runs.py::test_a_second_run", f"{HERE}two_runs.py::test_the_second_command",
-         f"{HERE}two_runs.py::test_two_commands_at_once[the same run-30]",
-         f"{HERE}two_runs.py::test_two_commands_at_once[another run-30]", f"{HERE}two_runs.py::test_the_lock_ends"),
+         f"{HERE}two_runs.py::test_two_commands_at_once[the same run-12]",
+         f"{HERE}two_runs.py::test_two_commands_at_once[another run-12]", f"{HERE}two_runs.py::test_the_lock_ends"),
     ),
     Row(
         "two processes stopped and gone on with by one; by two again (whole weights and shares)",

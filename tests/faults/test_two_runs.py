@@ -41,7 +41,7 @@ def test_the_second_command_is_refused(child, tmp_path, capsys):
     assert len(checkpoints(tmp_path / "run/checkpoints")) == 1
 
 
-@pytest.mark.parametrize("attempts", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [2, pytest.param(12, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("other", [[], ["--sde", "ve"]], ids=["the same run", "another run"])
 def test_two_commands_at_once(child, attempted, tmp_path, other, attempts):
     """Of two that begin in the same millisecond one trains to its end, in a folder that is its own."""

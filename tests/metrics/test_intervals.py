@@ -83,6 +83,7 @@ def distances(x: torch.Tensor, y: torch.Tensor, seed: int) -> dict[str, object]:
 METRICS = {"frechet": frechet, "sliced": lambda x, y: sliced_wasserstein(x, y, 16)}
 
 
+@pytest.mark.slow
 def test_nineteen_in_twenty_intervals_hold_the_expectation():
     """Each estimate's expectation by 120 other pairs; of 120 intervals at 95%, no less than a binomial of 0.9 allows."""
     found = [distances(*pair(i), seed=i) for i in range(240)]

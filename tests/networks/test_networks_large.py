@@ -132,6 +132,7 @@ def test_without_gradients_the_answer_is_the_same_bit_for_bit(build):
     assert torch.equal(x, kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [False, True])
 @BOTH
 def test_a_compiler_finds_no_break(build, checkpointing):

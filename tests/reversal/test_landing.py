@@ -3,7 +3,7 @@
 Design of the test. n = 4000 samples per case, seeds fixed. Two statistics against the law of x at t_min (no finish, so
 that the target is exact): (a) the mean exact log-density, whose standard error s is known from the sample: a case fails
 beyond 4 s (two-sided p = 6e-5; with 12 cases and two statistics a false alarm has probability below 0.2%); (b) the
-energy distance, against the largest of 20 energy distances between two exact sample sets of the same size, doubled.
+energy distance of half of them, against three times the largest of 3 distances between two exact sample sets of that size.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def assert_lands(x, target, allowance: float = 0.0):
     exact = target.log_prob(target.sample(200_000, torch.Generator().manual_seed(99))).mean().item()
     error = log_prob.std().item() / math.sqrt(len(x))
     assert abs(log_prob.mean().item() - exact) < 4 * error + allowance
-    sets = [target.sample(len(x), torch.Generator().manual_seed(k)) for k in range(6)]
+    sets = [target.sample(N // 2, torch.Generator().manual_seed(k)) for k in range(6)]
     floor = max(abs(float(energy_distance(a, b))) for a, b in zip(sets[1::2], sets[0::2], strict=True))
-    assert abs(float(energy_distance(x, sets[0]))) < 3 * floor + allowance
+    assert abs(float(energy_distance(x[: N // 2], sets[0]))) < 3 * floor + allowance
 
 
 CASES = [
     pytest.param(
-        name, sde, id=f"{name}-{type(sde).__name__}", marks=[pytest.mark.slow] * (name[0] == "a" and sde != VP())
+        name, sde, id=f"{name}-{type(sde).__name__}", marks=[pytest.mark.slow] * (name[0] == "a" or type(sde) in (SubVP, Brownian))
     )
     for name in SAMPLERS
     for sde in PROCESSES

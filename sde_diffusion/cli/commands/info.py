@@ -22,7 +22,7 @@ class Settings:
     """What to list.
 
     Attributes:
-        kind: one kind only, such as process, network or sampler.
+        kind: one kind only, such as process, network or sampler; for networks also what each of their presets costs.
     """
 
     kind: str | None = None
@@ -38,7 +38,7 @@ def run(settings: Settings) -> None:
             continue
         rows = [(name, summary(thing)) for name, thing in choices(kind).items()]
         Table(("name", "what it is"), rows, kind).print()
-        if kind == "network":
+        if settings.kind == "network":
             Table(("network", "preset", "parameters", "operations"), presets(), "presets, for (3, 32, 32)").print()
     if settings.kind is None:
         Table(("what", "which"), [*versions(), *devices()], "this machine").print()

@@ -4,21 +4,18 @@ Lay the epochs end to end, each a permutation of the n samples; step k takes the
 endless row, across the border of two epochs if need be. A run stopped at any step goes on exactly, and the global batch
 does not depend on how many processes share it: each takes its own consecutive piece.
 
-The permutation sorts the samples by the raw output of the counter-based generator Philox, keyed by (seed, epoch). NumPy
-keeps these bits fixed over its versions (NEP 19), which torch.randperm does not promise.
-
-References:
-    Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011, https://doi.org/10.1145/2063384.2063405
-    NEP 19, Random Number Generator Policy, 2018, https://numpy.org/neps/nep-0019-rng-policy.html
+The permutation sorts the samples by words of the keyed generator of the noise (`solvers.random`), under the key (seed, epoch).
+Its bits are the same in every version of every library, which torch.randperm does not promise.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from solvers.random import counters, digest, mix, words
 
 
 def indices(seed: int, step: int, batch_size: int, n: int, rank: int = 0, world: int = 1) -> Tensor:
@@ -33,25 +30,25 @@ def indices(seed: int, step: int, batch_size: int, n: int, rank: int = 0, world:
     stop = start + share
     epochs = range(start // n, (stop - 1) // n + 1)
     pieces = [_permutation(seed, e, n)[max(start - e * n, 0) : min(stop - e * n, n)] for e in epochs]
-    return torch.from_numpy(np.concatenate(pieces))
+    return torch.cat(pieces)
 
 
 def permutation(seed: int, epoch: int, n: int) -> Tensor:
     """A permutation of 0 .. n - 1, int64 (n,), a pure function of its arguments."""
-    return torch.from_numpy(_permutation(seed, epoch, n).copy())
+    return _permutation(seed, epoch, n).clone()
 
 
-def random_words(seed: int, stream: int, n: int) -> np.ndarray:
-    """The first n 64-bit words (uint64) of a stream; a longer answer begins with the shorter one."""
+def random_words(seed: int, stream: int, n: int) -> Tensor:
+    """The first n words of a stream, int64 (n,), no two of them equal; a longer answer begins with the shorter one."""
     if seed < 0 or seed >= 2**64:
         raise ValueError(f"a seed lies in [0, 2^64), got {seed}")
-    return np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)).random_raw(n)
+    return words(torch.tensor(mix(digest(seed), stream)), counters(2 * n))
 
 
 @lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+def _permutation(seed: int, epoch: int, n: int) -> Tensor:
     """Remembered, since neighbouring steps share an epoch; a pure function all the same."""
-    return np.argsort(random_words(seed, epoch, n), kind="stable")
+    return random_words(seed, epoch, n).argsort()
 
 
 def _check(seed: int, step: int, batch_size: int, n: int, rank: int, world: int) -> None:

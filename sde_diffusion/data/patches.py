@@ -60,8 +60,8 @@ class Patches(DataSource):
         words = random_words(self.seed, SPLITS.index(check_split(split)), 3 * self.count).reshape(-1, 3)
         height, width = self._photographs.shape[2:]
         first, stop = (0, int(BORDER * width)) if split == "train" else (int(BORDER * width), width)
-        choices = np.array([2, height - self.side + 1, stop - first - self.side + 1], dtype=np.uint64)
-        return torch.from_numpy((words % choices).astype(np.int64)) + torch.tensor([0, 0, first])
+        choices = torch.tensor([2, height - self.side + 1, stop - first - self.side + 1])
+        return words.remainder(choices) + torch.tensor([0, 0, first])
 
     @cached_property
     def _photographs(self) -> Tensor:

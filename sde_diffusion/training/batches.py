@@ -9,8 +9,7 @@ of the 32-bit steps, so that no two steps of a run share their noise. The upper 
 accelerators.
 
 References:
-    Appleby, MurmurHash3, 2011, https://github.com/aappleby/smhasher, fmix32
-    Steele, Lea & Flood, Fast Splittable Pseudorandom Number Generators, 2014, https://doi.org/10.1145/2660193.2660195
+    Appleby, MurmurHash3, 2011, https://github.com/aappleby/smhasher, fmix32 (a bijection of 32 bits)
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from torch import Tensor
 from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
 from sde_diffusion.data.tables import Table, map_batch
+from solvers.random import digest, mix
 
 T = TypeVar("T")
 
 NO_LABEL = -1
 
-_LOW, _ALL = 2**32 - 1, 2**64 - 1
-_GOLDEN = 0x9E3779B97F4A7C15
+_LOW = 2**32 - 1
 _OWN = 0x5DEECE66D  # what sets the noise apart from dropout within a step
 _SOURCE = 0x534F55524345  # "SOURCE": what sets the order of a second data set apart
 
@@ -136,9 +135,9 @@ class Prefetch(Generic[T]):
 
 def step_seed(seed: int, step: int) -> int:
     """64 bits for a step of a run; the lower 32 differ for any two steps below 2^32 of one seed."""
-    key = _mix64(seed + _GOLDEN)
-    low = _mix32(_mix32(step & _LOW ^ key & _LOW) ^ key >> 32)
-    return _mix64(key ^ _mix64(step + _GOLDEN)) & ~_LOW | low
+    key = digest(seed)
+    low = _mix32(_mix32(step & _LOW ^ key & _LOW) ^ key >> 32 & _LOW)
+    return (mix(key, step) & _LOW) << 32 | low
 
 
 @contextmanager
@@ -175,10 +174,3 @@ def _mix32(h: int) -> int:
     h = (h ^ h >> 16) * 0x85EBCA6B & _LOW
     h = (h ^ h >> 13) * 0xC2B2AE35 & _LOW
     return h ^ h >> 16
-
-
-def _mix64(h: int) -> int:
-    h &= _ALL
-    h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9 & _ALL
-    h = (h ^ h >> 27) * 0x94D049BB133111EB & _ALL
-    return h ^ h >> 31

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.arrays import as_labels, as_tensor
+from sde_diffusion.conditions import conditions
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
 from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.likelihood import LogProb, log_likelihood
@@ -332,42 +332,7 @@ class DiffusionModel:
 
     def condition(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""
-        return {name: self._one_condition(n, name, value) for name, value in given.items() if value is not None}
-
-    def _one_condition(self, n: int, name: str, value: Any) -> Any:
-        if name == "label":
-            return self._label(n, value)
-        rows = torch.as_tensor(value)
-        if rows.ndim == 0 or len(rows) != n:
-            raise ValueError(
-                f"{name} has one row for each of the {n} samples, got shape {tuple(rows.shape)}; expand it"
-            )
-        return rows.to(self.device)
-
-    def _label(self, n: int, value: Any) -> int | Tensor:
-        if self.class_names is None:
-            raise ValueError("this model is unconditional and takes no label; make one with for_data(x, labels=...)")
-        values = value.tolist() if isinstance(value, Tensor | np.ndarray) else value
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            return self._class(values)
-        found = [self._class(one) for one in values]
-        if len(found) != n:
-            raise ValueError(f"label is one class, or one for each of the {n} samples, got {len(found)}")
-        return torch.tensor(found, device=self.device)
-
-    def _class(self, value: Any) -> int:
-        """The number of a class from its number or its name."""
-        names = self.class_names or ()
-        if isinstance(value, str) and value in names:
-            return names.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise ValueError(f"no class is called {value!r}; known: {', '.join(names[:20])}")
-        if not isinstance(value, Integral | str):
-            raise ValueError(f"a label is a class's number or its name, got {value!r}; known: {', '.join(names[:20])}")
-        number = int(value)
-        if not 0 <= number < len(names):
-            raise ValueError(f"labels lie in 0 .. {len(names) - 1}, got {number}; known: {', '.join(names[:20])}")
-        return number
+        return conditions(n, given, self.class_names, self.device)
 
     def _labels(self, labels: Any, count: int) -> Tensor | None:
         """The labels of training data as int64 (N,)."""
@@ -375,8 +340,9 @@ class DiffusionModel:
             raise ValueError(f"this model takes {self.classes} classes and no labels came; give labels=")
         if labels is None:
             return None
-        found = self._label(count, np.asarray(labels) if not isinstance(labels, Tensor) else labels)
-        return found.cpu() if isinstance(found, Tensor) else torch.full((count,), found)
+        values = labels if isinstance(labels, Tensor) else np.asarray(labels)
+        found = conditions(count, {"label": values}, self.class_names)["label"]
+        return found if isinstance(found, Tensor) else torch.full((count,), found)
 
     def to_standard(self, x: Any) -> Tensor:
         """z (N, *E) of data x (N, *E), in the network's dtype; TypeError or ValueError for other data."""

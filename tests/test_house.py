@@ -17,7 +17,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ("sde_diffusion/", "solvers/")
 SPEAKING = ("sde_diffusion/cli/", "sde_diffusion/report/")  # rooms that may print
-LONGEST_FILE, LONGEST_FUNCTION = 450, 60  # lines
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60  # lines
 LARGEST_FILE, LARGEST_SUMMARY = 250_000, 50_000  # bytes: git keeps every version for ever
 DRAWS = re.compile(r"torch\.((rand|randn|randint)(_like)?|randperm|normal|bernoulli|multinomial|poisson)")
 DRAWS_IN_PLACE = re.compile(r".*(?<!init)\.(normal|log_normal|uniform|random|bernoulli|exponential|cauchy|geometric)_")

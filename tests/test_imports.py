@@ -35,6 +35,7 @@ FLOORS = {
     "sde_diffusion.sde": 2,
     "sde_diffusion.parameterization": 2,
     "sde_diffusion.arrays": 3,
+    "sde_diffusion.conditions": 3,
     "sde_diffusion.denoisers": 3,
     "sde_diffusion.guidance": 3,
     "sde_diffusion.reversal": 4,

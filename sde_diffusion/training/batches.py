@@ -2,7 +2,7 @@
 
 The noise and the times of a step come from one generator on the data's device that is seeded anew from (seed, step). So are
 the global generators, from which torch's dropout draws; they are given back as they were found. The order of the data is a
-pure function of the same two numbers (`data.order`).
+pure function of the same two numbers (`data.order`), by the keyed generator of the noise (`solvers.random`).
 
 torch's generator on the CPU, a Mersenne twister, uses only the lower 32 bits of a seed. `step_seed` makes these a permutation
 of the 32-bit steps, so that no two steps of a run share their noise. The upper bits serve the counter-based generators of

@@ -65,7 +65,10 @@ def assert_lands(x, target, allowance: float = 0.0):
 
 CASES = [
     pytest.param(
-        name, sde, id=f"{name}-{type(sde).__name__}", marks=[pytest.mark.slow] * (name[0] == "a" or type(sde) in (SubVP, Brownian))
+        name,
+        sde,
+        id=f"{name}-{type(sde).__name__}",
+        marks=[pytest.mark.slow] * (name[0] == "a" or type(sde) in (SubVP, Brownian)),
     )
     for name in SAMPLERS
     for sde in PROCESSES

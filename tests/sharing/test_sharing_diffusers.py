@@ -22,6 +22,7 @@ from diffusers import (
 )
 from torch import Tensor
 
+from sde_diffusion import DiffusionModel
 from sde_diffusion.denoisers.base import Denoiser, Preconditioned
 from sde_diffusion.networks import UNet
 from sde_diffusion.networks.foreign import DiffusersBackbone
@@ -99,6 +100,17 @@ def test_diffusers_samples_what_we_export(sde, meaning, tmp_path):
         double, theirs(network.double(), pipeline.scheduler, start(torch.float64)),
         rtol=0, atol=1e-10 * float(double.abs().max()),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_folder_in_half_precision_gives_the_samples_of_the_whole_one(dtype, tmp_path):
+    """Its weights are read as float32: samples differ by what the rounding of the weights moves them."""
+    for name, kind in (("whole", torch.float32), ("half", dtype)):
+        DDPMPipeline(unet().to(kind), DDPMScheduler()).save_pretrained(tmp_path / name)
+    whole, half = (DiffusionModel.load(tmp_path / name, device="cpu").sample(2, nfe=5) for name in ("whole", "half"))
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, whole, rtol=0, atol=8 * torch.finfo(dtype).eps * float(whole.abs().max()))
+    assert not torch.equal(half, whole)
 
 
 @pytest.mark.parametrize("word", ["epsilon", "sample", "v_prediction"])

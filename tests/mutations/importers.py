@@ -6,7 +6,7 @@ import ast
 from functools import cache
 
 MOST = 12  # test files for one module
-DISCOVERY = {"sde_diffusion.discovery.implementations", "solvers.methods.METHODS"}  # what lists a package's classes
+DISCOVERY = {"sde_diffusion.plugins.implementations", "solvers.methods.METHODS"}  # what lists a package's classes
 
 
 def relevant_tests(file: str, texts: dict[str, str], tests: dict[str, str]) -> list[str]:

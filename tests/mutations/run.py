@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"no fault has a name with {asked.only!r}", file=sys.stderr)
         return 2
     os.environ["OMP_NUM_THREADS"] = "1"  # a server with one thread can be forked; the tests use one anyway
+    os.environ["CI_SLOW"] = "1"  # a fault may be a slow test's to catch
     prepare_server()
     found: list[Outcome] = []
     for outcome in outcomes(faults, jobs=asked.jobs, seconds=asked.timeout):

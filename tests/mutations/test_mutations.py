@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from tests.mutations import random_faults
 from tests.mutations.fault import DoesNotApply, Fault, project_texts
 from tests.mutations.faults import FAULTS
-from tests.mutations.importers import relevant_tests
+from tests.mutations.importers import DISCOVERY, relevant_tests
 from tests.mutations.run import outcomes
 from tests.mutations.trial import ROOT
 
@@ -176,28 +177,29 @@ def test_a_name_in_two_modules_is_found_by_its_code_or_its_module():
 
 # Random faults: how they are drawn, not the trials.
 
-OPERATORS = {
-    "a + b": "a - b",
-    "a / b": "a * b",
-    "a < b": "a <= b",
-    "a == b": "a != b",
-    "a and b": "a or b",
-    "-a": "+a",
-    "True": "False",
-    "1": "2",
-    "0.5": "1.5",
-    "min(a)": "max(a)",
-    "a.maximum(b)": "a.minimum(b)",
+CHANGES = {
+    "a + b": ["a - b", "a"],
+    "a / b": ["a * b"],
+    "a < b": ["a <= b"],
+    "a == b": ["a != b"],
+    "a and b": ["a or b"],
+    "-a": ["a"],
+    "True": ["False"],
+    "1": ["2"],
+    "0.5": ["1.0"],
+    "min(a)": ["max(a)"],
+    "a.maximum(b)": ["a.minimum(b)"],
+    "math.sqrt(a)": ["a"],
+    "a.sqrt()": ["a"],
 }
 
 
-@pytest.mark.parametrize("code", OPERATORS)
-def test_an_operator_is_changed_into_its_partner(code):
-    (place,) = random_faults.sites(code)
-    assert random_faults.changed(code, place)[1] == OPERATORS[code]
+@pytest.mark.parametrize("code", CHANGES)
+def test_a_node_is_changed_into_each_of_its_partners(code):
+    assert [random_faults.changed(code, site)[1] for site in random_faults.sites(code)] == CHANGES[code]
 
 
-@pytest.mark.parametrize("code", ["a ** b", "a | b", "'text'", "None", "f(a)"])
+@pytest.mark.parametrize("code", ["a ** b", "a | b", "'text'", "None", "f(a)", "sqrt(a, b)"])
 def test_what_has_no_partner_stays(code):
     assert random_faults.sites(code) == []
 
@@ -222,6 +224,12 @@ def test_the_tests_of_a_module_are_those_that_import_it():
     assert relevant_tests("s/b.py", texts, tests) == ["tests/test_2.py"]
     del tests["tests/test_1.py"]
     assert relevant_tests("s/a.py", texts, tests) == ["tests/test_2.py"]
+
+
+def test_what_lists_a_packages_classes_is_there():
+    for name in DISCOVERY:
+        module, _, function = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), function), name
 
 
 @pytest.mark.slow

@@ -140,7 +140,6 @@ def _pytest(folder: str, command: list[str], log: str, seconds: float) -> None:
     os.chdir(folder)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed takes no part, and no time
     os.environ.pop("PYTEST_ADDOPTS", None)  # nor what the caller asks of its own run
-    os.environ["CI_SLOW"] = "1"  # a fault may be a slow test's to catch
     gc.freeze()  # what the server has imported needs no collection
     import pytest
 

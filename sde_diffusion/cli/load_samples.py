@@ -44,7 +44,7 @@ def _stored(path: Path) -> Tensor:
 def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
     import torch
 
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files or len(event_shape) != 3:
         raise ValueError(
             f"{folder} holds {len(files)} images ({', '.join(SUFFIXES)}), the run's samples have shape {event_shape}; "
@@ -56,14 +56,11 @@ def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
 def _picture(file: Path, event_shape: tuple[int, ...]) -> Tensor:
     """One image, uint8 (C, H, W)."""
     import torch
-    from PIL import Image
+
+    from sde_diffusion.data.pictures import read_picture
 
     channels, height, width = event_shape
-    try:
-        with Image.open(file) as opened:
-            picture = np.array(opened.convert("L" if channels == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what PIL raises for damage
-        raise ValueError(f"{str(file)!r} cannot be read as an image ({error}); remove or replace it") from error
+    picture = np.array(read_picture(file, "L" if channels == 1 else "RGB"))
     if picture.shape[:2] != (height, width):
         raise ValueError(
             f"{str(file)!r} is {picture.shape[1]} pixels wide and {picture.shape[0]} high, the run's images are {width} and "

@@ -208,12 +208,12 @@ def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
     assert "9 pixels wide and 8 high" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
     (folder / "99.png").unlink()
     (folder / "99.bmp").write_bytes(b"BM" + bytes(200))
-    assert "99.bmp' cannot be read as an image" in refused(
+    assert "99.bmp' cannot be read as a picture" in refused(
         "evaluate", str(trained.absolute()), "--samples", str(folder)
     )
     (folder / "99.bmp").unlink()
     (folder / "99.png").write_bytes(b"no picture")
-    assert "cannot be read as an image" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
+    assert "cannot be read as a picture" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
 
 
 def test_points_of_the_plane(tmp_path, monkeypatch):

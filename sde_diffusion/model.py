@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from sde_diffusion.arrays import as_labels, as_tensor
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
 from sde_diffusion.io.atomic import replace_file
+from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
 from sde_diffusion.networks.choose import network_for
@@ -328,7 +329,7 @@ class DiffusionModel:
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
         reversal, solver = default_solver(self.sde, denoiser, nfe, self.std)
         with torch.no_grad():
-            return encode_by_flow(reversal.with_prior(self.prior), solver, z)
+            return finite_rows(encode_by_flow(reversal.with_prior(self.prior), solver, z), "codes")
 
     def condition(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from sde_diffusion.data.base import validate
 from sde_diffusion.data.pixels import from_levels
+from sde_diffusion.io.finite import finite_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,14 +20,17 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 def load_samples(path: Path, event_shape: tuple[int, ...]) -> Tensor:
     """Samples (N, *E): `x` of a .safetensors file, or the images of a folder in the order of their names.
 
-    Raises ValueError for anything else, for samples of another shape, and for values that are not finite. Images are not
-    resized: that would change what is measured.
+    Raises ValueError for anything else and for samples of another shape, FloatingPointError for values that are not finite.
+    Images are not resized: that would change what is measured.
     """
     if path.is_dir():
         return _pictures(path, event_shape)
     if path.suffix != ".safetensors" or not path.is_file():
         raise ValueError(f"{path} is neither a .safetensors file nor a folder of images; name one of them")
-    return validate(_stored(path), event_shape).float()
+    x = _stored(path)
+    if x.ndim:
+        finite_rows(x, f"samples in {path}", why="generate them again, by a model whose weights are finite")
+    return validate(x, event_shape).float()
 
 
 def _stored(path: Path) -> Tensor:

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sde_diffusion.io.atomic import new_folder, remove_folder, to_json
+from sde_diffusion.io.finite import refuse_weights_not_finite
 from sde_diffusion.training.checkpoints import manifest
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.checkpoints.tensors import (
@@ -109,10 +110,13 @@ def latest(folder: Path) -> Path | None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Verify and read a checkpoint; tensors arrive on the CPU. Raises CheckpointError for a damaged or foreign one."""
+    """Verify and read a checkpoint; tensors arrive on the CPU.
+
+    Raises CheckpointError for a damaged or foreign one, FloatingPointError for weights that are NaN or infinite.
+    """
     path = Path(path)
     names = verify(path)
-    return Checkpoint(
+    found = Checkpoint(
         step=int(path.name.removeprefix("step-")),
         model=read_tensors(path / _MODEL),
         ema=read_tensors(path / _EMA),
@@ -120,6 +124,9 @@ def load(path: Path) -> Checkpoint:
         state=read_object(path / _STATE),
         power=read_tensors(path / _POWER) if _POWER in names else {},
     )
+    refuse_weights_not_finite(found.model, path / _MODEL)
+    refuse_weights_not_finite(found.ema, path / _EMA)
+    return found
 
 
 def fingerprint_of(path: Path) -> dict[str, Any]:
@@ -132,9 +139,11 @@ def fingerprint_of(path: Path) -> dict[str, Any]:
 
 
 def load_average(path: Path, model: nn.Module) -> int:
-    """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step."""
+    """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step. Raises what `load` does."""
     verify(path)
-    fill(model, read_tensors(Path(path) / _EMA), Path(path))
+    weights = read_tensors(Path(path) / _EMA)
+    refuse_weights_not_finite(weights, Path(path) / _EMA)
+    fill(model, weights, Path(path))
     return int(Path(path).name.removeprefix("step-"))
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from sde_diffusion.cli.load_samples import load_samples
 from sde_diffusion.data import by_name
@@ -78,6 +79,10 @@ def refusals(folder: Path, name: str) -> list[str]:
 def test_a_picture_that_does_harm_is_one_sentence_with_its_name(tmp_path, monkeypatch, name):
     (images(tmp_path / "p") / "class" / name).write_bytes(HOSTILE[name])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/canary\n")  # what PIL starts for PostScript
+    (tmp_path / "gs").chmod(0o755)
     refusals(tmp_path / "p", name)
     assert not (tmp_path / "canary").exists()
 
@@ -89,10 +94,20 @@ def test_the_same_of_a_format_that_only_data_sets_have(tmp_path, name):
         read_picture(tmp_path / name)
 
 
+def waited(*_: object) -> None:
+    raise TimeoutError("it waits for somebody who writes")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
 def test_a_pipe_or_a_link_to_nothing_is_refused_and_waits_for_nobody(tmp_path):
     os.mkfifo(images(tmp_path / "p") / "class" / "x.png")
-    assert "it is no file" in refusals(tmp_path / "p", "x.png")[0]
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.setitimer(signal.ITIMER_REAL, 3.0)  # for a reader that opens it
+    try:
+        assert all("it is no file" in words for words in refusals(tmp_path / "p", "x.png"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
     (tmp_path / "p" / "class" / "x.png").unlink()
     (tmp_path / "p" / "class" / "x.png").symlink_to(tmp_path / "nothing")
     refusals(tmp_path / "p", "x.png")

@@ -106,7 +106,7 @@ FAULTS = [
         "if False:",
         "The reader waits for somebody who writes into the pipe; a link to nothing names no file.",
         PICTURES,
-        "random_damage or link_to_nothing",
+        "link_to_nothing",
     ),
     Fault(
         "pictures-of-any-format",

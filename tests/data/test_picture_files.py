@@ -102,7 +102,7 @@ def waited(*_: object) -> None:
 def test_a_pipe_or_a_link_to_nothing_is_refused_and_waits_for_nobody(tmp_path):
     os.mkfifo(images(tmp_path / "p") / "class" / "x.png")
     before = signal.signal(signal.SIGALRM, waited)
-    signal.setitimer(signal.ITIMER_REAL, 3.0)  # for a reader that opens it
+    signal.setitimer(signal.ITIMER_REAL, 3.0, 3.0)  # for readers that open it
     try:
         assert all("it is no file" in words for words in refusals(tmp_path / "p", "x.png"))
     finally:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from numbers import Integral
@@ -79,6 +80,8 @@ class DiffusionModel:
         data_digest: a hash of the data that the model was fitted to; None before.
         mean, std: of the data in the model's coordinates, 0 and 1 where they are standardised; the prior is matched to them.
         run: the configuration of the run that made it, as plain data.
+        trained: whether a training step has changed the weights; None where nobody knows, as for a network of one's own. A
+            model that is known to be untrained says so, in a warning, when it is loaded or asked for anything.
     """
 
     sde: LinearSDE
@@ -91,6 +94,7 @@ class DiffusionModel:
     mean: float = 0.0
     std: float = 1.0
     run: dict[str, Any] = field(default_factory=dict)
+    trained: bool | None = None
 
     @classmethod
     def for_data(
@@ -126,7 +130,8 @@ class DiffusionModel:
             classes = None if names is None else len(names)
             backbone = network if network is not None else _seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
-        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels)
+        known = None if network is not None else False
+        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels, trained=known)
 
     @property
     def device(self) -> torch.device:
@@ -174,7 +179,7 @@ class DiffusionModel:
 
         Raises TypeError or ValueError for data of another shape, labels that do not fit, names that nobody knows.
         """
-        from sde_diffusion.training import fit
+        from sde_diffusion.training.fitting import fit_and_report
 
         z = self.to_standard(x)
         rows = self._labels(labels, len(z))
@@ -189,8 +194,11 @@ class DiffusionModel:
         options |= {} if rows is None else {"labels": rows}
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
-        self.denoiser = fit(self.denoiser, self.sde, z, settings, objective=loss, folder=folder, **options)
+        options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
+        self.denoiser, last = fit_and_report(self.denoiser, self.sde, z, settings, **options)
         self.denoiser.eval()
+        if last is None or last.skipped < last.step:
+            self.trained = _checkpoint_trained(folder) if last is None else True
         return self
 
     def _record(
@@ -250,8 +258,12 @@ class DiffusionModel:
         """
         place, path = device_of(device), fetched(os.fspath(folder), revision)
         if (path / RECORD).is_file():
-            return cls(**_of_run(path, network)).to(place)
-        return cls(**(read_diffusers(path) if is_pipeline(path) else read_pretrained(path))).to(place)
+            found = _of_run(path, network)
+        else:
+            found = read_diffusers(path) if is_pipeline(path) else read_pretrained(path)
+        model = cls(**found).to(place)
+        model._warn_if_untrained()
+        return model
 
     def sample(
         self,
@@ -280,6 +292,7 @@ class DiffusionModel:
         """
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise ValueError(f"sample(n, ...) takes the number of samples first, at least 1, got {n!r}")
+        self._warn_if_untrained()
         reversal, solver = self.solver(sampler, nfe=nfe, steps=steps, tol=tol, **self.condition(n, condition))
         z = sample(
             reversal,
@@ -311,6 +324,7 @@ class DiffusionModel:
         It is the density of the data, in their own units: that of z plus the log-determinant of the standardisation.
         `condition` is that of `sample`, with B in the place of n.
         """
+        self._warn_if_untrained()
         z = self.to_standard(x)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
@@ -318,12 +332,22 @@ class DiffusionModel:
         found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, data_std=self.std, seed=seed)
         return self.in_data_units(found)
 
+    def _warn_if_untrained(self) -> None:
+        """Always from this line, so that Python shows it once."""
+        if self.trained is False:
+            warnings.warn(
+                "this model is untrained: no training step has changed its weights, and what it gives is not of the data; "
+                "fit it first",
+                stacklevel=1,
+            )
+
     def in_data_units(self, found: LogProb) -> LogProb:
         """A log-density, or a bound of it, of z as that of x: the log-determinant is added."""
         return dataclasses.replace(found, value=found.value + self.standardization.log_det(self.event_shape))
 
     def encode(self, x: Any, nfe: int = CODE_STEPS, **condition: Any) -> Tensor:
         """The latent codes (B, *E) of x (B, *E) under the probability flow, standard normal under the model."""
+        self._warn_if_untrained()
         z = self.to_standard(x).to(self.device, self.dtype)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
@@ -392,7 +416,7 @@ class DiffusionModel:
 def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
     """The fields of a run's model. ValueError where record, configuration and checkpoint are not of one run."""
     from sde_diffusion.training import latest, load_average
-    from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of
+    from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of, weights_changed
     from sde_diffusion.training.checkpoints.fingerprint import check_settings
     from sde_diffusion.training.run_folder import RunFolder
 
@@ -411,7 +435,17 @@ def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
         load_average(newest, denoiser)
         return denoiser.eval().requires_grad_(False)
 
-    return fields_of(described, record, load, network)
+    return {**fields_of(described, record, load, network), "trained": weights_changed(newest)}
+
+
+def _checkpoint_trained(folder: Any) -> bool:
+    """Whether a step of a finished run has changed a weight."""
+    from sde_diffusion.training import latest
+    from sde_diffusion.training.checkpoints.checkpoint import weights_changed
+    from sde_diffusion.training.run_folder import RunFolder
+
+    newest = latest(RunFolder(Path(folder)).checkpoints)
+    return newest is not None and weights_changed(newest)
 
 
 def _seeded(seed: int, make: Any) -> nn.Module:

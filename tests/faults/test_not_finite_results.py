@@ -158,8 +158,7 @@ def test_samples_are_looked_at_when_they_leave(value):
 def test_a_network_of_ones_own(tmp_path):
     """Its weights are nobody's before the first sample."""
     x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
-    model = DiffusionModel.for_data(x, width=8, depth=1)
-    model.denoiser = Broken(float("nan"))
+    model = DiffusionModel.for_data(x, network=Broken(float("nan")))
     for ask in (lambda: model.sample(4, nfe=4), lambda: model.sample(4, "euler_maruyama", steps=3), lambda: model.encode(x),
                 lambda: model.log_prob(x)):  # fmt: skip
         with pytest.raises(FloatingPointError, match="NaN or infinite"):

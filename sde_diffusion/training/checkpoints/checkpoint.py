@@ -35,6 +35,7 @@ from sde_diffusion.training.checkpoints.tensors import (
     read_tensors,
 )
 from sde_diffusion.training.errors import first_line
+from sde_diffusion.training.step import SKIPPED
 
 _MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
 _FILES, _POWER = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors"
@@ -145,6 +146,15 @@ def load_average(path: Path, model: nn.Module) -> int:
     refuse_weights_not_finite(weights, Path(path) / _EMA)
     fill(model, weights, Path(path))
     return int(Path(path).name.removeprefix("step-"))
+
+
+def weights_changed(path: Path) -> bool:
+    """Verify a checkpoint; whether any of its steps changed a weight, which a skipped one does not."""
+    verify(path)
+    try:
+        return int(read_object(Path(path) / _STATE)["metrics"][SKIPPED]) < int(Path(path).name.removeprefix("step-"))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is foreign: it does not say how many steps were skipped") from error
 
 
 def prune(folder: Path, keep: int, step: int) -> None:

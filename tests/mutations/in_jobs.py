@@ -6,6 +6,7 @@ from tests.mutations.fault import Fault
 
 TESTS = "tests/cli/test_generate_job.py"
 NOT_FINITE, IN_PLACE = "tests/faults/test_not_finite_results.py", "tests/sampling/test_in_place.py"
+CASES, UNTRAINED = "tests/faults/test_cases.py", "tests/model/test_untrained.py"
 PICTURES = "tests/data/test_picture_files.py"
 
 FAULTS = [
@@ -116,5 +117,68 @@ FAULTS = [
         "PIL's reader of EPS starts a program on a file of anybody.",
         PICTURES,
         "program",
+    ),
+    Fault(
+        "training-follows-links",
+        "FolderStore.lock_and_resume",
+        "refuse_links(self.run.path)",
+        "pass",
+        "Checkpoints are written, and pruned, where a link in the run's folder leads.",
+        CASES,
+        "training_refuses_a_link and checkpoints",
+    ),
+    Fault(
+        "results-follow-links",
+        "below",
+        "refuse_link(path)",
+        "pass",
+        "Samples are written where a link in the run's folder leads.",
+        CASES,
+        "results_refuse_a_link and samples",
+    ),
+    Fault(
+        "pictures-of-samples-follow-links",
+        "claim_output_folder",
+        "refuse_links(folder)",
+        "pass",
+        "samples.png is written over the file that a link of that name leads to.",
+        CASES,
+        "file_of_results",
+    ),
+    Fault(
+        "an-edited-record-is-taken",
+        "_of_run",
+        'stored.get("extra", {}).get("model") != description_digest(described)',
+        "False",
+        "Another standardisation beside the checkpoints moves all samples without a word.",
+        CASES,
+        "edited_record",
+    ),
+    Fault(
+        "rows-of-the-data-are-picked",
+        "checkpoints.fingerprint:digest",
+        "value.detach().cpu().contiguous()",
+        "value[:: max(1, len(value) // 256)].detach().cpu().contiguous()",
+        "744 of 1000 rows may change between a stop and a resumption.",
+        CASES,
+        "every_row",
+    ),
+    Fault(
+        "skipped-steps-are-not-summed-up",
+        "fit_and_report",
+        "if last is not None and world.is_main and (words := skipped_steps(last.skipped, last.step)):",
+        'if last is not None and (words := ""):',
+        "A run of which every step was skipped ends like any other.",
+        UNTRAINED,
+        "summed_up",
+    ),
+    Fault(
+        "an-untrained-run-is-taken-for-trained",
+        "weights_changed",
+        'int(read_object(Path(path) / _STATE)["metrics"][SKIPPED]) <',
+        "-1 <",
+        "The first weights of a run whose steps were all skipped pass for a model.",
+        UNTRAINED,
+        "stays_untrained",
     ),
 ]

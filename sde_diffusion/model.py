@@ -39,8 +39,9 @@ from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
 from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
 from sde_diffusion.sharing.hub import fetched
-from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, fields_of, read_description
+from sde_diffusion.sharing.pretrained import RECORD, as_json, describe
 from sde_diffusion.sharing.pretrained import digest as description_digest
+from sde_diffusion.sharing.run import read_run, run_is_trained, seeded
 from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest
@@ -128,7 +129,7 @@ class DiffusionModel:
         denoiser = network
         if not isinstance(denoiser, Denoiser):
             classes = None if names is None else len(names)
-            backbone = network if network is not None else _seeded(seed, lambda: network_for(shape, classes, **options))
+            backbone = network if network is not None else seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
         known = None if network is not None else False
         return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels, trained=known)
@@ -197,8 +198,10 @@ class DiffusionModel:
         options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
         self.denoiser, last = fit_and_report(self.denoiser, self.sde, z, settings, **options)
         self.denoiser.eval()
-        if last is None or last.skipped < last.step:
-            self.trained = _checkpoint_trained(folder) if last is None else True
+        if last is None and folder is not None:  # it was finished already
+            self.trained = run_is_trained(folder)
+        elif last is not None and last.skipped < last.step:
+            self.trained = True
         return self
 
     def _record(
@@ -258,7 +261,7 @@ class DiffusionModel:
         """
         place, path = device_of(device), fetched(os.fspath(folder), revision)
         if (path / RECORD).is_file():
-            found = _of_run(path, network)
+            found = read_run(path, network)
         else:
             found = read_diffusers(path) if is_pipeline(path) else read_pretrained(path)
         model = cls(**found).to(place)
@@ -411,48 +414,6 @@ class DiffusionModel:
             hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
             raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
         return self.standardization.to_standard(rows).to(self.dtype)
-
-
-def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
-    """The fields of a run's model. ValueError where record, configuration and checkpoint are not of one run."""
-    from sde_diffusion.training import latest, load_average
-    from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of, weights_changed
-    from sde_diffusion.training.checkpoints.fingerprint import check_settings
-    from sde_diffusion.training.run_folder import RunFolder
-
-    record, newest = path / RECORD, latest(RunFolder(path).checkpoints)
-    described = read_description(record)
-    if newest is None:
-        raise ValueError(f"{path} has no checkpoint yet; run its training until the first one")
-    stored = fingerprint_of(newest)
-    if stored.get("extra", {}).get("model") != description_digest(described):
-        raise ValueError(f"{record} is not the record that {newest.name} was made with; restore it, or train again")
-    described["run"] = RunFolder(path).check_config(described["run"])
-    check_settings(stored, described["run"].get("training", {}), newest)
-
-    def load(make: Any) -> Any:
-        denoiser = _seeded(0, make)
-        load_average(newest, denoiser)
-        return denoiser.eval().requires_grad_(False)
-
-    return {**fields_of(described, record, load, network), "trained": weights_changed(newest)}
-
-
-def _checkpoint_trained(folder: Any) -> bool:
-    """Whether a step of a finished run has changed a weight."""
-    from sde_diffusion.training import latest
-    from sde_diffusion.training.checkpoints.checkpoint import weights_changed
-    from sde_diffusion.training.run_folder import RunFolder
-
-    newest = latest(RunFolder(Path(folder)).checkpoints)
-    return newest is not None and weights_changed(newest)
-
-
-def _seeded(seed: int, make: Any) -> nn.Module:
-    """A network whose first weights are a function of the seed; the global generator is given back as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()
 
 
 def _check_process(sde: Any) -> None:

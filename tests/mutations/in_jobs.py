@@ -116,7 +116,7 @@ FAULTS = [
         "reader.open(path)",
         "PIL's reader of EPS starts a program on a file of anybody.",
         PICTURES,
-        "program",
+        "does_harm",
     ),
     Fault(
         "training-follows-links",
@@ -147,8 +147,8 @@ FAULTS = [
     ),
     Fault(
         "an-edited-record-is-taken",
-        "_of_run",
-        'stored.get("extra", {}).get("model") != description_digest(described)',
+        "read_run",
+        'stored.get("extra", {}).get("model") != digest(described)',
         "False",
         "Another standardisation beside the checkpoints moves all samples without a word.",
         CASES,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from sde_diffusion.arrays import as_labels, as_tensor
 from sde_diffusion.conditions import conditions
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
 from sde_diffusion.io.atomic import replace_file
+from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
 from sde_diffusion.networks.choose import network_for
@@ -37,8 +39,9 @@ from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
 from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
 from sde_diffusion.sharing.hub import fetched
-from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, fields_of, read_description
+from sde_diffusion.sharing.pretrained import RECORD, as_json, describe
 from sde_diffusion.sharing.pretrained import digest as description_digest
+from sde_diffusion.sharing.run import read_run, run_is_trained, seeded
 from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest
@@ -78,6 +81,8 @@ class DiffusionModel:
         data_digest: a hash of the data that the model was fitted to; None before.
         mean, std: of the data in the model's coordinates, 0 and 1 where they are standardised; the prior is matched to them.
         run: the configuration of the run that made it, as plain data.
+        trained: whether a training step has changed the weights; None where nobody knows, as for a network of one's own. A
+            model that is known to be untrained says so, in a warning, when it is loaded or asked for anything.
     """
 
     sde: LinearSDE
@@ -90,6 +95,7 @@ class DiffusionModel:
     mean: float = 0.0
     std: float = 1.0
     run: dict[str, Any] = field(default_factory=dict)
+    trained: bool | None = None
 
     @classmethod
     def for_data(
@@ -123,9 +129,10 @@ class DiffusionModel:
         denoiser = network
         if not isinstance(denoiser, Denoiser):
             classes = None if names is None else len(names)
-            backbone = network if network is not None else _seeded(seed, lambda: network_for(shape, classes, **options))
+            backbone = network if network is not None else seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
-        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels)
+        known = None if network is not None else False
+        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels, trained=known)
 
     @property
     def device(self) -> torch.device:
@@ -173,7 +180,7 @@ class DiffusionModel:
 
         Raises TypeError or ValueError for data of another shape, labels that do not fit, names that nobody knows.
         """
-        from sde_diffusion.training import fit
+        from sde_diffusion.training.fitting import fit_and_report
 
         z = self.to_standard(x)
         rows = self._labels(labels, len(z))
@@ -188,8 +195,13 @@ class DiffusionModel:
         options |= {} if rows is None else {"labels": rows}
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
-        self.denoiser = fit(self.denoiser, self.sde, z, settings, objective=loss, folder=folder, **options)
+        options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
+        self.denoiser, last = fit_and_report(self.denoiser, self.sde, z, settings, **options)
         self.denoiser.eval()
+        if last is None and folder is not None:  # it was finished already
+            self.trained = run_is_trained(folder)
+        elif last is not None and last.skipped < last.step:
+            self.trained = True
         return self
 
     def _record(
@@ -249,8 +261,12 @@ class DiffusionModel:
         """
         place, path = device_of(device), fetched(os.fspath(folder), revision)
         if (path / RECORD).is_file():
-            return cls(**_of_run(path, network)).to(place)
-        return cls(**(read_diffusers(path) if is_pipeline(path) else read_pretrained(path))).to(place)
+            found = read_run(path, network)
+        else:
+            found = read_diffusers(path) if is_pipeline(path) else read_pretrained(path)
+        model = cls(**found).to(place)
+        model._warn_if_untrained()
+        return model
 
     def sample(
         self,
@@ -279,6 +295,7 @@ class DiffusionModel:
         """
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise ValueError(f"sample(n, ...) takes the number of samples first, at least 1, got {n!r}")
+        self._warn_if_untrained()
         reversal, solver = self.solver(sampler, nfe=nfe, steps=steps, tol=tol, **self.condition(n, condition))
         z = sample(
             reversal,
@@ -310,6 +327,7 @@ class DiffusionModel:
         It is the density of the data, in their own units: that of z plus the log-determinant of the standardisation.
         `condition` is that of `sample`, with B in the place of n.
         """
+        self._warn_if_untrained()
         z = self.to_standard(x)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
@@ -317,18 +335,28 @@ class DiffusionModel:
         found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, data_std=self.std, seed=seed)
         return self.in_data_units(found)
 
+    def _warn_if_untrained(self) -> None:
+        """Always from this line, so that Python shows it once."""
+        if self.trained is False:
+            warnings.warn(
+                "this model is untrained: no training step has changed its weights, and what it gives is not of the data; "
+                "fit it first",
+                stacklevel=1,
+            )
+
     def in_data_units(self, found: LogProb) -> LogProb:
         """A log-density, or a bound of it, of z as that of x: the log-determinant is added."""
         return dataclasses.replace(found, value=found.value + self.standardization.log_det(self.event_shape))
 
     def encode(self, x: Any, nfe: int = CODE_STEPS, **condition: Any) -> Tensor:
         """The latent codes (B, *E) of x (B, *E) under the probability flow, standard normal under the model."""
+        self._warn_if_untrained()
         z = self.to_standard(x).to(self.device, self.dtype)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
         reversal, solver = default_solver(self.sde, denoiser, nfe, self.std)
         with torch.no_grad():
-            return encode_by_flow(reversal.with_prior(self.prior), solver, z)
+            return finite_rows(encode_by_flow(reversal.with_prior(self.prior), solver, z), "codes")
 
     def condition(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""
@@ -352,38 +380,6 @@ class DiffusionModel:
             hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
             raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
         return self.standardization.to_standard(rows).to(self.dtype)
-
-
-def _of_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
-    """The fields of a run's model. ValueError where record, configuration and checkpoint are not of one run."""
-    from sde_diffusion.training import latest, load_average
-    from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of
-    from sde_diffusion.training.checkpoints.fingerprint import check_settings
-    from sde_diffusion.training.run_folder import RunFolder
-
-    record, newest = path / RECORD, latest(RunFolder(path).checkpoints)
-    described = read_description(record)
-    if newest is None:
-        raise ValueError(f"{path} has no checkpoint yet; run its training until the first one")
-    stored = fingerprint_of(newest)
-    if stored.get("extra", {}).get("model") != description_digest(described):
-        raise ValueError(f"{record} is not the record that {newest.name} was made with; restore it, or train again")
-    described["run"] = RunFolder(path).check_config(described["run"])
-    check_settings(stored, described["run"].get("training", {}), newest)
-
-    def load(make: Any) -> Any:
-        denoiser = _seeded(0, make)
-        load_average(newest, denoiser)
-        return denoiser.eval().requires_grad_(False)
-
-    return fields_of(described, record, load, network)
-
-
-def _seeded(seed: int, make: Any) -> nn.Module:
-    """A network whose first weights are a function of the seed; the global generator is given back as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()
 
 
 def _check_process(sde: Any) -> None:

@@ -36,7 +36,7 @@ class Adaptive(Solver):
     Args:
         method: an embedded pair, such as `Dopri5`, `Tsit5` or `Bosh3` (the last for errors above about 1e-3).
         rtol, atol: a step's error may be atol + rtol |x| in the root mean square over a sample's numbers.
-        max_attempts: of one sample, before a RuntimeError.
+        max_attempts: of one sample, before an ArithmeticError.
 
     Raises:
         TypeError: a method that does not estimate its error.
@@ -75,8 +75,8 @@ class Adaptive(Solver):
         Raises:
             TypeError: a stochastic or unknown equation, noise, or a state that is not floating point.
             ValueError: times or a state that are not finite.
-            ArithmeticError: the field is not finite at the start, or a step fell below rounding.
-            RuntimeError: a sample has not arrived after `max_attempts`.
+            FloatingPointError: the field is not finite at the start.
+            ArithmeticError: a step fell below rounding, or a sample has not arrived after `max_attempts`.
         """
         ode = as_ode(equation, "Adaptive")
         check(self.method, ode, noise)

@@ -165,8 +165,8 @@ def solve_adaptively(stepper: AdaptiveStepper, x: Tensor, interval: Interval) ->
     """The states at the end of the interval from x (B, *E) at its start.
 
     Raises:
-        ArithmeticError: the field is not finite at the start, or a step fell below what can be resolved.
-        RuntimeError: a sample has not arrived after `interval.max_attempts`.
+        FloatingPointError: the field is not finite at the start.
+        ArithmeticError: a step fell below what can be resolved, or a sample has not arrived after `interval.max_attempts`.
     """
     if interval.start == interval.stop or not x.numel():
         none = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
@@ -180,7 +180,7 @@ def solve_adaptively(stepper: AdaptiveStepper, x: Tensor, interval: Interval) ->
             active, stepper = active.keep(~there), stepper.keep(~there)
             if not active.row.numel():
                 return _gather(arrived, stepper.adds_up)
-    raise RuntimeError(
+    raise ArithmeticError(
         f"{_describe(active, 0)} after {interval.max_attempts} attempts, on the way from {interval.start:g} to "
         f"{interval.stop:g}, and {len(active.row) - 1} more; loosen the tolerances, take a time variable in which the equation "
         "is less stiff, or raise max_attempts"
@@ -191,7 +191,7 @@ def _start(stepper: AdaptiveStepper, x: Tensor, interval: Interval) -> ActiveSam
     t = torch.full((x.shape[0],), interval.start, dtype=torch.float64, device=x.device)
     first = stepper.field(x, t)
     if not torch.isfinite(first).all():
-        raise ArithmeticError(
+        raise FloatingPointError(
             f"the field is NaN or infinite at the start, t = {interval.start:g}; look at the equation there, or start later"
         )
     return ActiveSamples.start(x, t, first, stepper.controller.first(interval.tolerance, x, first, interval.span))

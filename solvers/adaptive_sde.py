@@ -60,7 +60,7 @@ class AdaptiveSDE(Solver):
 
     Args:
         rtol, atol: a step's error may be atol + rtol |x| in the root mean square over a sample's numbers.
-        max_attempts: of one sample, before a RuntimeError.
+        max_attempts: of one sample, before an ArithmeticError.
 
     Raises:
         ValueError: a tolerance out of range.
@@ -92,8 +92,8 @@ class AdaptiveSDE(Solver):
         Raises:
             TypeError: another equation, no noise, a path that is not a `WienerTree`, or a state that is not floating point.
             ValueError: times or a state that are not finite, or times beyond the path's.
-            ArithmeticError: the drift is not finite at the start, or a step fell below what the tree resolves.
-            RuntimeError: a sample has not arrived after `max_attempts`.
+            FloatingPointError: the drift is not finite at the start.
+            ArithmeticError: a step fell below what the tree resolves, or a sample has not arrived after `max_attempts`.
         """
         stepper = _additive_on_tree(equation, noise)
         check_state(x)

@@ -64,7 +64,7 @@ class Pictures(Callback):
 
     def samples(self, denoiser: Any) -> Tensor:
         """The samples (count, *E) with this denoiser, in the units of the data, on the CPU."""
-        model = replace(self.model, denoiser=denoiser)
+        model = replace(self.model, denoiser=denoiser, trained=None)
         label = None if model.classes is None else torch.arange(self.count) % model.classes
         return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, label=label).cpu()
 

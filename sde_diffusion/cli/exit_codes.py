@@ -18,7 +18,7 @@ def exit_code(error: BaseException) -> int | None:
         return NOT_FINITE
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
-    return REFUSED if isinstance(error, USER_ERRORS) else None
+    return REFUSED if isinstance(error, USER_ERRORS) or type(error) is ArithmeticError else None  # a solver gave up
 
 
 def message(error: Exception) -> str:

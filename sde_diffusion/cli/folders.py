@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_diffusion.io.atomic import replace_file, to_json
+from sde_diffusion.io.lock import refuse_link, refuse_links
 from sde_diffusion.specs import nearest
 from sde_diffusion.training.run_folder import environment
 
@@ -57,6 +58,15 @@ def run_folder(run: str) -> Path:
     raise ValueError(f"there is no run {run!r}; {nearest(run, known)}; `train` makes one")
 
 
+def below(run: Path, *names: str) -> Path:
+    """A place for results in a run's folder; ValueError where a link on the way would lead out of it."""
+    path = run
+    for name in names:
+        path = path / name
+        refuse_link(path)
+    return path
+
+
 MADE = "made.json"
 
 
@@ -64,10 +74,11 @@ def claim_output_folder(folder: Path, command: str, settings: dict[str, Any]) ->
     """The folder, made if need be, with `made.json` in it: the command, its settings, versions and git state.
 
     A folder of the same command and settings is taken again, its files to be written anew. Raises ValueError for a
-    folder that holds something else.
+    folder that holds something else, or a link to somewhere else.
     """
     wanted = json.loads(json.dumps({"command": command, "settings": settings}, default=str))
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     there = _made(folder)
     if there is None and any(not entry.name.startswith(".") for entry in folder.iterdir()):
         raise ValueError(f"{folder} holds files that this command did not make; give another --output")

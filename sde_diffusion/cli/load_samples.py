@@ -9,6 +9,7 @@ import numpy as np
 
 from sde_diffusion.data.base import validate
 from sde_diffusion.data.pixels import from_levels
+from sde_diffusion.io.finite import finite_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,14 +20,17 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 def load_samples(path: Path, event_shape: tuple[int, ...]) -> Tensor:
     """Samples (N, *E): `x` of a .safetensors file, or the images of a folder in the order of their names.
 
-    Raises ValueError for anything else, for samples of another shape, and for values that are not finite. Images are not
-    resized: that would change what is measured.
+    Raises ValueError for anything else and for samples of another shape, FloatingPointError for values that are not finite.
+    Images are not resized: that would change what is measured.
     """
     if path.is_dir():
         return _pictures(path, event_shape)
     if path.suffix != ".safetensors" or not path.is_file():
         raise ValueError(f"{path} is neither a .safetensors file nor a folder of images; name one of them")
-    return validate(_stored(path), event_shape).float()
+    x = _stored(path)
+    if x.ndim:
+        finite_rows(x, f"samples in {path}", why="generate them again, by a model whose weights are finite")
+    return validate(x, event_shape).float()
 
 
 def _stored(path: Path) -> Tensor:
@@ -44,7 +48,7 @@ def _stored(path: Path) -> Tensor:
 def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
     import torch
 
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files or len(event_shape) != 3:
         raise ValueError(
             f"{folder} holds {len(files)} images ({', '.join(SUFFIXES)}), the run's samples have shape {event_shape}; "
@@ -56,14 +60,11 @@ def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
 def _picture(file: Path, event_shape: tuple[int, ...]) -> Tensor:
     """One image, uint8 (C, H, W)."""
     import torch
-    from PIL import Image
+
+    from sde_diffusion.data.pictures import read_picture
 
     channels, height, width = event_shape
-    try:
-        with Image.open(file) as opened:
-            picture = np.array(opened.convert("L" if channels == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what PIL raises for damage
-        raise ValueError(f"{str(file)!r} cannot be read as an image ({error}); remove or replace it") from error
+    picture = np.array(read_picture(file, "L" if channels == 1 else "RGB"))
     if picture.shape[:2] != (height, width):
         raise ValueError(
             f"{str(file)!r} is {picture.shape[1]} pixels wide and {picture.shape[0]} high, the run's images are {width} and "

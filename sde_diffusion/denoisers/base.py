@@ -8,6 +8,8 @@ any other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,14 @@ from sde_diffusion.parameterization.base import Parameterization
 
 
 class Denoiser(nn.Module, ABC):
-    """E[x_0 | x_t] for any Gaussian channel."""
+    """E[x_0 | x_t] for any Gaussian channel.
+
+    A call raises ValueError where the forward pass wrote into x_t or into a condition: see `call_unwritten`.
+    """
+
+    def __call__(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:  # pyright: ignore
+        """The answer of `forward`, with the module's hooks."""
+        return call_unwritten(super().__call__, x_t, kernel, **condition)
 
     @abstractmethod
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
@@ -57,6 +66,37 @@ class Preconditioned(Denoiser):
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """The network's output as E[x_0 | x_t]."""
         return self.parameterization.to_denoised(self.raw(x_t, kernel, **condition), x_t, kernel)
+
+
+def call_unwritten(model: Callable[..., Any], x: Tensor, *at: Any, **condition: Any) -> Any:
+    """model(x, *at, **condition). Raises ValueError where the model wrote into x or into a condition, as x.mul_() does.
+
+    x is the state of a solver, or the noisy data of a loss: whoever calls goes on with it. PyTorch counts the writes into
+    a tensor, so that no number is looked at; tensors made under `torch.inference_mode` have no count.
+    """
+    if torch.compiler.is_compiling():  # what is compiled is called from outside, and looked at there
+        return model(x, *at, **condition)
+    before = _writes(x, condition)
+    answer = model(x, *at, **condition)
+    if _writes(x, condition) != before:
+        name = getattr(model, "__self__", model)
+        raise ValueError(
+            f"{getattr(name, '__name__', type(name).__name__)} writes into its input, which is the caller's own; write "
+            "x = 2 * x in the place of x.mul_(2), or begin with x = x.clone()"
+        )
+    return answer
+
+
+def _writes(x: Any, condition: dict[str, Any]) -> int:
+    """How often the tensors were written into in place."""
+    return sum(map(_version, (x, *condition.values()))) if condition else _version(x)
+
+
+def _version(value: Any) -> int:
+    try:
+        return value._version
+    except (AttributeError, RuntimeError):  # no tensor, or one of torch.inference_mode
+        return 0
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.base import Denoiser, call_unwritten
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.parameterization.base import Parameterization
 from solvers.elementwise import scale
@@ -32,7 +32,7 @@ class EnergyDenoiser(Denoiser):
     def energy(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """E (B,), which is -log p_t up to a constant of the level."""
         z = self.parameterization.precondition(x_t, kernel)
-        raw = self.backbone(z, self.parameterization.level(x_t, kernel), **condition)
+        raw = call_unwritten(self.backbone, z, self.parameterization.level(x_t, kernel), **condition)
         return (z * (0.5 * z - raw)).flatten(1).sum(1)
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.report.plots.averages import length_plot
 from sde_diffusion.report.table import Table
 
@@ -113,4 +114,4 @@ def held_out_losses(
     from sde_diffusion.training.triggers import Every
 
     held_out = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed)
-    return held_out.losses(denoiser, draws).cpu()
+    return finite_rows(held_out.losses(denoiser, draws).cpu(), "held-out losses")

@@ -10,7 +10,7 @@ from typing import Any
 from sde_diffusion.evaluation.comparison import SamplerResult, Score, times
 from sde_diffusion.evaluation.evaluator import Copying
 from sde_diffusion.evaluation.on_model import SETS, Survey
-from sde_diffusion.evaluation.training_blocks import overfitting, trained, training_blocks, training_film
+from sde_diffusion.evaluation.training_blocks import overfitting, skipped, trained, training_blocks, training_film
 from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.metrics import Estimate, total_variation
 from sde_diffusion.model import DiffusionModel
@@ -40,7 +40,7 @@ def write_report(
         Paragraph(trained(run, model)),
         *training_film(run),
         *_summary(found),
-        *map(Paragraph, overfitting(run)),
+        *map(Paragraph, [*skipped(run), *overfitting(run)]),
         *_samples(found, figures),
         *_distances(found, figures),
         *_classes(found, figures),

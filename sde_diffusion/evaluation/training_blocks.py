@@ -10,6 +10,7 @@ from sde_diffusion.io import json_lines
 from sde_diffusion.model import DiffusionModel
 from sde_diffusion.report.page import Block, Heading, Picture
 from sde_diffusion.report.plots.training import training_curve
+from sde_diffusion.training.fitting import skipped_steps
 from sde_diffusion.training.run_folder import RunFolder
 
 
@@ -49,6 +50,13 @@ def overfitting(run: RunFolder) -> list[str]:
         f"Held-out loss was lowest at step {step} ({low:.3g} ± {low_error:.1g}) and is {last:.3g} ± {last_error:.1g} at the "
         "end: the model has begun to memorise its training data. Train for fewer steps, or on more data."
     ]
+
+
+def skipped(run: RunFolder) -> list[str]:
+    """A sentence where steps were skipped."""
+    rows = _rows(json_lines.read(run.metrics_file), "step", "skipped")
+    words = skipped_steps(rows[-1][1], rows[-1][0]) if rows else ""
+    return [f"{words[0].upper()}{words[1:]}."] if words else []
 
 
 def training_blocks(run: RunFolder, figures: Path) -> list[Block]:

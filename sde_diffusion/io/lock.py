@@ -38,7 +38,15 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def refuse_links(folder: Path) -> None:
+    """Raises ValueError where a folder that is to be written to, or a folder in it, holds a symbolic link."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        refuse_link(path)
+        for inner in sorted(path.iterdir()) if path.is_dir() else ():
+            refuse_link(inner)
+
+
 def refuse_link(path: Path) -> None:
     """Raises ValueError where `path` is a symbolic link: what is opened there and written to would be another file."""
     if path.is_symlink():
-        raise ValueError(f"{path} is a symbolic link, and what a run writes is its own file; remove the link")
+        raise ValueError(f"{path} is a symbolic link, and a run writes into its own folder alone; remove the link")

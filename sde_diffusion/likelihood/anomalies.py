@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood.exact import log_likelihood
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.base import LinearSDE
@@ -52,7 +53,7 @@ def denoising_errors(
         noise = torch.randn((draws, *x.shape[1:]), generator=generator, dtype=x.dtype, device=x.device)
         errors = [(denoiser(kernel.perturb(x, z.expand_as(x)), kernel) - x).square().flatten(1).mean(1) for z in noise]
         found.append(torch.stack(errors).mean(0))
-    return torch.stack(found, 1)
+    return finite_rows(torch.stack(found, 1), "denoising errors")
 
 
 @torch.no_grad()
@@ -75,7 +76,7 @@ def reconstruction_error(
         noise = torch.randn(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device)
         back = form.solve(solver, kernel.perturb(x, noise.expand_as(x)), start=start) / float(sde.alpha(sde.t_min))
         total += (back - x).square().flatten(1).mean(1)
-    return total / draws
+    return finite_rows(total / draws, "reconstruction errors")
 
 
 def typicality(log_prob: Tensor, calibration: Tensor) -> Tensor:

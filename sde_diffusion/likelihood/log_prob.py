@@ -23,6 +23,8 @@ class LogProb:
         errors: standard errors of `value` by source, each (B,), in nats, independent of each other.
         terms: what `value` is made of or was measured beside it, each (B,), in nats.
         freedom: degrees of freedom (B,) of the first of `errors`, an empirical one; infinite without it.
+
+    Raises FloatingPointError for values that are NaN or infinite, or errors that are NaN.
     """
 
     value: Tensor
@@ -30,6 +32,15 @@ class LogProb:
     errors: Mapping[str, Tensor]
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     freedom: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        known = torch.stack([self.value.isfinite(), *(~error.isnan() for error in self.errors.values())])
+        if not bool(known.all()):
+            bad = (~known.all(0)).nonzero()[:, 0]
+            raise FloatingPointError(
+                f"the log-probabilities of {len(bad)} of {len(self.value)} points are NaN or infinite, the first is number "
+                f"{int(bad[0])}: the denoiser's answer is not finite there; look at the weights, or leave such points out"
+            )
 
     def __str__(self) -> str:
         """Each value with its standard error, in nats."""

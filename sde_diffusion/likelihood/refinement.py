@@ -23,6 +23,8 @@ from torch import Tensor
 
 COARSEST, FINEST = 12, 3072
 """Steps of the first grid, and of the last that is tried."""
+HOPE = 50
+"""Steps above which an answer that is not finite is not tried on finer grids."""
 CAUTION, GUARD = 4.0, 8.0
 
 OnGrid = Callable[[Tensor, int], Tensor]
@@ -40,7 +42,10 @@ class Refined:
 
 
 def refine(answer: OnGrid, count: int, share: float, device: torch.device | None = None) -> Refined:
-    """Solve `count` points until the error (1) of each is at most `share`, or its grid has `FINEST` steps."""
+    """Solve `count` points until the error (1) of each is at most `share`, or its grid has `FINEST` steps.
+
+    A point whose answers are NaN or infinite on two grids, the second of more than `HOPE` steps, is left at that.
+    """
     rows, steps = torch.arange(count, device=device), COARSEST
     columns = answer(rows, steps)
     taken, total = torch.full_like(rows, steps), torch.full_like(rows, steps)
@@ -50,8 +55,9 @@ def refine(answer: OnGrid, count: int, share: float, device: torch.device | None
         steps *= 2
         finer = answer(rows, steps)
         step = (finer - columns[rows]).square().mean(1).sqrt() / CAUTION
+        lost = ~(finer.isfinite() | columns[rows].isfinite()).all(1) & (steps > HOPE)
         error[rows], before[rows] = torch.maximum(step, before[rows] / GUARD), step
         columns[rows], taken[rows] = finer, steps
         total[rows] += steps
-        rows = rows[~(error[rows] <= share)]
+        rows = rows[~(error[rows] <= share) & ~lost]
     return Refined(columns, error, taken, total)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sde_diffusion.denoisers.base import call_unwritten
 from sde_diffusion.objectives.forward_states import States, through_kernel
 from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
@@ -53,7 +54,7 @@ class ImplicitScoreMatching:
 
 def score_field(model: nn.Module, sde: SDE, t: Tensor, **condition) -> Any:
     """The model's score at times (B,), as a field of x."""
-    return lambda x: sde.score(lambda *where: model(*where, **condition), x, t)
+    return lambda x: sde.score(lambda *where: call_unwritten(model, *where, **condition), x, t)
 
 
 def rate(sde: SDE, t: Tensor, x: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 A form is a function (sde, model, ...) -> Reversal. `@form(LinearSDE)` or `@form(SDE)` above one of them
 
     refuses arguments of the wrong kind, in one sentence;
-    checks shape, dtype and device of what the model returns (on the host: no value is read);
+    checks shape, dtype and device of what the model returns, and that it wrote nothing into its input (on the host: no
+        value is read);
     gives the equation its `select`: the same form of `select_rows(model, rows)`.
 """
 
@@ -11,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from typing import Any, ParamSpec
 
 from torch import Tensor, nn
 
-from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.base import Denoiser, call_unwritten
 from sde_diffusion.parameterization.base import Parameterization
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.sde.base import SDE, LinearSDE
@@ -66,10 +67,11 @@ class checked:
 
     def __init__(self, model: Callable[..., Tensor]) -> None:
         self.model = model.model if isinstance(model, checked) else model
+        self._call = self.model if isinstance(self.model, Denoiser) else partial(call_unwritten, self.model)
 
     def __call__(self, x: Tensor, *at: Any) -> Tensor:
-        """The model's answer. Raises TypeError or ValueError where it is not like x."""
-        answer = self.model(x, *at)
+        """The model's answer. Raises TypeError or ValueError where it is not like x, or where the model wrote into x."""
+        answer = self._call(x, *at)
         if answer.shape != x.shape or answer.dtype != x.dtype or answer.device != x.device:
             _refuse_answer(self.model, answer, x)
         return answer

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.reversal.base import Reversal
 from solvers.integrate import Noise, Solver
 from solvers.random import mix, normals
@@ -54,7 +55,8 @@ def sample(
 
     Raises:
         TypeError: a reversal or a solver of another kind, no solver, or a condition, which belongs to the denoiser.
-        ValueError: a shape without samples, or a chunk that is not positive.
+        ValueError: a shape without samples, a chunk that is not positive, or a denoiser that writes into its input.
+        FloatingPointError: samples that are NaN or infinite. They are looked at once, at the end of their chunk.
     """
     if condition:
         name = min(condition)
@@ -88,7 +90,7 @@ def sample_chunks(
         wanted = torch.arange(max(begin, first), min(begin + size, last))
         indices = wanted if chunk is None else torch.arange(begin, begin + size)
         rows = (indices - first).clamp(0, shape[0] - 1)
-        yield job.run(indices, rows)[wanted[0] - indices[0] :][: len(wanted)]
+        yield finite_rows(job.run(indices, rows)[wanted[0] - indices[0] :][: len(wanted)], "samples", wanted[0])
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class _Job:
     dtype: torch.dtype
     device: torch.device | str
 
+    @torch.inference_mode(False)
     @torch.no_grad()
     def run(self, indices: Tensor, rows: Tensor) -> Tensor:
         """The samples of these indices (B,), with the conditions in these rows (B,)."""

@@ -36,7 +36,7 @@ WEIGHTS, CONFIG, CARD, RECORD = "model.safetensors", "config.json", "README.md",
 KINDS = ("network", "parameterization", "process")
 """The parts of a description that are names with arguments; `resolver` knows the kinds by these words."""
 
-_FACTS = ("event_shape", "standardization", "mean", "std", "class_names", "levels", "data_digest", "run")
+_FACTS = ("event_shape", "standardization", "mean", "std", "class_names", "levels", "data_digest", "run", "trained")
 _FIELDS = {"format", "version", *KINDS, *_FACTS}
 
 Description = dict[str, Any]
@@ -61,6 +61,7 @@ def describe(model: Any) -> Description:
     facts = {
         "event_shape": list(model.event_shape), "standardization": model.standardization.as_dict(), "mean": model.mean,
         "std": model.std, "class_names": names, "levels": model.levels, "data_digest": model.data_digest, "run": model.run,
+        "trained": model.trained,
     }  # fmt: skip
     described = {
         "format": FORMAT,
@@ -86,8 +87,9 @@ def as_json(described: Description) -> bytes:
 
 
 def digest(described: Description) -> str:
-    """SHA-256 of a description: what a run's checkpoints keep of it, less the run's configuration."""
-    return hashlib.sha256(to_json({name: value for name, value in described.items() if name != "run"})).hexdigest()
+    """SHA-256 of a description: what a run's checkpoints keep of it, less its configuration and whether it is trained."""
+    kept = {name: value for name, value in described.items() if name not in ("run", "trained")}
+    return hashlib.sha256(to_json(kept)).hexdigest()
 
 
 def write_pretrained(folder: str | Path, model: Any, card: Card | None = None) -> Path:
@@ -184,7 +186,13 @@ def _facts(described: Description, source: Path) -> Fields:
     finite = all(isinstance(described[n], int | float) and math.isfinite(described[n]) for n in ("mean", "std"))
     named = names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))
     if not (
-        sized and finite and described["std"] > 0 and named and isinstance(run, dict) and isinstance(levels, int | None)
+        sized
+        and finite
+        and described["std"] > 0
+        and named
+        and isinstance(run, dict)
+        and isinstance(levels, int | None)
+        and isinstance(described["trained"], bool | None)
     ):
         raise ValueError(f"{source} does not say what the samples are; take an undamaged copy")
     return {
@@ -196,6 +204,7 @@ def _facts(described: Description, source: Path) -> Fields:
         "levels": levels,
         "data_digest": described["data_digest"],
         "run": run,
+        "trained": described["trained"],
     }
 
 

@@ -17,6 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from sde_diffusion.io.finite import refuse_weights_not_finite
+
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 BUFFERS = 2**26  # numbers that a network may compute for itself beside its weights
 
@@ -81,7 +83,7 @@ def built(make: Any, path: Path, source: Path, dtype: torch.dtype | None = torch
 
     It is made without memory first and held against the file's shapes, so that a description of a huge network costs
     nothing; and its making is stopped when it has more parameters than the file. Raises ValueError for a description
-    that cannot be built or is of another network.
+    that cannot be built or is of another network, FloatingPointError for weights that are NaN or infinite as `dtype`.
     """
     there = read_shapes(path)
     with _at_most(len(there), source), torch.device("meta"):
@@ -95,10 +97,10 @@ def built(make: Any, path: Path, source: Path, dtype: torch.dtype | None = torch
         )
     if sum(buffer.numel() for buffer in ghost.buffers()) > BUFFERS:
         raise ValueError(f"{source} describes a network for samples too large to be true; take an undamaged copy")
-    return _filled(make, read_tensors(path), source, dtype)
+    return _filled(make, read_tensors(path), path, source, dtype)
 
 
-def _filled(make: Any, tensors: dict[str, Tensor], source: Path, dtype: torch.dtype | None) -> nn.Module:
+def _filled(make: Any, tensors: dict[str, Tensor], path: Path, source: Path, dtype: torch.dtype | None) -> nn.Module:
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(kinds) > 1:
         raise ValueError(
@@ -115,6 +117,7 @@ def _filled(make: Any, tensors: dict[str, Tensor], source: Path, dtype: torch.dt
     if any(parameter.dtype != wanted for parameter in network.parameters()):
         network = network.to(wanted)
     network.load_state_dict(tensors)
+    refuse_weights_not_finite(network.state_dict(), path)
     return network
 
 

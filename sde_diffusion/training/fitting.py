@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -79,10 +80,17 @@ def fit(
     `callbacks`): what they find changes nothing, and their errors are warnings. `options` are those of `train`.
 
     Off a terminal a line for each tenth of the steps goes to the standard error. An interrupt says up to which step the run
-    is saved.
+    is saved. Where steps were skipped, because their loss or gradient was not finite, a warning at the end sums them up.
 
     Raises TypeError for an option that `train` does not have, with the name that is meant, and all that `train` raises.
     """
+    return fit_and_report(denoiser, sde, data, settings, callbacks=callbacks, **options)[0]
+
+
+def fit_and_report(
+    denoiser: Denoiser, sde: LinearSDE, data: Any, settings: TrainSettings, *, callbacks: Sequence[Callback], **options
+) -> tuple[Denoiser, Progress | None]:
+    """What `fit` gives, and the last report; None for a run that was finished already."""
     _check_options(options)
     check_model(denoiser, sde)
     _check_objective(sde, options.get("objective"))
@@ -90,16 +98,28 @@ def fit(
     device, folder, world = device_of(options.get("device", "auto")), options.get("folder"), options.get("world")
     world = world or ProcessGroup()
     called = CallbackList(callbacks, ema, settings, device, folder, world)
-    reports = train(denoiser, sde, data, settings, ema=ema, **options)
+    reports, last = train(denoiser, sde, data, settings, ema=ema, **options), None
     try:
         with closing(called), closing(reports), closing(Bar(settings, world.is_main)) as bar:  # pyright: ignore
-            for progress in reports:
-                bar.show(progress, called.on_report(progress))
+            for last in reports:
+                bar.show(last, called.on_report(last))
     except (KeyboardInterrupt, Terminated) as stop:
         stop.args = (what_was_saved(folder),)
         raise
     denoiser.eval()
-    return ema.model  # pyright: ignore[reportReturnType]
+    if last is not None and world.is_main and (words := skipped_steps(last.skipped, last.step)):
+        warnings.warn(words, stacklevel=3)
+    return ema.model, last  # pyright: ignore[reportReturnType]
+
+
+def skipped_steps(skipped: int, steps: int) -> str:
+    """One sentence on the steps of a run that were skipped; nothing where none was."""
+    if not skipped:
+        return ""
+    start = f"{skipped} of {steps} training steps were skipped, because their loss or its gradient was not finite"
+    if skipped >= steps:
+        return f"{start}: the model is untrained; lower the learning rate or the scale of the data"
+    return f"{start}; such a step changes nothing"
 
 
 def _check_objective(sde: SDE, objective: Any) -> None:

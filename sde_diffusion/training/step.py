@@ -112,6 +112,10 @@ class MetricsReading(NamedTuple):
     longest_row: int
 
 
+SKIPPED = 3
+"""The place of the number of skipped steps in the state of `RunningMetrics`."""
+
+
 class RunningMetrics:
     """Six numbers on the device: the sums of losses and gradient norms, and the counts of finite and skipped steps.
 

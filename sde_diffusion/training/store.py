@@ -11,7 +11,7 @@ from typing import Any
 
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.io.atomic import sweep
-from sde_diffusion.io.lock import locked, refuse_link
+from sde_diffusion.io.lock import locked, refuse_links
 from sde_diffusion.training.checkpoints import checkpoint, snapshots
 from sde_diffusion.training.checkpoints.checkpoint import Checkpoint
 from sde_diffusion.training.checkpoints.snapshots import Snapshot
@@ -97,10 +97,10 @@ class FolderStore(CheckpointStore):
         """Lock the folder, go on from its newest whole checkpoint, and remove what a killed run left half written.
 
         Raises FolderInUse for a second run; CheckpointError when no checkpoint is whole, or for another run's; ValueError
-        for a link in the place of a file of the run. What is refused has changed no file.
+        for a symbolic link in the run's folder. What is refused has changed no file.
         """
         with locked(self.run.path):
-            refuse_link(self.run.metrics_file)
+            refuse_links(self.run.path)
             change = self._load(state)
             if self.on_start is not None:
                 self.on_start()

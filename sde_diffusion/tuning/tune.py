@@ -38,6 +38,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.sampling.default_ode import default_solver, shape
 from sde_diffusion.sampling.sample import initial_state
@@ -188,7 +189,7 @@ class _Draw:
         indices = torch.arange(first, first + count, device=self.device)
         spec = PathSpec(self.settings.seed, indices, self.event_shape, form.start, form.stop, self.dtype)
         x = initial_state(form, spec)
-        end = torch.cat([self.truth(part) for part in parts(x, 4)])
+        end = finite_rows(torch.cat([self.truth(part) for part in parts(x, 4)]), "true ends")
         return TrajectoryBatch(
             form.to_chart(x, form.start), (TargetState(self.nfe, self.unit, form.to_chart(end, form.stop)),)
         )

@@ -81,7 +81,8 @@ class Scipy(Solver):
         Raises:
             TypeError: a stochastic or unknown equation, noise, or a state that is not floating point.
             ValueError: times that are not finite, or a state that is not finite or requires gradients.
-            ArithmeticError: the slope is not finite, or the step size fell below rounding.
+            FloatingPointError: the slope is not finite.
+            ArithmeticError: the step size fell below rounding.
         """
         slope = _slope(equation)
         check_path(equation, noise)
@@ -116,7 +117,7 @@ class _Flat:
         at = torch.from_numpy(state).to(self.x).reshape(self.x.shape)
         answer = _numbers(self.slope(at, float(t)))
         if not np.isfinite(answer).all():
-            raise ArithmeticError(f"the slope returned NaN or infinity at t = {t:g}; look at the equation there")
+            raise FloatingPointError(f"the slope returned NaN or infinity at t = {t:g}; look at the equation there")
         return answer
 
 

@@ -208,12 +208,12 @@ def test_pictures_of_a_folder_are_the_samples(trained, tmp_path, refused):
     assert "9 pixels wide and 8 high" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
     (folder / "99.png").unlink()
     (folder / "99.bmp").write_bytes(b"BM" + bytes(200))
-    assert "99.bmp' cannot be read as an image" in refused(
+    assert "99.bmp' cannot be read as a picture" in refused(
         "evaluate", str(trained.absolute()), "--samples", str(folder)
     )
     (folder / "99.bmp").unlink()
     (folder / "99.png").write_bytes(b"no picture")
-    assert "cannot be read as an image" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
+    assert "cannot be read as a picture" in refused("evaluate", str(trained.absolute()), "--samples", str(folder))
 
 
 def test_points_of_the_plane(tmp_path, monkeypatch):
@@ -240,7 +240,7 @@ def test_extractors_are_found_and_built():
         build.extractor(parse("inception(weight='x')"), none)
 
 
-def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):
+def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused, capsys):
     run = str(Path(shutil.copytree(trained, tmp_path / "run")).absolute())
     save_file({"x": torch.zeros(30, 1, 4, 4)}, tmp_path / "other.safetensors")
     save_file({"y": torch.zeros(3)}, tmp_path / "y.safetensors")
@@ -249,10 +249,12 @@ def test_what_cannot_be_measured_is_refused(trained, tmp_path, refused):
     (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 20)
     for name, words in [
         ("other", "events have shape (1, 8, 8), got (1, 4, 4)"), ("y", "holds no tensor x, but y"),
-        ("nan", "NaN or infinite"), ("few", "at least 12 samples and held-out examples are compared, got 5"),
+        ("few", "at least 12 samples and held-out examples are compared, got 5"),
         ("bad", "is damaged"), ("none", "neither a .safetensors file nor a folder"),
     ]:  # fmt: skip
         assert words in refused("evaluate", run, "--samples", str(tmp_path / f"{name}.safetensors")), name
+    assert main(["evaluate", run, "--samples", str(tmp_path / "nan.safetensors")]) == 3
+    assert "30 of 30 samples in" in capsys.readouterr().err
     assert "holds 0 images" in refused("evaluate", run, "--samples", str(tmp_path / "run" / "checkpoints"))
     assert "no extractor is called 'pixel'; did you mean 'pixels'?" in refused("evaluate", run, "--extractor", "pixel")
     assert "count is between 12" in refused("evaluate", run, "--count", "3")

@@ -1,10 +1,13 @@
-"""Faults of the command line's jobs of drawing."""
+"""Faults of the command line's jobs of drawing, and of what is looked at where something comes in or leaves."""
 
 from __future__ import annotations
 
 from tests.mutations.fault import Fault
 
 TESTS = "tests/cli/test_generate_job.py"
+NOT_FINITE, IN_PLACE = "tests/faults/test_not_finite_results.py", "tests/sampling/test_in_place.py"
+CASES, UNTRAINED = "tests/faults/test_cases.py", "tests/model/test_untrained.py"
+PICTURES = "tests/data/test_picture_files.py"
 
 FAULTS = [
     Fault(
@@ -33,5 +36,149 @@ FAULTS = [
         "The last chunk of a smaller job taken for a whole one.",
         TESTS,
         "smaller_job",
+    ),
+    Fault(
+        "samples-nobody-looks-at",
+        "sample_chunks",
+        'finite_rows(job.run(indices, rows)[wanted[0] - indices[0] :][: len(wanted)], "samples", wanted[0])',
+        "job.run(indices, rows)[wanted[0] - indices[0] :][: len(wanted)]",
+        "NaN is written as samples, with exit code 0.",
+        NOT_FINITE,
+        "samples_are_looked_at",
+    ),
+    Fault(
+        "weights-nobody-looks-at",
+        "load_average",
+        "refuse_weights_not_finite(weights, Path(path) / _EMA)",
+        "pass",
+        "A checkpoint of NaN is read, and whatever follows is NaN.",
+        NOT_FINITE,
+        "when_they_are_read and export",
+    ),
+    Fault(
+        "shared-weights-nobody-looks-at",
+        "_filled",
+        "refuse_weights_not_finite(network.state_dict(), path)",
+        "pass",
+        "Weights that are infinite in the network's dtype are taken.",
+        NOT_FINITE,
+        "shared_weights",
+    ),
+    Fault(
+        "nan-log-probabilities",
+        "LogProb.__post_init__",
+        "if not bool(known.all()):",
+        "if False:",
+        "A likelihood of NaN is reported as null.",
+        NOT_FINITE,
+        "log_probabilities",
+    ),
+    Fault(
+        "a-model-may-write-into-the-state",
+        "call_unwritten",
+        "if _writes(x, condition) != before:",
+        "if False:",
+        "x.mul_ in a model's forward pass changes the samples without a word.",
+        IN_PLACE,
+        "every_form",
+    ),
+    Fault(
+        "a-model-may-write-into-its-labels",
+        "_writes",
+        "sum(map(_version, (x, *condition.values()))) if condition else _version(x)",
+        "_version(x)",
+        "Labels move from call to call.",
+        IN_PLACE,
+        "into_a_condition",
+    ),
+    Fault(
+        "a-function-is-not-looked-at",
+        "checked.__init__",
+        "partial(call_unwritten, self.model)",
+        "self.model",
+        "A denoiser that is a function may write into the state.",
+        IN_PLACE,
+        "function_is_looked_at",
+    ),
+    Fault(
+        "a-picture-that-is-a-pipe",
+        "read_picture",
+        "if not Path(path).is_file():",
+        "if False:",
+        "The reader waits for somebody who writes into the pipe; a link to nothing names no file.",
+        PICTURES,
+        "link_to_nothing",
+    ),
+    Fault(
+        "pictures-of-any-format",
+        "read_picture",
+        "reader.open(path, formats=FORMATS)",
+        "reader.open(path)",
+        "PIL's reader of EPS starts a program on a file of anybody.",
+        PICTURES,
+        "does_harm",
+    ),
+    Fault(
+        "training-follows-links",
+        "FolderStore.lock_and_resume",
+        "refuse_links(self.run.path)",
+        "pass",
+        "Checkpoints are written, and pruned, where a link in the run's folder leads.",
+        CASES,
+        "training_refuses_a_link and checkpoints",
+    ),
+    Fault(
+        "results-follow-links",
+        "below",
+        "refuse_link(path)",
+        "pass",
+        "Samples are written where a link in the run's folder leads.",
+        CASES,
+        "results_refuse_a_link and samples",
+    ),
+    Fault(
+        "pictures-of-samples-follow-links",
+        "claim_output_folder",
+        "refuse_links(folder)",
+        "pass",
+        "samples.png is written over the file that a link of that name leads to.",
+        CASES,
+        "file_of_results",
+    ),
+    Fault(
+        "an-edited-record-is-taken",
+        "read_run",
+        'stored.get("extra", {}).get("model") != digest(described)',
+        "False",
+        "Another standardisation beside the checkpoints moves all samples without a word.",
+        CASES,
+        "edited_record",
+    ),
+    Fault(
+        "rows-of-the-data-are-picked",
+        "checkpoints.fingerprint:digest",
+        "value.detach().cpu().contiguous()",
+        "value[:: max(1, len(value) // 256)].detach().cpu().contiguous()",
+        "744 of 1000 rows may change between a stop and a resumption.",
+        CASES,
+        "every_row",
+    ),
+    Fault(
+        "skipped-steps-are-not-summed-up",
+        "fit_and_report",
+        "if last is not None and world.is_main and (words := skipped_steps(last.skipped, last.step)):",
+        'if last is not None and (words := ""):',
+        "A run of which every step was skipped ends like any other.",
+        UNTRAINED,
+        "summed_up",
+    ),
+    Fault(
+        "an-untrained-run-is-taken-for-trained",
+        "weights_changed",
+        'int(read_object(Path(path) / _STATE)["metrics"][SKIPPED]) <',
+        "-1 <",
+        "The first weights of a run whose steps were all skipped pass for a model.",
+        UNTRAINED,
+        "stays_untrained",
     ),
 ]

@@ -189,8 +189,8 @@ TRAINING = [
     Fault(
         "a-checkpoint-is-trusted",
         "load",
-        "names = verify(path)\nreturn Checkpoint(",
-        "names = _FILES\nreturn Checkpoint(",
+        "names = verify(path)\nfound = Checkpoint(",
+        "names = _FILES\nfound = Checkpoint(",
         "What is read is not verified: a flipped bit becomes a weight.",
         "tests/training/test_checkpoint_readers.py",
         "damaged_checkpoint_is_not_read",

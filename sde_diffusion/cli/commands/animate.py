@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
+from sde_diffusion.cli.folders import below, folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.specs import check_spec
@@ -81,7 +81,7 @@ def _of_run(settings: Settings) -> tuple[Path, Path]:
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
-    folder = source / "animation" if settings.output is None else folder_of(settings.output)
+    folder = below(source, "animation") if settings.output is None else folder_of(settings.output)
     x0 = standardised_data_of(model).tensors("held_out")[0].to(model.device)
     with results_folder(folder, "animate", {**asdict(settings), "run": str(source)}):
         units = model.standardization.from_standard

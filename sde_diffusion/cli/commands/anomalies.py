@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_diffusion.cli.folders import folder_of, run_folder
+from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.specs import check_spec
@@ -59,7 +59,7 @@ def run(settings: Settings) -> None:
     other = model.to_standard(check_shape(build.data(asked).tensors("held_out")[0], model)).to(model.device)[
         : settings.count
     ]
-    folder = source / "anomalies" if settings.output is None else folder_of(settings.output)
+    folder = below(source, "anomalies") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "anomalies", {**asdict(settings), "run": str(source)}):
         found = _scored(settings, model, other, str(asked["name"]))
         plot = _write(found, folder)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.folders import folder_of, run_folder
+from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.report.console import say
@@ -69,8 +69,8 @@ def _write_average(settings: Settings, source: Path, length: float) -> None:
     from sde_diffusion.training.ema.post_hoc import fit
 
     found = fit(source, length, settings.step)
-    default = source / "averages" / f"sigma-{length:g}-step-{found.step:06d}"
-    folder = default if settings.output is None else folder_of(settings.output)
+    default = "averages", f"sigma-{length:g}-step-{found.step:06d}"
+    folder = below(source, *default) if settings.output is None else folder_of(settings.output)
     if folder.exists():
         raise ValueError(f"{folder} exists already; sample from it, or give another --output")
     model = load_model(source, device_of("cpu"))
@@ -123,7 +123,7 @@ def _write_sweep(settings: Settings, source: Path, lengths: list[float]) -> None
 
     fits = [fit(source, length, settings.step) for length in sorted(lengths)]
     model = load_model(source, device_of(settings.device))
-    folder = source / "lengths" if settings.output is None else folder_of(settings.output)
+    folder = below(source, "lengths") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "average", {**asdict(settings), "run": str(source)}):
         found = _swept(settings, model, fits)
         replace_file(folder / "lengths.json", report_json(found.as_dict()))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.folders import folder_of, new_folder, run_folder
+from sde_diffusion.cli.folders import below, folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.sampler_specs import COMPARED, samplers
@@ -89,7 +89,7 @@ def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Comparison,
 
     source = run_folder(str(settings.run))
     model = load_model(source, device_of(settings.device))
-    folder = source / "compare" if settings.output is None else folder_of(settings.output)
+    folder = below(source, "compare") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "compare", {**asdict(settings), "run": str(source)}):
         found = compare(model, data_of(model), recipes, settings.budgets, settings.seed, f"run {source.name}")
         return found, found.write(folder)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.folders import folder_of, run_folder
+from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.report.console import say
@@ -107,7 +107,7 @@ def _folder(settings: Settings, source: Path, words: str, count: int) -> Path:
     if settings.output is not None:
         return folder_of(settings.output)
     ending = f"seed{settings.seed}-n{count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
-    return source / "evaluate" / f"{_slug(words)}-{ending}"
+    return below(source, "evaluate", f"{_slug(words)}-{ending}")
 
 
 def _samples(settings: Settings, model: DiffusionModel) -> tuple[Tensor | None, Sampler]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.folders import folder_of, run_folder
+from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.report.console import say
@@ -63,7 +63,7 @@ def run(settings: Settings) -> None:
     model = load_model(source, device_of(settings.device))
     data = data_of(model)
     x = data.tensors("held_out")[0][: settings.count].to(model.device)
-    folder = source / "likelihood" if settings.output is None else folder_of(settings.output)
+    folder = below(source, "likelihood") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "likelihood", {**asdict(settings), "run": str(source)}):
         found = {name: rule(x) for name, rule in rules(model, data.levels, settings).items()}
         replace_file(folder / "likelihood.json", report_json({name: facts(one) for name, one in found.items()}))

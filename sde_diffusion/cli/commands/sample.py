@@ -85,14 +85,14 @@ def sampler_of(settings: Settings) -> Sampler:
 
 
 def _sample(settings: Settings, source: Path, sampler: Sampler, device: torch.device, world: ProcessGroup) -> None:
-    from sde_diffusion.cli.folders import claim_output_folder
+    from sde_diffusion.cli.folders import below, claim_output_folder
     from sde_diffusion.cli.generate_job import Job, delete_chunks, generate_into
     from sde_diffusion.cli.model import label_of, load_model
 
     model = load_model(source, device)
     label = label_of(model, settings.label)
     job = Job(sampler, settings.count, settings.seed, settings.chunk, label)
-    folder = source / "samples" / job.name if settings.output is None else folder_of(settings.output)
+    folder = below(source, "samples", job.name) if settings.output is None else folder_of(settings.output)
     world.run_on_main(
         lambda: str(
             claim_output_folder(

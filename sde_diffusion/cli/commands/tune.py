@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sde_diffusion.cli.folders import folder_of, run_folder
+from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.sampler_specs import SUFFIX
 
@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     from sde_diffusion.cli.model import load_model
 
     source = run_folder(settings.run)
-    file = source / f"tuned-{settings.nfe}{SUFFIX}" if settings.out is None else folder_of(settings.out)
+    file = below(source, f"tuned-{settings.nfe}{SUFFIX}") if settings.out is None else folder_of(settings.out)
     if not file.parent.is_dir():
         raise ValueError(f"there is no folder {file.parent}; make it or give another --out")
     tuned = _tuned(settings, source, load_model(source, device_of(settings.device)))

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sde_diffusion.io.atomic import new_folder, remove_folder, to_json
+from sde_diffusion.io.finite import refuse_weights_not_finite
 from sde_diffusion.training.checkpoints import manifest
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.checkpoints.tensors import (
@@ -34,6 +35,7 @@ from sde_diffusion.training.checkpoints.tensors import (
     read_tensors,
 )
 from sde_diffusion.training.errors import first_line
+from sde_diffusion.training.step import SKIPPED
 
 _MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
 _FILES, _POWER = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors"
@@ -109,10 +111,13 @@ def latest(folder: Path) -> Path | None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Verify and read a checkpoint; tensors arrive on the CPU. Raises CheckpointError for a damaged or foreign one."""
+    """Verify and read a checkpoint; tensors arrive on the CPU.
+
+    Raises CheckpointError for a damaged or foreign one, FloatingPointError for weights that are NaN or infinite.
+    """
     path = Path(path)
     names = verify(path)
-    return Checkpoint(
+    found = Checkpoint(
         step=int(path.name.removeprefix("step-")),
         model=read_tensors(path / _MODEL),
         ema=read_tensors(path / _EMA),
@@ -120,6 +125,9 @@ def load(path: Path) -> Checkpoint:
         state=read_object(path / _STATE),
         power=read_tensors(path / _POWER) if _POWER in names else {},
     )
+    refuse_weights_not_finite(found.model, path / _MODEL)
+    refuse_weights_not_finite(found.ema, path / _EMA)
+    return found
 
 
 def fingerprint_of(path: Path) -> dict[str, Any]:
@@ -132,10 +140,21 @@ def fingerprint_of(path: Path) -> dict[str, Any]:
 
 
 def load_average(path: Path, model: nn.Module) -> int:
-    """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step."""
+    """Verify a checkpoint and give `model` its averaged weights; the checkpoint's step. Raises what `load` does."""
     verify(path)
-    fill(model, read_tensors(Path(path) / _EMA), Path(path))
+    weights = read_tensors(Path(path) / _EMA)
+    refuse_weights_not_finite(weights, Path(path) / _EMA)
+    fill(model, weights, Path(path))
     return int(Path(path).name.removeprefix("step-"))
+
+
+def weights_changed(path: Path) -> bool:
+    """Verify a checkpoint; whether any of its steps changed a weight, which a skipped one does not."""
+    verify(path)
+    try:
+        return int(read_object(Path(path) / _STATE)["metrics"][SKIPPED]) < int(Path(path).name.removeprefix("step-"))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is foreign: it does not say how many steps were skipped") from error
 
 
 def prune(folder: Path, keep: int, step: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sde_diffusion.io.finite import refuse_weights_not_finite
 from sde_diffusion.training.checkpoints.fingerprint import check_fingerprint
 from sde_diffusion.training.checkpoints.snapshots import Stored, open_snapshot, snapshots
 from sde_diffusion.training.checkpoints.tensors import Tensors, check_alike
@@ -49,7 +50,8 @@ class Fit:
     def average(self) -> Tensors:
         """The state of the model with this average, summed in float64, in the dtypes of the snapshots.
 
-        Buffers are those of `step`. Raises CheckpointError when snapshots do not go together.
+        Buffers are those of `step`. Raises CheckpointError when snapshots do not go together,
+        FloatingPointError when they are not finite.
         """
         total, first = {}, None
         for (snapshot, length), share in zip(self.sources, self.shares, strict=True):
@@ -58,7 +60,9 @@ class Fit:
             check_alike(state, first, snapshot.path)
             _add(total, state, float(share), snapshot.buffers)
         assert first is not None
-        return {name: value.to(first[name].dtype) for name, value in total.items()}
+        found = {name: value.to(first[name].dtype) for name, value in total.items()}
+        refuse_weights_not_finite(found, self.sources[0][0].path.parent)
+        return found
 
 
 def fit(folder: str | os.PathLike, sigma_rel: float, step: int | None = None) -> Fit:

@@ -33,6 +33,8 @@ from sde_diffusion.standardization import Standardization
 
 FORMAT, VERSION = "sde_diffusion model", 2
 WEIGHTS, CONFIG, CARD, RECORD = "model.safetensors", "config.json", "README.md", "model.json"
+DIGEST = "description"
+"""The name under which the weights' file keeps the digest of the description that it was saved with."""
 KINDS = ("network", "parameterization", "process")
 """The parts of a description that are names with arguments; `resolver` knows the kinds by these words."""
 
@@ -106,7 +108,7 @@ def write_pretrained(folder: str | Path, model: Any, card: Card | None = None) -
     weights = {name: value.detach().cpu().contiguous() for name, value in model.denoiser.state_dict().items()}
     parameters = sum(parameter.numel() for parameter in model.denoiser.parameters())
     with new_folder(path) as draft:
-        save_file(weights, draft / WEIGHTS)
+        save_file(weights, draft / WEIGHTS, {DIGEST: digest(described)})
         (draft / CONFIG).write_bytes(as_json(described))
         (draft / CARD).write_text(readme(card or Card(), described, parameters), encoding="utf-8")
         for name in (WEIGHTS, CONFIG, CARD):
@@ -119,13 +121,19 @@ def read_pretrained(
 ) -> Fields:
     """The fields of the model in a folder, or of a name such as "user/name" on the Hub; in eval mode on the CPU.
 
-    Weights become `dtype`, whatever they were saved in; None leaves them as they are.
+    Weights become `dtype`, whatever they were saved in; None leaves them as they are. A description that was changed after
+    the weights were saved is refused; weights that another program has written again carry no digest, and none is compared.
 
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind.
     """
     path = fetched(folder, revision)
     safe_load.check_folder(path)
     described = read_description(path / CONFIG)
+    stored = safe_load.read_metadata(path / WEIGHTS).get(DIGEST)
+    if stored not in (None, digest(described)):
+        raise ValueError(
+            f"{path / CONFIG} is not the one that {WEIGHTS} was saved with; take an undamaged copy of the folder"
+        )
 
     def load(make: Callable[[], Preconditioned]) -> Preconditioned:
         return safe_load.built(make, path / WEIGHTS, path / CONFIG, dtype).eval().requires_grad_(False)

@@ -50,6 +50,12 @@ def check_free(folder: Path) -> None:
 Shapes = dict[str, tuple[int, ...]]
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says beside its tensors. Raises ValueError for a damaged file."""
+    with opened(path) as file:
+        return file.metadata() or {}
+
+
 def read_shapes(path: Path) -> Shapes:
     """The shapes in a safetensors file, by name; its header alone is read. Raises ValueError for a damaged file.
 

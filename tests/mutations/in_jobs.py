@@ -155,6 +155,15 @@ FAULTS = [
         "edited_record",
     ),
     Fault(
+        "a-shared-description-is-trusted",
+        "read_pretrained",
+        "if stored not in (None, digest(described)):",
+        "if False:",
+        "A changed standardisation or process in a shared folder moves the samples.",
+        "tests/sharing/test_sharing_pretrained.py",
+        "changed_after_the_weights",
+    ),
+    Fault(
         "rows-of-the-data-are-picked",
         "checkpoints.fingerprint:digest",
         "value.detach().cpu().contiguous()",

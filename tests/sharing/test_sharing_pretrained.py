@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.denoisers.compiled import Compiled
@@ -88,6 +88,24 @@ def test_a_folder_in_use_is_not_written_over_and_no_half_is_left(tmp_path, monke
     with pytest.raises(ZeroDivisionError):
         save_pretrained(tmp_path / "other", *model, EVENT)
     assert [entry.name for entry in tmp_path.iterdir()] == ["shared"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"std": 1.5}, {"process": {"name": "sub_vp"}}, {"standardization": {"shift": 0.5, "scale": 1.0}}],
+    ids=str,
+)
+def test_a_description_changed_after_the_weights_were_saved_is_refused(change, tmp_path):
+    """It decides the samples. Weights that another program has written again carry no digest, and are taken."""
+    path = save_pretrained(tmp_path / "shared", *MODELS["mlp"](), EVENT)
+    described = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**described, "run": {"note": 1}}))
+    from_pretrained(path)
+    (path / "config.json").write_text(json.dumps({**described, **change}))
+    with pytest.raises(ValueError, match=r"is not the one that model.safetensors was saved with"):
+        from_pretrained(path)
+    save_file(load_file(path / "model.safetensors"), path / "model.safetensors")
+    from_pretrained(path)
 
 
 def test_what_cannot_be_described_is_not_shared(tmp_path):

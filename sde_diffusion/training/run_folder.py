@@ -26,6 +26,7 @@ from typing import Any, Self
 
 from sde_diffusion.io.atomic import create_file, replace_file, to_json
 from sde_diffusion.io.git import commit as git_commit
+from sde_diffusion.io.plain import as_read_back, read_json
 from sde_diffusion.training.settings import NOT_WEIGHT_DETERMINING
 
 _PACKAGES = (
@@ -108,7 +109,7 @@ class RunFolder(os.PathLike):
 
     def config(self) -> dict[str, Any]:
         """The configuration that the run was made with; ValueError when its file is damaged."""
-        return _read(self.config_file)
+        return _read(self.config_file, dict)
 
     def check_config(self, recorded: dict[str, Any], may_change: Collection[str] = MAY_CHANGE) -> dict[str, Any]:
         """`config()`, which may differ from the one `recorded` with the model in `may_change` alone, else ValueError."""
@@ -123,7 +124,7 @@ class RunFolder(os.PathLike):
 
     def versions(self) -> list[dict[str, Any]]:
         """The environments that the run was made in, the first one first."""
-        return _read(self.versions_file) if self.versions_file.exists() else []
+        return _read(self.versions_file, list) if self.versions_file.exists() else []
 
     def _record(self, now: dict[str, Any]) -> None:
         known = self.versions()
@@ -188,13 +189,16 @@ def _normal(config: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TypeError(f"config is a dict, got {type(config).__name__}; give dataclasses.asdict of it")
     try:
-        return json.loads(json.dumps(config))
+        return as_read_back(config)
     except (TypeError, ValueError) as error:
         raise TypeError(f"config holds what JSON cannot ({error}); use numbers, strings, lists and dicts") from error
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, kind: type) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        found = read_json(path)
+        if not isinstance(found, kind):
+            raise ValueError(f"it holds no {kind.__name__}")
+        return found
+    except ValueError as error:
         raise ValueError(f"{path} is damaged; restore it from a backup or take another folder") from error

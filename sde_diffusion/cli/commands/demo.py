@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.folders import new_folder
 from sde_diffusion.cli.sampler_specs import COMPARED, samplers
+from sde_diffusion.io.plain import as_read_back, read_json
 
 if TYPE_CHECKING:
     from sde_diffusion.data import DataSource
@@ -71,7 +71,7 @@ def _done(folder: Path, settings: Settings) -> bool:
     if not results.exists() or not (folder / "report.html").exists():
         return False
     try:
-        return json.loads(results.read_bytes())["asked"] == json.loads(json.dumps(settings.asked()))
+        return read_json(results)["asked"] == as_read_back(settings.asked())
     except (ValueError, KeyError, TypeError):
         return False
 

@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -94,7 +95,11 @@ def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, o
     if values.command is None:
         whole.print_help()
         raise SystemExit(2)
-    return values.command, options.filled(known[values.command].Settings, values[values.command])
+    chosen, settings = values[values.command], known[values.command].Settings
+    options.refuse_old_numbers(
+        given, [Path(str(file)).read_text(encoding="utf-8") for file in chosen.config or ()], settings
+    )
+    return values.command, options.filled(settings, chosen)
 
 
 def _parser(module: ModuleType) -> ArgumentParser:

@@ -193,3 +193,33 @@ def _within(voice, megabytes: int, body: Callable[[], object]) -> int:
     finally:
         voice.acknowledge(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     return 0
+
+
+def command_with_streams_closed(voice, arguments: list[str], closed: list[int]) -> int:
+    """The program, some of whose standard streams were closed before it began, as Python then has them."""
+    for number in closed:
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
+    return program(arguments)
+
+
+def command_with_full_output(voice, arguments: list[str]) -> int:
+    """The program with its standard output on a device that is always full."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 1)
+    return program(arguments)
+
+
+def command_into_a_closed_pipe(voice, arguments: list[str]) -> int:
+    """The program with its standard output and error in a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
+    os.close(reading)
+    return program(arguments)
+
+
+def program(arguments: list[str]) -> int:
+    """`sde-diffusion` with these arguments."""
+    sys.argv[1:] = arguments
+    return main()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import resource
 import signal
@@ -123,6 +125,18 @@ def command_with_room_for(voice, arguments: list[str], room: int) -> int:
     """The command line where no file may grow beyond `room` bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     return main(arguments)
+
+
+def command_on_a_full_disk(voice, arguments: list[str], room: int) -> int:
+    """The same, where what it says finds room: it is written when the limit is gone."""
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        code = main(arguments)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    print(said.getvalue(), end="", flush=True)
+    return code
 
 
 def train_as_nobody(voice, folder: Path, changes: dict) -> int:

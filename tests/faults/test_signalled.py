@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from sde_diffusion.cli.main import main
 from sde_diffusion.io.atomic import ASIDE
 from sde_diffusion.training.checkpoints.checkpoint import latest
-from sde_diffusion.training.signals import Terminated, obey_first_signal
+from sde_diffusion.training.signals import HungUp, Terminated, obey_first_signal
 from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.conftest import ROOT
@@ -143,6 +143,12 @@ def test_outside_the_block_sigterm_is_what_it_was():
     with pytest.raises(Terminated), obey_first_signal():
         signal.raise_signal(TERM)
     assert signal.getsignal(TERM) == signal.SIG_DFL
+
+
+def test_a_hang_up_is_one():
+    with pytest.raises(HungUp), obey_first_signal():
+        signal.raise_signal(HUP)
+    assert signal.getsignal(HUP) == signal.SIG_DFL
 
 
 def test_a_host_that_handles_sigterm_keeps_its_handler():

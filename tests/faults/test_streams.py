@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from sde_diffusion.io.terminal import open_closed_streams
 from tests.cli.conftest import snapped
 from tests.cli.every_command import COMMANDS, NEEDS_FOLDER
 from tests.faults import bodies
@@ -47,6 +48,14 @@ def test_all_streams_closed(child, snapped, tmp_path, command):
         assert process.ended() == 0
     assert whole(out, wanted.files)
     assert not any(path.stat().st_size for path in out.glob("lock"))
+
+
+def test_a_stream_that_is_missing_is_made(monkeypatch):
+    """Python has none in the place of a closed one."""
+    monkeypatch.setattr(sys, "stdout", None)
+    open_closed_streams()
+    assert sys.stdout.writable()
+    assert sys.stdout.fileno() == 1
 
 
 @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=str)

@@ -120,7 +120,7 @@ def _summary(module: ModuleType) -> str:
 _UNKNOWN = re.compile(
     r"--([\w.-]+)|(?:[Kk]ey|option|(?<!Sub)command) ['\"]([\w.-]+)['\"]|invalid choice: ['\"]([\w.-]+)['\"]"
 )
-_WRONG = re.compile(r"Expected a <class '(\w+)'>|Subtypes: \[(?:<class '(\w+)'>|(list))")
+_WRONG = re.compile(r"Expected a <class '(\w+)'>|Subtypes: \[(?:<class 'NoneType'>, )?(?:<class '(\w+)'>|(list))")
 _VALUE = re.compile(r"(?:Given|Got) value: (.*?)(?: - Expected| Given value| Value|$)")
 _KINDS = {
     "int": "a whole number such as 3", "float": "a number such as 0.001", "bool": "true or false",

@@ -16,7 +16,7 @@ FAULTS = [
         "depth < 0",
         "A file of deep lists is taken, and whoever walks it overflows the stack.",
         JSON,
-        "deep or bounds",
+        "a_reader_says or the_bounds",
     ),
     Fault(
         "a-lock-on-a-file-that-is-gone",
@@ -52,7 +52,7 @@ FAULTS = [
         "True",
         "A command whose output nobody reads any more ends with an error.",
         "tests/report/test_report.py",
-        "pipe",
+        "closed_pipe",
     ),
     Fault(
         "another-environment-without-a-word",

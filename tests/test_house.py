@@ -108,6 +108,17 @@ def printing(source: Source) -> Complaints:
             yield call.lineno, "the library prints; return it, yield it or log it"
 
 
+def own_json(source: Source) -> Complaints:
+    """JSON is read by io/plain.py, which bounds it."""
+    readers = {"load", "loads", "JSONDecoder"}
+    for node in ast.walk(source.tree):
+        of_json = isinstance(node, ast.ImportFrom) and node.module == "json"
+        taken = {alias.name for alias in node.names} if of_json else set()
+        used = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "json" and node.attr in readers
+        if (used or taken & readers) and source.path != "sde_diffusion/io/plain.py":
+            yield node.lineno, "JSON without bounds: use read_json, read_plain or parse_json of sde_diffusion.io.plain"
+
+
 def swallowed_error(source: Source) -> Complaints:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ExceptHandler):
@@ -170,7 +181,7 @@ def held_against(rule, sources: list[Source]) -> list[str]:
     return [f"{source.path}:{line}: {complaint}" for source in sources for line, complaint in rule(source)]
 
 
-IN_LIBRARY = [missing_docstring, printing, long_function, global_draw]
+IN_LIBRARY = [missing_docstring, own_json, printing, long_function, global_draw]
 IN_ALL_PYTHON = [unpickled_file, swallowed_error, long_file, unfinished]
 
 
@@ -211,6 +222,9 @@ OFFENDERS = [
     (unpickled_file, HEAD + "torch.load(path)\n"),
     (unpickled_file, HEAD + "torch.load(path, weights_only=False)\n"),
     (printing, HEAD + "print(1)\n"),
+    (own_json, "json.loads(text)\n"),
+    (own_json, "read = json.load\n"),
+    (own_json, "from json import loads\n"),
     (swallowed_error, HEAD + "try:\n    f()\nexcept:\n    g()\n"),
     (swallowed_error, HEAD + "try:\n    f()\nexcept Exception:\n    pass\n"),
     (long_file, "\n" * (LONGEST_FILE + 1)),
@@ -228,6 +242,7 @@ INNOCENTS = [
     (missing_docstring, HEAD + "def _f():\n    return 1\n"),
     (unpickled_file, "torch.load(path, weights_only=True)\n"),
     (printing, "console.print(1)\n"),
+    (own_json, "json.dumps(value)\nfrom json import dumps\nread_json(path)\n"),
     (swallowed_error, "try:\n    f()\nexcept ValueError:\n    pass\n"),
     (long_file, "\n" * LONGEST_FILE),
     (long_function, "def f():\n" + "    g()\n" * (LONGEST_FUNCTION - 1)),

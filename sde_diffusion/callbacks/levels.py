@@ -7,7 +7,6 @@ written too.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from sde_diffusion.callbacks.spectrum import bounds, spectra
 from sde_diffusion.io.atomic import drafted, replace_file, to_json
+from sde_diffusion.io.plain import read_json
 from sde_diffusion.report.plots.levels import level_plot
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.training.batches import step_seed
@@ -91,7 +91,7 @@ class Levels(Callback):
     def _earlier(self, path: Path, step: int) -> list[dict[str, Any]]:
         """The reports at earlier steps of a file of the same head; none of another one."""
         try:
-            stored = json.loads(path.read_bytes())
+            stored = read_json(path)
             looks = stored.pop("looks")
             return [one for one in looks if one["step"] < step] if stored == self.head else []
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

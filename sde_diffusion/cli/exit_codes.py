@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from sde_diffusion.io.lock import FolderInUse
 from sde_diffusion.training.errors import PeerError, first_line, is_out_of_memory
+from sde_diffusion.training.signals import HungUp, Terminated
 
 USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, FolderInUse, PeerError)
 """The errors that say what is wrong with the input: their message is all that a user needs to see."""
 
-REFUSED, NOT_FINITE, OUT_OF_MEMORY, INTERRUPTED, TERMINATED = 2, 3, 4, 130, 143
-"""Exit codes; the last two are 128 and the number of the signal, as shells have it. 0: done, 1: a check failed."""
+REFUSED, NOT_FINITE, OUT_OF_MEMORY = 2, 3, 4
+"""Exit codes. 0: done, 1: a check failed."""
+
+STOPPED = {KeyboardInterrupt: ("interrupted", 130), Terminated: ("terminated", 143), HungUp: ("hung up", 129)}
+"""How a command was stopped, and its exit code: 128 and the number of the signal, as shells have it."""
 
 
 def exit_code(error: BaseException) -> int | None:

@@ -5,13 +5,13 @@ Each folder of results records how it was made; results of another command or of
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.io.atomic import replace_file, to_json
 from sde_diffusion.io.lock import refuse_link, refuse_links
+from sde_diffusion.io.plain import as_read_back, read_json
 from sde_diffusion.specs import nearest
 from sde_diffusion.training.run_folder import environment
 
@@ -76,7 +76,7 @@ def claim_output_folder(folder: Path, command: str, settings: dict[str, Any]) ->
     A folder of the same command and settings is taken again, its files to be written anew. Raises ValueError for a
     folder that holds something else, or a link to somewhere else.
     """
-    wanted = json.loads(json.dumps({"command": command, "settings": settings}, default=str))
+    wanted = as_read_back({"command": command, "settings": settings}, default=str)
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
     there = _made(folder)
@@ -93,8 +93,8 @@ def _made(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError, RecursionError) as error:
+        return dict(read_json(path))
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged; move the folder away or give another --output") from error
 
 

@@ -8,16 +8,18 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from sde_diffusion.cli import commands, list_options, options
-from sde_diffusion.cli.exit_codes import INTERRUPTED, TERMINATED, exit_code, message
+from sde_diffusion.cli.exit_codes import STOPPED, exit_code, message
 from sde_diffusion.cli.hints import option_hint
 from sde_diffusion.cli.specs import normalise_argv
+from sde_diffusion.io.terminal import complain, flush_output, open_closed_streams, say
 from sde_diffusion.specs import nearest
-from sde_diffusion.training.signals import Terminated, obey_first_signal
+from sde_diffusion.training.signals import obey_first_signal
 
 PROGRAM = "sde-diffusion"
 DEBUG = "--debug"
@@ -26,37 +28,39 @@ DEBUG = "--debug"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command of `arguments` (the process's own by default) and return its exit code.
 
-    0: done. 1: a check failed. 2: refused. 3: the numbers were not finite. 4: out of memory. 130: interrupted (SIGINT).
-    143: terminated (SIGTERM). See docs/training-faults.md.
+    0: done. 1: a check failed. 2: refused. 3: the numbers were not finite. 4: out of memory. 129: hung up (SIGHUP).
+    130: interrupted (SIGINT). 143: terminated (SIGTERM). See docs/training-faults.md.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _main(list(arguments), to_the_end=False)
+    open_closed_streams()
+    try:
+        return _main(sys.argv[1:], to_the_end=True)
+    finally:
+        flush_output()
+
+
+def _main(given: list[str], to_the_end: bool) -> int:
     if given == ["--version"]:
-        print(f"{PROGRAM} {version()}")
+        say(f"{PROGRAM} {version()}")
         return 0
     known = found()
     try:
         name, settings = read(known, normalise_argv(given))
-        with warnings.catch_warnings(), obey_first_signal(to_the_end=arguments is None):
+        with warnings.catch_warnings(), obey_first_signal(to_the_end):
             warnings.showwarning = _warn
             done = known[name].run(settings)
-    except KeyboardInterrupt as stop:
-        print(f"{PROGRAM}: {_stopped('interrupted', stop)}", file=sys.stderr)
-        return INTERRUPTED
-    except Terminated as stop:
-        print(f"{PROGRAM}: {_stopped('terminated', stop)}", file=sys.stderr)
-        return TERMINATED
+    except tuple(STOPPED) as stop:
+        how, code = STOPPED[type(stop)]
+        complain(f"{PROGRAM}: {how}; {stop}" if str(stop) else f"{PROGRAM}: {how}")
+        return code
     except Exception as error:
         ends = exit_code(error)
         if ends is None or DEBUG in given:
             raise
-        print(f"{PROGRAM}: {message(error)}", file=sys.stderr)
+        complain(f"{PROGRAM}: {message(error)}")
         return ends
     return done or 0
-
-
-def _stopped(how: str, stop: BaseException) -> str:
-    """How a command was stopped, and what of it was saved where the command says so."""
-    return f"{how}; {stop}" if str(stop) else how
 
 
 def version() -> str:
@@ -66,7 +70,7 @@ def version() -> str:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """A warning on one line, without the place in the code that gave it."""
-    print(f"{PROGRAM}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    complain(f"{PROGRAM}: warning: {' '.join(str(message).split())}")
 
 
 def found() -> dict[str, ModuleType]:
@@ -94,7 +98,11 @@ def read(known: dict[str, ModuleType], arguments: Sequence[str]) -> tuple[str, o
     if values.command is None:
         whole.print_help()
         raise SystemExit(2)
-    return values.command, options.filled(known[values.command].Settings, values[values.command])
+    chosen, settings = values[values.command], known[values.command].Settings
+    options.refuse_old_numbers(
+        given, [Path(str(file)).read_text(encoding="utf-8") for file in chosen.config or ()], settings
+    )
+    return values.command, options.filled(settings, chosen)
 
 
 def _parser(module: ModuleType) -> ArgumentParser:
@@ -112,7 +120,7 @@ def _summary(module: ModuleType) -> str:
 _UNKNOWN = re.compile(
     r"--([\w.-]+)|(?:[Kk]ey|option|(?<!Sub)command) ['\"]([\w.-]+)['\"]|invalid choice: ['\"]([\w.-]+)['\"]"
 )
-_WRONG = re.compile(r"Expected a <class '(\w+)'>|Subtypes: \[(?:<class '(\w+)'>|(list))")
+_WRONG = re.compile(r"Expected a <class '(\w+)'>|Subtypes: \[(?:<class 'NoneType'>, )?(?:<class '(\w+)'>|(list))")
 _VALUE = re.compile(r"(?:Given|Got) value: (.*?)(?: - Expected| Given value| Value|$)")
 _KINDS = {
     "int": "a whole number such as 3", "float": "a number such as 0.001", "bool": "true or false",

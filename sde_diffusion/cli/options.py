@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from jsonargparse import (
     ActionConfigFile,  # pyright: ignore[reportPrivateImportUsage]
@@ -22,6 +23,8 @@ from sde_diffusion.cli import yaml_text
 
 MODE = "plain_yaml"
 T = TypeVar("T")
+_OLD = re.compile(r"[-+]?[0-9._]*[_:][0-9._:eE+-]*|[-+]?0b[01_]+|\+0[0-9]+")
+"""Texts that YAML 1.1 takes for numbers and YAML 1.2 does not: `1:30`, `1_000`, `0b11`."""
 
 set_loader(MODE, yaml_text.load, (ValueError,))
 
@@ -99,3 +102,66 @@ def attributes(cls: type) -> dict[str, str]:
             name, _, words = entry.strip().partition(":")
             found[name] = " ".join(words.split())
     return found
+
+
+def refuse_old_numbers(words: Sequence[str], configurations: Sequence[str], settings: type) -> None:
+    """Raises ValueError for one among the words of a command, or the texts of its configurations; `settings` says what is one.
+
+    The parser falls back on YAML 1.1 for a text in the place of a number, and `1:30` would be 90.
+    """
+    numeric = _numeric(settings)
+    for name, value in _given(words):
+        _refuse(name, _listed(value), numeric)
+    for text in configurations:
+        for name, value in _flat(yaml_text.load(text)):
+            _refuse(name, value, numeric)
+
+
+def _refuse(name: str, value: Any, numeric: set[str]) -> None:
+    for one in value if isinstance(value, list) else [value]:
+        if name in numeric and isinstance(one, str) and _OLD.fullmatch(one.strip()):
+            raise ValueError(f"--{name} takes a number such as 3 or 0.001, got {one[:80]!r}; write its digits alone")
+
+
+def _numeric(settings: type, prefix: str = "") -> set[str]:
+    """The options of a dataclass, and of those within it, that take numbers and no texts."""
+    found, hints = set(), get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        hint, name = hints[field.name], prefix + field.name
+        if dataclasses.is_dataclass(hint):
+            found |= _numeric(hint, f"{name}.")  # pyright: ignore[reportArgumentType]
+        elif (kinds := set(_kinds(hint))) & {int, float} and str not in kinds:
+            names = (field.name, *field.metadata.get("aliases", ()))
+            found |= {prefix + spelt for spelt in names}
+    return found
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    yield hint
+    for part in get_args(hint):
+        yield from _kinds(part)
+
+
+def _given(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options and their values: `--name=value`, and `--name` with all words up to the next option."""
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word.removeprefix("--").partition("=")
+            if equals:
+                yield name, value
+        else:
+            yield name, word
+
+
+def _listed(value: str) -> list[str]:
+    """The elements of a list on the command line, `[8, 1_6]`, or the value itself."""
+    return [part.strip(" '\"") for part in value.strip(" []").split(",")]
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _flat(part, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_diffusion.cli.folders import MADE, claim_output_folder
+from sde_diffusion.io.atomic import missing_folders, remove_empty
 
 
 @contextmanager
@@ -17,7 +18,7 @@ def results_folder(folder: Path, command: str, settings: dict[str, Any]) -> Iter
     Where the block fails before it has written a result, `made.json` and the folder are removed again if they are new, so
     that the corrected command is not refused. Raises ValueError for a folder with results of another command.
     """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = missing_folders(folder)
     new = not (folder / MADE).exists()
     try:
         claim_output_folder(folder, command, settings)
@@ -25,13 +26,5 @@ def results_folder(folder: Path, command: str, settings: dict[str, Any]) -> Iter
     except BaseException:
         if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {MADE}:
             (folder / MADE).unlink(missing_ok=True)
-            _remove_empty(missing)
+            remove_empty(missing)
         raise
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Remove the folders, the deepest first, as far as they are empty."""
-    for path in folders:
-        if not path.is_dir() or any(path.iterdir()):
-            return
-        path.rmdir()

@@ -30,11 +30,11 @@ _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
 )
 _INTEGER = re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$")
-_OLD = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "float", "int")}
+_OLD = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "float", "int", "merge", "value")}
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading without dates, its numbers those of YAML 1.2, in which no mapping gives a key twice."""
+    """Safe loading without dates and merge keys (`<<`), its numbers those of YAML 1.2, in which no mapping gives a key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping; ValueError for a key that is there twice, of which the first would be lost."""

@@ -21,7 +21,7 @@ def new_folder(final: Path) -> Iterator[Path]:
 
     The block synchronises what it writes (`sync`). Raises OSError when `final` exists and is not empty.
     """
-    draft = final.with_name(_aside(final.name))
+    draft, missing = final.with_name(_aside(final.name)), missing_folders(final.parent)
     draft.mkdir(parents=True)
     try:
         yield draft
@@ -29,6 +29,7 @@ def new_folder(final: Path) -> Iterator[Path]:
         os.rename(draft, final)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
+        remove_empty(missing)
         raise
     sync(final.parent)
 
@@ -38,6 +39,19 @@ def remove_folder(folder: Path) -> None:
     doomed = folder.with_name(_aside(folder.name))
     os.rename(folder, doomed)
     shutil.rmtree(doomed)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Those that have to be made for `folder` to be there, the deepest first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove the folders, the deepest first, as far as they are empty."""
+    for path in folders:
+        if not path.is_dir() or any(path.iterdir()):
+            return
+        path.rmdir()
 
 
 def sweep(folder: Path) -> int:
@@ -123,10 +137,14 @@ def _aside(name: str) -> str:
 def drafted(path: Path, run: Path) -> Iterator[Path]:
     """Yields a path of the same name in a temporary folder, and moves what was written there into place.
 
-    That folder lies in the run's own, where what a killed process leaves of it is swept when the run goes on.
+    That folder lies in the run's own, where what a killed process leaves of it is swept when the run goes on. An OSError of
+    the block names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=ASIDE, dir=run, ignore_cleanup_errors=True) as folder:
         draft = Path(folder) / path.name
-        yield draft
+        try:
+            yield draft
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
         os.replace(draft, path)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sde_diffusion.io.atomic import named, replace_file
 from sde_diffusion.io.lock import refuse_link
+from sde_diffusion.io.plain import LONGEST, parse_json
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     records = []
     for number, line in enumerate(lines[:-1], 1):
         try:
-            records.append(dict(json.loads(line.decode("utf-8"))))
+            records.append(dict(parse_json(line, LONGEST)))
         except (ValueError, TypeError) as error:
             raise ValueError(f"line {number} of {path} is no JSON object; repair or remove it") from error
     return records

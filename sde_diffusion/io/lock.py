@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sde_diffusion.io.atomic import named
+from sde_diffusion.io.atomic import missing_folders, named, remove_empty
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class FolderInUse(RuntimeError):
@@ -19,21 +23,28 @@ def locked(folder: Path) -> Iterator[None]:
 
     The file stays, since removing it would let two holders hold two files of one name; only the lock on it counts. Raises
     FolderInUse when another process, or another run in this one, holds it, and ValueError for a link in its place, which
-    could lead to a file of somebody else.
+    could lead to a file of somebody else. A block that fails in a new folder before it has written anything leaves no lock and
+    no folder.
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lock"
+    missing = missing_folders(folder)
+    new = not path.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     refuse_link(path)
     lock = FileLock(path, timeout=0)
     try:
         with named(path):
-            lock.acquire()
+            _acquire(lock, path)
     except Timeout as error:
         raise FolderInUse(f"{folder} is in use by another run; wait for it to end or take another folder") from error
     try:
         yield
+    except BaseException:
+        if new and [entry.name for entry in folder.iterdir()] == [path.name]:
+            _remove(path, missing)
+        raise
     finally:
         lock.release()
 
@@ -44,6 +55,26 @@ def refuse_links(folder: Path) -> None:
         refuse_link(path)
         for inner in sorted(path.iterdir()) if path.is_dir() else ():
             refuse_link(inner)
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    """Lock the file of this name: another holder may remove it between its opening and its locking."""
+    while True:
+        path.touch()
+        before = path.stat().st_ino
+        lock.acquire()
+        if path.exists() and path.stat().st_ino == before:
+            return
+        lock.release()
+
+
+def _remove(path: Path, missing: list[Path]) -> None:
+    """Remove the lock, which is still held, and the folders that were made for it."""
+    try:
+        path.unlink()
+    except PermissionError:  # Windows removes no file that is open
+        return
+    remove_empty(missing)
 
 
 def refuse_link(path: Path) -> None:

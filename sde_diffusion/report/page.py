@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.report.table import Table, plain
 
 
@@ -129,7 +130,7 @@ def write_page(folder: Path, title: str, blocks: Sequence[Block]) -> tuple[Path,
 
     markdown, html = folder / "report.md", folder / "report.html"
     parts = [f"# {plain(title)}", *(block.markdown(folder) for block in blocks)]
-    markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    replace_file(markdown, ("\n\n".join(parts) + "\n").encode())
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(TEMPLATE)
-    html.write_text(page.render(title=title, blocks=blocks, policy=POLICY), encoding="utf-8")
+    replace_file(html, page.render(title=title, blocks=blocks, policy=POLICY).encode())
     return markdown, html

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from sde_diffusion.report.console import say
+from sde_diffusion.io.terminal import say
 
 _MARKUP = re.compile(r"[\\`*\[\]|#~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """What Markdown may read as more than a letter: an underscore only at the edge of a word."""
@@ -33,7 +33,7 @@ class Table:
             raise ValueError(f"each row of a table has {len(self.heads)} cells, one for each head; fill the short ones")
 
     def print(self) -> None:
-        """Write it on the terminal; never fails because of one (see `console.say`)."""
+        """Write it on the terminal; never fails because of one (see `io.terminal.say`)."""
         from rich.box import ASCII, HEAVY_HEAD
         from rich.console import Console
         from rich.table import Table as Drawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any, Self
 import torch
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.io.atomic import replace_file
+from sde_diffusion.io.atomic import replace_file, to_json
 from sde_diffusion.io.plain import read_plain
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.reversal.scaled_velocity_form import scaled_velocity_form
@@ -101,9 +100,9 @@ class Tuned(Sampler):
         return FixedGrid(Tabulated(self.table, self.factors, self.times), self.nfe, fixed(grid))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write JSON; a reader finds the old file or the new one."""
+        """Write it as JSON, in full or not at all. Raises OSError with the file's name."""
         content = {name: value for name, value in asdict(self).items() if name != "label"}
-        replace_file(Path(path), json.dumps({"format": FORMAT, **content}, indent=1).encode())
+        replace_file(Path(path), to_json({"format": FORMAT, **content}))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Tuned:

@@ -60,7 +60,7 @@ def to_diffusers(
     )
     path = Path(folder)
     safe_load.check_free(path)
-    with new_folder(path) as draft:
+    with safe_load.written(path), new_folder(path) as draft:
         pipeline = diffusers.DDIMPipeline(unet, scheduler)
         pipeline.unet.register_to_config(sample_size=size)
         pipeline.save_pretrained(draft, safe_serialization=True)

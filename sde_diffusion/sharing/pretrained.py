@@ -107,7 +107,7 @@ def write_pretrained(folder: str | Path, model: Any, card: Card | None = None) -
     _refuse_custom(described)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.denoiser.state_dict().items()}
     parameters = sum(parameter.numel() for parameter in model.denoiser.parameters())
-    with new_folder(path) as draft:
+    with safe_load.written(path), new_folder(path) as draft:
         save_file(weights, draft / WEIGHTS, {DIGEST: digest(described)})
         (draft / CONFIG).write_bytes(as_json(described))
         (draft / CARD).write_text(readme(card or Card(), described, parameters), encoding="utf-8")

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from sde_diffusion.io.atomic import named
 from sde_diffusion.io.finite import refuse_weights_not_finite
 
 PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
@@ -45,6 +46,16 @@ def check_free(folder: Path) -> None:
     """Raises FileExistsError unless a new folder can be written here: nothing is there, or an empty folder."""
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
         raise FileExistsError(f"{folder} exists and is not empty; name another folder, or move this one away")
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Names the folder in an error of its writing: an OSError, also for what safetensors says of a full disk."""
+    try:
+        with named(folder):
+            yield
+    except SafetensorError as error:
+        raise OSError(f"{folder} was not written ({error}); make room, or name another folder") from error
 
 
 Shapes = dict[str, tuple[int, ...]]

@@ -27,7 +27,7 @@ from sde_diffusion.training.settings import ComputeSettings, TrainSettings
 from sde_diffusion.training.state import TrainState
 from sde_diffusion.training.step import Loss, RunningMetrics, TrainStep
 from sde_diffusion.training.store import store_for
-from sde_diffusion.training.threads import choose_threads
+from sde_diffusion.training.threads import choose_threads, using_threads
 from sde_diffusion.training.triggers import RunTriggers
 
 
@@ -83,7 +83,7 @@ class Parts:
         state, loss = self._placed()
         known = {} if folder is None and self.world.size == 1 else self._fingerprint(state, dict(extra or {}))
         self.world.assert_same_on_all_ranks(known)
-        store = store_for(folder, known, self.settings, resume, self.world, on_start)
+        store = store_for(folder, known, self.settings, resume, self.world, self._starting(state, on_start))
         step, due = self._step(state, loss, shares), RunTriggers(self.settings)
         precision = self.compute.precision
         return Loop(state, self.settings, step, precision, self.world, store, self.denoiser, due, self._threads)
@@ -126,6 +126,18 @@ class Parts:
         if self.teacher is not None:
             known["teacher"] = digest(self.teacher.state_dict())
         return fingerprint(**known)
+
+    def _starting(self, state: TrainState, on_start: Callable[[], object] | None) -> Callable[[], object] | None:
+        """`on_start` with the threads that the run takes, which it may note."""
+        if on_start is None:
+            return None
+
+        def start() -> None:
+            state.threads = self._threads(state.threads)
+            with using_threads(state.threads):
+                on_start()
+
+        return start
 
     def _threads(self, recorded: int) -> int:
         """How many threads the run takes; several processes on one machine take what each has."""

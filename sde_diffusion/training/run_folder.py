@@ -1,7 +1,7 @@
 """A run's folder says how the run was made.
 
     runs/NAME/config.json                the caller's configuration; put the seed in it
-    runs/NAME/versions.json              a list: Python, packages, platform and git commit at the start, and at each
+    runs/NAME/versions.json              a list: Python, packages, platform, threads and git commit at the start, and at each
                                          resumption where they had changed
     runs/NAME/metrics.jsonl              the reports, one a line, and between them what callbacks found, by step
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
@@ -19,6 +19,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from typing import Any, Self
 
 from sde_diffusion.io.atomic import create_file, replace_file, to_json
 from sde_diffusion.io.git import commit as git_commit
+from sde_diffusion.io.plain import as_read_back, read_json
 from sde_diffusion.training.settings import NOT_WEIGHT_DETERMINING
 
 _PACKAGES = (
@@ -38,7 +41,12 @@ _PACKAGES = (
     "pillow",
     "scikit-learn",
     "torchsde",
+    "torchdiffeq",
+    "diffusers",
+    "torchmetrics",
+    "torch-fidelity",
 )
+"""Those that decide numbers: weights, pictures that were resized, samples, metrics."""
 
 MAY_CHANGE = tuple(f"training.{name}" for name in NOT_WEIGHT_DETERMINING)
 """What of the command line's configuration may change when a run goes on."""
@@ -108,7 +116,7 @@ class RunFolder(os.PathLike):
 
     def config(self) -> dict[str, Any]:
         """The configuration that the run was made with; ValueError when its file is damaged."""
-        return _read(self.config_file)
+        return _read(self.config_file, dict)
 
     def check_config(self, recorded: dict[str, Any], may_change: Collection[str] = MAY_CHANGE) -> dict[str, Any]:
         """`config()`, which may differ from the one `recorded` with the model in `may_change` alone, else ValueError."""
@@ -123,21 +131,39 @@ class RunFolder(os.PathLike):
 
     def versions(self) -> list[dict[str, Any]]:
         """The environments that the run was made in, the first one first."""
-        return _read(self.versions_file) if self.versions_file.exists() else []
+        return _read(self.versions_file, list) if self.versions_file.exists() else []
 
     def _record(self, now: dict[str, Any]) -> None:
+        """Add an environment that is not the last one; a warning names what of it may change the last bits of the weights."""
         known = self.versions()
+        if known and (changed := _changes(known[-1], now)):
+            warnings.warn(
+                f"{self.path} goes on in another environment ({'; '.join(changed)}), so that its weights may differ from those "
+                "of a run in one; restore the environment where they matter to the last bit",
+                stacklevel=2,
+            )
         if not known or known[-1] != now:
             replace_file(self.versions_file, to_json([*known, now]))
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the packages, the platform, and the git commit of the working directory if it has one."""
+    """Versions of Python and the packages, the platform, the threads of torch where it is in use, and the git commit.
+
+    The commit is that of the working directory, if it has one.
+    """
     found = {name: _version(name) for name in _PACKAGES}
     packages = {name: version for name, version in found.items() if version is not None}
     commit = git_commit(Path.cwd())
     made_with = {"packages": packages, "platform": platform.platform(), "python": platform.python_version()}
-    return made_with | ({} if commit is None else {"git": {"commit": commit}})
+    threads = {"threads": torch.get_num_threads()} if (torch := sys.modules.get("torch")) else {}
+    return made_with | threads | ({} if commit is None else {"git": {"commit": commit}})
+
+
+def _changes(before: Any, now: dict[str, Any]) -> list[str]:
+    """What of an environment is now another, the git commit apart; what only one of both notes is not compared."""
+    old, new = _flat(before), _flat(now)
+    names = sorted(name for name in old.keys() & new.keys() if old[name] != new[name] and not name.startswith("git."))
+    return [f"{name.removeprefix('packages.')} was {old[name]} and is {new[name]}" for name in names]
 
 
 def _version(package: str) -> str | None:
@@ -188,13 +214,16 @@ def _normal(config: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TypeError(f"config is a dict, got {type(config).__name__}; give dataclasses.asdict of it")
     try:
-        return json.loads(json.dumps(config))
+        return as_read_back(config)
     except (TypeError, ValueError) as error:
         raise TypeError(f"config holds what JSON cannot ({error}); use numbers, strings, lists and dicts") from error
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, kind: type) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        found = read_json(path)
+        if not isinstance(found, kind):
+            raise ValueError(f"it holds no {kind.__name__}")
+        return found
+    except ValueError as error:
         raise ValueError(f"{path} is damaged; restore it from a backup or take another folder") from error

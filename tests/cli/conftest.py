@@ -31,6 +31,15 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def snapped(tmp_path_factory) -> Path:
+    """A run with snapshots; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("cli") / "snapped"
+    more = ["--training.snapshot_every", "2", "--training.snapshot_lengths", "[0.1, 0.05]"]
+    assert main(["train", *TINY, *more, "--output", str(folder)]) == 0
+    return folder
+
+
 @pytest.fixture
 def copied(trained, tmp_path) -> Path:
     """A copy of the run."""

@@ -30,6 +30,35 @@ def test_integers_are_those_of_yaml_1_2():
     assert yaml_text.load("[1:30, 1_0, 0b11, 017, 0o17, 0x1F, -3, +4]") == ["1:30", "1_0", "0b11", 17, 15, 31, -3, 4]
 
 
+OLD = ["1_000", "1:30", "-1:30", "0b11", "190:20:30.15", "1_000.5", "1_0e3", "._5"]
+
+
+@pytest.mark.parametrize("text", OLD)
+def test_numbers_of_yaml_1_1_are_texts(text):
+    assert yaml_text.load(text) == text
+
+
+@pytest.mark.parametrize("option", ["training.steps", "training.learning_rate"])
+@pytest.mark.parametrize("text", [*OLD, "'1:30'"])
+def test_an_option_that_takes_a_number_refuses_them(refused, tmp_path, option, text):
+    """The parser of the options reads a text by YAML 1.1 where a number is wanted."""
+    room, name = option.split(".")
+    (tmp_path / "a.yaml").write_text(f"{room}:\n  {name}: {text}\n")
+    for words in (["--config", "a.yaml"], [f"--{option}={text}"]):
+        assert f"--{option} takes a" in refused("train", *words, "--output", "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+
+
+def test_they_stay_texts_where_a_text_is_wanted(refused):
+    assert "no run '2026_11'" in refused("sample", "2026_11")
+    for budgets in (["8", "1_6"], ["[8, 1_6]"]):
+        assert "--budgets takes a" in refused("compare", "--law", "two", "--budgets", *budgets)
+
+
+def test_a_merge_key_merges_nothing():
+    assert yaml_text.load("{a: 1, <<: {a: 2, b: 3}}") == {"a": 1, "<<": {"a": 2, "b": 3}}
+
+
 @pytest.mark.parametrize(
     "text",
     ["training: {steps: 3}\ntraining: {seed: 4}\n", "a: {b: 1, b: 2}", "- {x: 1, 'x': 2}", "{a: 1, b: {c: 1, c: 1}}"],

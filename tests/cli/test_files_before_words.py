@@ -12,32 +12,7 @@ import pytest
 
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.results_folder import results_folder
-from tests.cli.conftest import TINY
-
-CPU = ["--device", "cpu"]
-COMMANDS = {
-    "compare a law": (["compare", "--law", "two", "--samplers", "ancestral", "--budgets", "4", "--count", "16"],
-                      ["comparison.json", "comparison.md", "comparison.png"]),
-    "compare a run": (["compare", "RUN", "--samplers", "data_adams", "--budgets", "2", *CPU],
-                      ["comparison.json", "comparison.md", "comparison.png"]),
-    "evaluate": (["evaluate", "RUN", "--steps", "2", "--extractor", "pixels", *CPU],
-                 ["evaluation.json", "evaluation.md", "evaluation.png"]),
-    "likelihood": (["likelihood", "RUN", "--count", "2", "--steps", "2", "--paths", "2", "--tol", "0.5", *CPU],
-                   ["likelihood.json", "likelihood.png"]),
-    "anomalies": (["anomalies", "RUN", "--count", "12", "--tol", "1.0", *CPU], ["anomalies.json", "anomalies.png"]),
-    "average --sweep": (["average", "RUN", "--sweep", "0.05", "0.1", "--draws", "1", *CPU],
-                        ["lengths.json", "lengths.png"]),
-    "animate": (["animate", "--frames", "4", "--points", "9"], ["diffusion.gif", "diffusion.png"]),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """A run with snapshots."""
-    folder = tmp_path_factory.mktemp("words") / "run"
-    more = ["--training.snapshot_every", "2", "--training.snapshot_lengths", "[0.1, 0.05]"]
-    assert main(["train", *TINY, *more, "--output", str(folder)]) == 0
-    return folder
+from tests.cli.every_command import COMMANDS, CPU, NEEDS_FOLDER
 
 
 class ClosedPipe(io.StringIO):
@@ -56,16 +31,17 @@ class ClosedPipe(io.StringIO):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_files_are_there_before_the_first_word(run, tmp_path, monkeypatch, command):
+def test_the_files_are_there_before_the_first_word(snapped, tmp_path, monkeypatch, command):
     """On a closed pipe: exit code 0 and every file."""
-    words, files = COMMANDS[command]
-    out = tmp_path / "out"
+    wanted, out = COMMANDS[command], tmp_path / "out"
+    if command in NEEDS_FOLDER:
+        out.mkdir()
     pipe = ClosedPipe(out)
     monkeypatch.setattr(sys, "stdout", pipe)
-    assert main([str(run) if word == "RUN" else word for word in words] + ["--output", str(out)]) == 0
+    assert main(wanted.arguments(snapped, out)) == 0
     assert pipe.found is not None
-    assert {*files, "made.json"} <= pipe.found
-    for name in files:
+    assert {*wanted.files} <= pipe.found
+    for name in wanted.files:
         content = (out / name).read_bytes()
         assert content
         if name.endswith(".json"):
@@ -74,16 +50,16 @@ def test_the_files_are_there_before_the_first_word(run, tmp_path, monkeypatch, c
 
 def test_an_ascii_terminal_loses_nothing(tmp_path, monkeypatch):
     """The table has a plus-minus sign."""
-    words, files = COMMANDS["compare a law"]
+    wanted, out = COMMANDS["compare a law"], tmp_path / "out"
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    assert main(wanted.arguments(tmp_path, out)) == 0
     assert b"ddpm" in raw.getvalue()
-    assert all((tmp_path / "out" / name).stat().st_size > 0 for name in files)
+    assert all((out / name).stat().st_size > 0 for name in wanted.files)
 
 
-def test_a_refused_command_leaves_nothing_behind_and_may_be_corrected(run, tmp_path, refused):
-    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+def test_a_refused_command_leaves_nothing_behind_and_may_be_corrected(snapped, tmp_path, refused):
+    copy = Path(shutil.copytree(snapped, tmp_path / "copy"))
     before = sorted(copy.rglob("*"))
     wanted = ["likelihood", str(copy), "--count", "2", "--steps", "2", "--paths", "2", *CPU]
     assert "tolerance is positive" in refused(*wanted, "--tol", "0")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import resource
 import signal
@@ -125,6 +127,18 @@ def command_with_room_for(voice, arguments: list[str], room: int) -> int:
     return main(arguments)
 
 
+def command_on_a_full_disk(voice, arguments: list[str], room: int) -> int:
+    """The same, where what it says finds room: it is written when the limit is gone."""
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        code = main(arguments)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    print(said.getvalue(), end="", flush=True)
+    return code
+
+
 def train_as_nobody(voice, folder: Path, changes: dict) -> int:
     """Train without the rights of the superuser, who may write anywhere."""
     become_nobody()
@@ -193,3 +207,33 @@ def _within(voice, megabytes: int, body: Callable[[], object]) -> int:
     finally:
         voice.acknowledge(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     return 0
+
+
+def command_with_streams_closed(voice, arguments: list[str], closed: list[int]) -> int:
+    """The program, some of whose standard streams were closed before it began, as Python then has them."""
+    for number in closed:
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)
+    return program(arguments)
+
+
+def command_with_full_output(voice, arguments: list[str]) -> int:
+    """The program with its standard output on a device that is always full."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 1)
+    return program(arguments)
+
+
+def command_into_a_closed_pipe(voice, arguments: list[str]) -> int:
+    """The program with its standard output and error in a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
+    os.close(reading)
+    return program(arguments)
+
+
+def program(arguments: list[str]) -> int:
+    """`sde-diffusion` with these arguments."""
+    sys.argv[1:] = arguments
+    return main()

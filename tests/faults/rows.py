@@ -112,9 +112,9 @@ ROWS = [
         ),
     ),
     Row(
-        "SIGTERM, SIGINT, twice, mixed, to the process and to its group, in a step and during a save",
-        "the step under way is saved, exit code 143 or 130, the same command then ends with the undisturbed weights",
-        24,
+        "SIGTERM, SIGINT, SIGHUP, twice, mixed, to the process and to its group, in a step and during a save",
+        "the step under way is saved, exit code 143, 130 or 129, the same command then ends with the undisturbed weights",
+        36,
         (f"{HERE}signalled.py::test_a_signal_ends_the_command",),
     ),
     Row(

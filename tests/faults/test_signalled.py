@@ -22,14 +22,14 @@ from safetensors.torch import load_file
 from sde_diffusion.cli.main import main
 from sde_diffusion.io.atomic import ASIDE
 from sde_diffusion.training.checkpoints.checkpoint import latest
-from sde_diffusion.training.signals import Terminated, obey_first_signal
+from sde_diffusion.training.signals import HungUp, Terminated, obey_first_signal
 from tests.cli.conftest import TINY
 from tests.faults import bodies
 from tests.faults.conftest import ROOT
 
-TERM, INT = signal.SIGTERM, signal.SIGINT
-CODES = {TERM: 143, INT: 130}
-HOW = {TERM: "terminated", INT: "interrupted"}
+TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+CODES = {TERM: 143, INT: 130, HUP: 129}
+HOW = {TERM: "terminated", INT: "interrupted", HUP: "hung up"}
 
 
 def last_line(number, step):
@@ -43,12 +43,15 @@ ONCE = {
     "once": [TERM],
     "twice": [TERM, TERM],
     "ctrl-c": [INT],
+    "hang-up": [HUP],
     "ctrl-c twice": [INT, INT],
     "term then ctrl-c": [TERM, INT],
     "ctrl-c then term": [INT, TERM],
+    "hang-up then term": [HUP, TERM],
+    "ctrl-c then hang-up": [INT, HUP],
 }
 
-DAILY = ("once", "twice", "ctrl-c")
+DAILY = ("once", "twice", "ctrl-c", "hang-up")
 
 
 def weights(folder):
@@ -142,6 +145,12 @@ def test_outside_the_block_sigterm_is_what_it_was():
     assert signal.getsignal(TERM) == signal.SIG_DFL
 
 
+def test_a_hang_up_is_one():
+    with pytest.raises(HungUp), obey_first_signal():
+        signal.raise_signal(HUP)
+    assert signal.getsignal(HUP) == signal.SIG_DFL
+
+
 def test_a_host_that_handles_sigterm_keeps_its_handler():
     seen = []
     before = signal.signal(TERM, lambda *arrival: seen.append(arrival))
@@ -153,13 +162,28 @@ def test_a_host_that_handles_sigterm_keeps_its_handler():
         signal.signal(TERM, before)
 
 
+def test_a_hang_up_that_is_ignored_stays_so():
+    """As under nohup."""
+    before = signal.signal(HUP, signal.SIG_IGN)
+    try:
+        with obey_first_signal():
+            signal.raise_signal(HUP)
+        assert signal.getsignal(HUP) == signal.SIG_IGN
+    finally:
+        signal.signal(HUP, before)
+
+
 def test_the_codes_are_documented():
     words = Path(ROOT / "docs/training-faults.md").read_text(encoding="utf-8")
-    for code in (0, 1, 2, 3, 4, 130, 143):
+    for code in (0, 1, 2, 3, 4, 129, 130, 143):
         assert f"| {code} |" in words
 
 
-@pytest.mark.parametrize(("number", "pause"), [(TERM, 0.005), (INT, 0.02)], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [(TERM, 0.005), (INT, 0.02), pytest.param(HUP, 0.005, marks=pytest.mark.slow)],
+    ids=["SIGTERM", "SIGINT", "SIGHUP"],
+)
 def test_signals_until_the_process_is_gone(tmp_path, number, pause):
     """A new interpreter that is signalled until it has ended: the code of the first one, one sentence, no traceback."""
     code = f"import sys\nfrom sde_diffusion.cli.main import main\nsys.argv[1:] = {['train', *LONG, '--output', 'run']!r}\nsys.exit(main())"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations import (
+    in_files,
     in_jobs,
     in_kit,
     in_likelihood,
@@ -28,6 +29,7 @@ FAULTS = [
     *in_observers.FAULTS,
     *in_tuning.FAULTS,
     *in_jobs.FAULTS,
+    *in_files.FAULTS,
     *in_kit.FAULTS,
     *in_likelihood.FAULTS,
     *in_metrics.FAULTS,

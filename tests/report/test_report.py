@@ -155,7 +155,7 @@ def test_a_table_prints_on_any_terminal(monkeypatch, encoding):
 def test_a_closed_pipe_is_no_error():
     """In a process of its own: nothing on standard error, exit code 0, and the work after the table is done."""
     code = (
-        "from sde_diffusion.report.table import Table\nfrom sde_diffusion.report.console import say\nimport sys\n"
+        "from sde_diffusion.report.table import Table\nfrom sde_diffusion.io.terminal import say\nimport sys\n"
         "for _ in range(3): Table(('a',), [('1',)] * 999).print(); say('x')\nprint('done', file=sys.stderr)"
     )
     reader, writer = os.pipe()

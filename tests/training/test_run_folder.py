@@ -7,9 +7,12 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -93,9 +96,40 @@ def test_a_change_of_versions_is_recorded_once(tmp_path, monkeypatch):
     run = RunFolder.create(tmp_path, CONFIG)
     old = run.versions()
     monkeypatch.setattr(run_folder, "environment", lambda: {"python": "9.9"})
-    RunFolder.create(tmp_path, CONFIG)
+    with pytest.warns(UserWarning, match=r'goes on in another environment \(python was ".*" and is "9.9"\)'):
+        RunFolder.create(tmp_path, CONFIG)
     RunFolder.create(tmp_path, CONFIG)
     assert run.versions() == [*old, {"python": "9.9"}]
+
+
+CHANGES = [
+    ({"packages": {"torch": "3.0"}}, 'torch was "2.0" and is "3.0"'),
+    ({"threads": 2}, "threads was 4 and is 2"),
+    ({"platform": "Other"}, 'platform was "This" and is "Other"'),
+    ({"git": {"commit": "b"}}, None),
+    ({"packages": {"torch": "2.0", "new": "1"}}, None),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES, ids=lambda case: str(case)[:20])
+def test_another_environment_is_a_warning_where_it_may_change_the_weights(tmp_path, monkeypatch, change, said):
+    first = {"packages": {"torch": "2.0"}, "platform": "This", "python": "3", "threads": 4, "git": {"commit": "a"}}
+    monkeypatch.setattr(run_folder, "environment", lambda: first)
+    RunFolder.create(tmp_path, CONFIG)
+    monkeypatch.setattr(run_folder, "environment", lambda: first | change)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        RunFolder.create(tmp_path, CONFIG)
+    assert [said in str(one.message) for one in given] == ([] if said is None else [True])
+
+
+def test_all_that_decides_numbers_is_noted():
+    """Every dependency that computes, or reads pictures or weights; not those that show, lock, parse or draw."""
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split(r"[<>=!~\[]", one)[0].strip() for one in declared["dependencies"]}
+    silent = {"matplotlib", "filelock", "pyyaml", "jsonargparse", "tqdm", "rich", "lazy-loader", "jinja2"}
+    assert names - silent <= {*run_folder._PACKAGES}
+    assert {"packages", "platform", "python", "threads"} <= run_folder.environment().keys()
 
 
 def git(folder, *arguments):

@@ -10,7 +10,7 @@ from sde_diffusion.cli.folders import below, folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.specs import check_spec
-from sde_diffusion.report.console import say
+from sde_diffusion.io.terminal import say
 from sde_diffusion.specs import Spec, parse, spec
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
-from sde_diffusion.report.console import say
+from sde_diffusion.io.terminal import say
 from sde_diffusion.specs import to_text
 
 if TYPE_CHECKING:

@@ -32,10 +32,11 @@ def run(settings: Settings) -> int:
     """Print the report; 0 when every check passed, 1 when one failed."""
     from sde_diffusion.cli.folders import folder_of
     from sde_diffusion.io.atomic import replace_file
+    from sde_diffusion.io.terminal import say
     from sde_diffusion.testing import check, load
 
     report = check(load(settings.subject), settings.level)
-    print(report.to_json() if settings.json == "-" else report)
     if settings.json not in (None, "-"):
         replace_file(folder_of(str(settings.json)), report.to_json().encode())
+    say(report.to_json() if settings.json == "-" else report)
     return 0 if report.ok else 1

@@ -12,7 +12,7 @@ from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.cli.sampler_specs import COMPARED, samplers
 from sde_diffusion.cli.specs import NAMES, check_spec
-from sde_diffusion.report.console import say
+from sde_diffusion.io.terminal import say
 from sde_diffusion.specs import Spec, parse, spec, to_text
 
 if TYPE_CHECKING:

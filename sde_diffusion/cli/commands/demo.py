@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,8 @@ from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.folders import new_folder
 from sde_diffusion.cli.sampler_specs import COMPARED, samplers
+from sde_diffusion.io.plain import as_read_back, read_json
+from sde_diffusion.io.terminal import say
 
 if TYPE_CHECKING:
     from sde_diffusion.data import DataSource
@@ -57,12 +58,12 @@ def run(settings: Settings) -> None:
     from sde_diffusion.cli.model import train_model
 
     source = build.data(settings.part("data"))
-    print(f"training {settings.training.steps} steps on {settings.part('data')['name']}, in {folder}/", flush=True)
+    say(f"training {settings.training.steps} steps on {settings.part('data')['name']}, in {folder}/")
     model = train_model(folder, settings, device_of(settings.device), watch=settings.watch)
     if not _done(folder, settings):
         _evaluate(settings, recipes, folder, model, source)
-    print(f"{time.perf_counter() - start:.0f} s; the report, the pictures and the model are in {folder}/")
-    print(f"open {folder / 'report.html'}")
+    say(f"{time.perf_counter() - start:.0f} s; the report, the pictures and the model are in {folder}/")
+    say(f"open {folder / 'report.html'}")
 
 
 def _done(folder: Path, settings: Settings) -> bool:
@@ -71,7 +72,7 @@ def _done(folder: Path, settings: Settings) -> bool:
     if not results.exists() or not (folder / "report.html").exists():
         return False
     try:
-        return json.loads(results.read_bytes())["asked"] == json.loads(json.dumps(settings.asked()))
+        return read_json(results)["asked"] == as_read_back(settings.asked())
     except (ValueError, KeyError, TypeError):
         return False
 
@@ -82,7 +83,7 @@ def _evaluate(
     from sde_diffusion.evaluation.on_model import survey
     from sde_diffusion.evaluation.report import metrics_table, write_report
 
-    print(f"sampling with {len(recipes)} samplers, comparing, drawing", flush=True)
+    say(f"sampling with {len(recipes)} samplers, comparing, drawing")
     found = survey(model, source, recipes, settings.budgets, settings.seed, f"run {folder.name}")
     found.sweep.write(folder)
     films = _film(settings, folder, model, source)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import also_called, positional
 from sde_diffusion.io.plain import read_plain
+from sde_diffusion.io.terminal import say
 from sde_diffusion.specs import to_text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(settings: Settings) -> None:
     else:
         data = data_spec(model)
         model.save(folder, card(settings, source, "" if data is None else to_text(data)))
-    print(f"{folder}; next: sde-diffusion sample {folder}")
+    say(f"{folder}; next: sde-diffusion sample {folder}")
 
 
 def without_paths(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.folders import folder_of, run_folder
 from sde_diffusion.cli.options import positional
+from sde_diffusion.io.terminal import say
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +105,7 @@ def _sample(settings: Settings, source: Path, sampler: Sampler, device: torch.de
     if generated is not None:
         write(folder, generated, sampler, settings.seed)
         delete_chunks(folder)
-        print(
+        say(
             f"{settings.count} samples, {generated.evaluations:g} evaluations each, {generated.seconds:.2f} s: {folder}"
         )
 

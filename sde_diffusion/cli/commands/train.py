@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sde_diffusion.cli.callback_settings import CallbackSettings
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.folders import new_folder
+from sde_diffusion.io.terminal import say
 from sde_diffusion.training.settings import ComputeSettings
 
 
@@ -43,4 +44,4 @@ def run(settings: Settings) -> None:
     with join_process_group(device, settings.compute.timeout) as world:
         train_model(folder, settings, device, settings.compute, world, settings.watch)
     if world.is_main:
-        print(f"trained: {folder}; next: sde-diffusion sample {folder}")
+        say(f"trained: {folder}; next: sde-diffusion sample {folder}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.sampler_specs import SUFFIX
+from sde_diffusion.io.terminal import say
 
 if TYPE_CHECKING:
     from sde_diffusion.model import DiffusionModel
@@ -61,8 +62,8 @@ def run(settings: Settings) -> None:
     tuned = _tuned(settings, source, load_model(source, device_of(settings.device)))
     tuned.save(file)
     before, after = (tuned.record[f"held_out_distance_{when}"] for when in ("before", "after"))
-    print(f"distance to the ODE's end points on held-out seeds: {before:.3g} untuned, {after:.3g} tuned")
-    print(f"{file}; next: sde-diffusion sample {source} --sampler {file}")
+    say(f"distance to the ODE's end points on held-out seeds: {before:.3g} untuned, {after:.3g} tuned")
+    say(f"{file}; next: sde-diffusion sample {source} --sampler {file}")
 
 
 def _tuned(settings: Settings, source: Path, model: DiffusionModel) -> Tuned:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from sde_diffusion.io.atomic import replace_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +36,9 @@ def write_gif(frames: Iterable[np.ndarray], path: Path, seconds: Sequence[float]
     durations = [seconds] * len(reduced) if isinstance(seconds, float | int) else seconds
     path.parent.mkdir(parents=True, exist_ok=True)
     milliseconds = [round(1000 * duration) for duration in durations]
-    reduced[0].save(path, save_all=True, append_images=reduced[1:], duration=milliseconds, loop=0)
+    drawn = BytesIO()
+    reduced[0].save(drawn, "GIF", save_all=True, append_images=reduced[1:], duration=milliseconds, loop=0)
+    replace_file(path, drawn.getvalue())
     return path
 
 

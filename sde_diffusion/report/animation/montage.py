@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.report.animation.gif import write_gif
 
 _TITLE, _GAP, _WIDEST = 30, 12, 1600
@@ -32,7 +34,9 @@ def montage(pictures: Mapping[str, Path], path: Path, max_columns: int = 4) -> P
         pen.text((left, top + 4), name, "black", font)
         canvas.paste(frame, (left, top + _TITLE))
     path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.save(path)
+    drawn = BytesIO()
+    canvas.save(drawn, "PNG")
+    replace_file(path, drawn.getvalue())
     return path
 
 

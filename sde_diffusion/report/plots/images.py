@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.report.plots.style import colour, figure, save
 
 WIDTH = 800
@@ -54,7 +56,9 @@ def image_grid(x: Tensor, path: str | os.PathLike, columns: int | None = None) -
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = columns or math.ceil(math.sqrt(len(x)))
     zoom = zoom_for(columns * (x.shape[-1] + 1) - 1, WIDTH)
-    Image.fromarray(tiled(x, columns, zoom)).save(path)
+    drawn = BytesIO()
+    Image.fromarray(tiled(x, columns, zoom)).save(drawn, "PNG")
+    replace_file(path, drawn.getvalue())
     return path
 
 

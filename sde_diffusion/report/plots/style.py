@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sde_diffusion.io.atomic import replace_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
@@ -79,7 +81,9 @@ def save(drawing: Figure, path: str | os.PathLike) -> Path:
     drawn = BytesIO()
     drawing.savefig(drawn, format="png")
     with Image.open(drawn) as picture:
-        with_palette(picture).save(path, "PNG", optimize=True, dpi=picture.info["dpi"])
+        reduced = BytesIO()
+        with_palette(picture).save(reduced, "PNG", optimize=True, dpi=picture.info["dpi"])
+    replace_file(path, reduced.getvalue())
     return path
 
 

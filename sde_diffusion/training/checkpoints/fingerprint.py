@@ -12,7 +12,6 @@ import enum
 import functools
 import hashlib
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.io.atomic import to_json
+from sde_diffusion.io.plain import as_read_back
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.settings import NOT_WEIGHT_DETERMINING
 
@@ -54,7 +54,7 @@ def check_settings(there: dict[str, Any], settings: dict[str, Any], source: Path
 
 def fingerprint(**parts: Any) -> dict[str, Any]:
     """The description of each part, as JSON reads it back."""
-    return json.loads(to_json({name: describe(part) for name, part in parts.items()}))
+    return as_read_back({name: describe(part) for name, part in parts.items()})
 
 
 def describe(value: Any, depth: int = _DEPTH) -> Any:

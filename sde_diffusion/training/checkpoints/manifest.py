@@ -8,13 +8,13 @@ carries the digest of the rest of it. It detects corruption; it does not authent
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 from sde_diffusion.io.atomic import sync, to_json
+from sde_diffusion.io.plain import parse_json
 
 NAME = "manifest.json"
 FORMAT = "sde_diffusion checkpoint"
@@ -75,10 +75,10 @@ def verify(folder: Path, needed: set[str], further: str = r"(?!)") -> set[str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         raw = path.read_bytes() if path.stat().st_size <= _LONGEST else b""
-        whole = json.loads(raw)
+        whole = parse_json(raw, _LONGEST)
         body = {name: value for name, value in whole.items() if name != "sha256"}
         own = to_json(whole) == raw and whole["sha256"] == _digest(body)
-    except (ValueError, RecursionError, AttributeError, KeyError) as error:
+    except (ValueError, AttributeError, KeyError) as error:
         raise CheckpointError(f"{path} is damaged or foreign: it is no list of a checkpoint's files") from error
     if not own:
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not its own")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sde_diffusion.io.plain import read_json
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.distributed.parallel import copy_into_shards
 from sde_diffusion.training.errors import first_line
@@ -40,8 +40,8 @@ def read_tensors(path: Path) -> Tensors:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file. Raises CheckpointError for any other file."""
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        value = read_json(path)
+    except ValueError as error:
         raise CheckpointError(f"{path} is foreign: it holds no JSON") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is foreign: it holds no JSON object")

@@ -20,7 +20,7 @@ from sde_diffusion.exact.mixture import Mixture
 from sde_diffusion.exact.reference_flow import flow_end_point
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.testing.laws import LAW, MEAN, VARIANCE, FromLaw, Moments, distance
-from sde_diffusion.testing.sampler import Denoise, Sampler
+from sde_diffusion.testing.sampler import Denoise, SamplerUnderTest
 from solvers.grids import Spacing, geometric, power, uniform
 from solvers.testing.behaviour import gap
 from solvers.testing.diagnosis import likely
@@ -38,17 +38,19 @@ POINT = 0.7
 UNEVEN = power(4.0)
 
 
-def check_sampler(sampler: Sampler, level: str = QUICK) -> Report:
+def check_sampler(sampler: SamplerUnderTest, level: str = QUICK) -> Report:
     """The report on a sampler.
 
     Raises:
-        TypeError: not a `Sampler`.
+        TypeError: not a `SamplerUnderTest`.
         ValueError: an unknown level.
     """
-    if not isinstance(sampler, Sampler):
-        raise TypeError(f"check_sampler takes a Sampler, got {type(sampler).__name__}; an adapter or `ours` makes one")
+    if not isinstance(sampler, SamplerUnderTest):
+        raise TypeError(
+            f"check_sampler takes a SamplerUnderTest, got {type(sampler).__name__}; an adapter or `ours` makes one"
+        )
     order = _stochastic_order if sampler.stochastic else _deterministic_order
-    looks: list[Callable[[Sampler], Iterator[Finding]]] = [
+    looks: list[Callable[[SamplerUnderTest], Iterator[Finding]]] = [
         statelessness,
         global_draws,
         batch_invariance,
@@ -77,14 +79,14 @@ def _denoise(law: Mixture) -> Denoise:
     return lambda y, kappa: law.denoise(y, Kernel(1.0, kappa))
 
 
-def flow_errors(sampler: Sampler, steps: tuple[int, ...], spacing: Spacing = UNEVEN) -> list[float]:
+def flow_errors(sampler: SamplerUnderTest, steps: tuple[int, ...], spacing: Spacing = UNEVEN) -> list[float]:
     """Root mean square distances to the exact flow's end."""
     law, y, exact = problem()
     ends = [sampler.run(_denoise(law), y, spacing(*SPAN, n), None) for n in steps]
     return [(end.double() - exact).square().mean().sqrt().item() for end in ends]
 
 
-def _deterministic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
+def _deterministic_order(sampler: SamplerUnderTest, level: str) -> Iterator[Finding]:
     errors = flow_errors(sampler, STEPS[level])
     yield from _order(sampler, errors, lambda: _why_grid(sampler, level, from_errors(errors).order))
 
@@ -97,7 +99,7 @@ def rough(start: float, stop: float, steps: int) -> Tensor:
     return alternating(math.log(start), math.log(stop), steps).exp()
 
 
-def _rough(sampler: Sampler, level: str) -> Finding:
+def _rough(sampler: SamplerUnderTest, level: str) -> Finding:
     """The order where neighbouring steps are not alike."""
     seen = from_errors(flow_errors(sampler, STEPS[level], rough))
     smooth = from_errors(flow_errors(sampler, STEPS[level], geometric))
@@ -113,7 +115,7 @@ def _rough(sampler: Sampler, level: str) -> Finding:
     )
 
 
-def _why_grid(sampler: Sampler, level: str, order: float) -> str:
+def _why_grid(sampler: SamplerUnderTest, level: str, order: float) -> str:
     """Whether the order is there on grids of equal steps; what is not even consistent on others steps by 1/N."""
     declared = sampler.order or 1.0
     why = (
@@ -132,7 +134,7 @@ def _why_grid(sampler: Sampler, level: str, order: float) -> str:
     return likely(causes, TOLERANCE)
 
 
-def law_errors(sampler: Sampler, steps: int, factor: float = 1.0, spacing: Spacing = UNEVEN) -> Moments:
+def law_errors(sampler: SamplerUnderTest, steps: int, factor: float = 1.0, spacing: Spacing = UNEVEN) -> Moments:
     """Errors of mean and variance at the last level, from the exact law at the first."""
     kappas = spacing(*SPAN, steps)
     path = FromLaw(kappas)
@@ -142,7 +144,7 @@ def law_errors(sampler: Sampler, steps: int, factor: float = 1.0, spacing: Spaci
     return distance(path.moments(end.double()), (MEAN, VARIANCE + SPAN[1] ** 2))
 
 
-def _stochastic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
+def _stochastic_order(sampler: SamplerUnderTest, level: str) -> Iterator[Finding]:
     errors = [max(law_errors(sampler, n)) for n in STEPS[level]]
 
     def slow(factor: float = 1.0, spacing: Spacing = UNEVEN) -> float:
@@ -155,7 +157,7 @@ def _stochastic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
     yield from _order(sampler, errors, lambda: likely(causes, TOLERANCE))
 
 
-def _order(sampler: Sampler, errors: list[float], cause: Callable[[], str]) -> Iterator[Finding]:
+def _order(sampler: SamplerUnderTest, errors: list[float], cause: Callable[[], str]) -> Iterator[Finding]:
     """Whether the errors fall, and at the declared order."""
     seen = from_errors(errors) if errors[-1] > 1e-12 else Observed(math.inf, math.inf, math.inf)
     what = "mean and variance" if sampler.stochastic else "the exact flow"
@@ -171,17 +173,17 @@ def _order(sampler: Sampler, errors: list[float], cause: Callable[[], str]) -> I
     )
 
 
-def _noise(sampler: Sampler, rows: Tensor, dtype: torch.dtype = torch.float64) -> WienerPath | None:
+def _noise(sampler: SamplerUnderTest, rows: Tensor, dtype: torch.dtype = torch.float64) -> WienerPath | None:
     return KeyedIncrements(PathSpec(3, rows, (1,), SPAN[0], 0.0, dtype)) if sampler.stochastic else None
 
 
-def _run(sampler: Sampler, steps: int, rows: list[int] | None = None) -> Tensor:
+def _run(sampler: SamplerUnderTest, steps: int, rows: list[int] | None = None) -> Tensor:
     law, y, _ = problem()
     chosen = torch.arange(16) if rows is None else torch.tensor(rows)
     return sampler.run(_denoise(law), y[chosen], UNEVEN(*SPAN, steps), _noise(sampler, chosen))
 
 
-def statelessness(sampler: Sampler) -> Iterator[Finding]:
+def statelessness(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """A run is what it was after another run."""
     first = _run(sampler, 8)
     _run(sampler, 5)
@@ -191,7 +193,7 @@ def statelessness(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def global_draws(sampler: Sampler) -> Iterator[Finding]:
+def global_draws(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """Whether a run moves torch's global generator: what else the program draws then depends on the sampler."""
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
@@ -202,7 +204,7 @@ def global_draws(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def batch_invariance(sampler: Sampler) -> Iterator[Finding]:
+def batch_invariance(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """A sample alone ends where it ends among others."""
     together = _run(sampler, 8)
     errors = [gap(_run(sampler, 8, [i]), together[i : i + 1]) for i in range(0, 16, 3)]
@@ -211,7 +213,7 @@ def batch_invariance(sampler: Sampler) -> Iterator[Finding]:
     yield verdict("batch invariance", max(errors), 1e-10, example=example, cause=cause)
 
 
-def last_step(sampler: Sampler) -> Iterator[Finding]:
+def last_step(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """Data at one point, levels that end at sigma = 0: every sampler with the exact denoiser ends on the point."""
     kappas = torch.cat([UNEVEN(*SPAN, 9), torch.zeros(1, dtype=torch.float64)])
     _, y, _ = problem()
@@ -239,7 +241,7 @@ def last_step(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def levels(sampler: Sampler) -> Iterator[Finding]:
+def levels(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """The denoiser is first evaluated at the level that the state has, or above it by a sampler that adds noise first."""
     law, y, _ = problem()
     kappas, asked = UNEVEN(*SPAN, 6), []
@@ -265,7 +267,7 @@ def levels(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def edges(sampler: Sampler) -> Iterator[Finding]:
+def edges(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """One step and two steps end on numbers."""
     ends = [_run(sampler, steps) for steps in (1, 2)]
     yield verdict(
@@ -273,7 +275,7 @@ def edges(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def precision(sampler: Sampler) -> Iterator[Finding]:
+def precision(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """How far float32 states end from float64 ones."""
     law, y, _ = problem()
     single = sampler.run(_denoise(law), y.float(), UNEVEN(*SPAN, 8), _noise(sampler, torch.arange(16), torch.float32))
@@ -282,7 +284,7 @@ def precision(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def reads(sampler: Sampler) -> Iterator[Finding]:
+def reads(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """How often a step, in its own code or in its adapter's, reads a value back to the host."""
     few, many = (len(host_reads(lambda n=n: _run(sampler, n))[1]) for n in (4, 8))
     yield reported(

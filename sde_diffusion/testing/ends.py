@@ -70,6 +70,30 @@ def start(sde: LinearSDE) -> Iterator[Finding]:
     )
 
 
+def normalised(sde: LinearSDE) -> Iterator[Finding]:
+    """x at t = 0 is the data, not a multiple of them: alpha(0) = 1."""
+    name = "alpha is 1 at t = 0"
+    try:
+        scale, noise = float(sde.alpha(0.0)), float(sde.sigma(0.0))
+    except (ArithmeticError, ValueError) as error:
+        yield reported(name, 0.0, f"alpha has no value there ({error}): t_min = {sde.t_min:g}")
+        return
+    yield verdict(
+        name,
+        abs(scale - 1),
+        1e-9,
+        example=f"alpha(0) = {scale:.8g}, sigma(0) = {noise:.6g}",
+        cause=f"the schedule is not normalised: divide alpha by alpha(0) (alpha_bar(t)/alpha_bar(0))"
+        f"{', which leaves no noise at t = 0' if _on_circle(scale, noise) else ''}",
+        read="sde_diffusion/sde/base.py: a process starts at the data",
+    )
+
+
+def _on_circle(alpha: float, sigma: float) -> bool:
+    """Whether alpha^2 + sigma^2 = 1."""
+    return abs(alpha**2 + sigma**2 - 1) < 1e-9
+
+
 def single_precision(sde: LinearSDE) -> Iterator[Finding]:
     """alpha and sigma keep their digits for float32 times, down to 1e-5 of the horizon."""
     first = max(min(first_time(sde), EARLY * sde.horizon), 1e-12)

@@ -35,7 +35,7 @@ def check_sde(sde: SDE, level: str = QUICK) -> Report:
 def _linear(sde: LinearSDE, level: str) -> Checks:
     closed = [
         moments.moment_equations, channels.log_snr, channels.transitions, channels.posterior, channels.marginal,
-        channels.prior, ends.finite, ends.start, ends.single_precision,
+        channels.prior, ends.finite, ends.start, ends.normalised, ends.single_precision,
     ]  # fmt: skip
     carried = [laws.forward, laws.reverse, laws.shapes]
     return [

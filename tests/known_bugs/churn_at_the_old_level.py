@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from solvers.methods.churn import Churn
 from solvers.elementwise import axpy
 from solvers.method import noise
+from solvers.methods.churn import Churn
 from solvers.testing import check_method
 
 CHECK, CAUSE = "the field is asked at the state's own time (RenoisedODE)", r"pass t\^"

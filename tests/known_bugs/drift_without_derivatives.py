@@ -1,0 +1,28 @@
+"""A drift computed number by number in Python: its values are right, its derivatives are gone."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from sde_diffusion.sde import SDE
+from sde_diffusion.testing import check_sde
+
+CHECK, CAUSE = "drift has derivatives in x", r"takes floats alone \(math\)"
+
+
+class Pendulum(SDE):
+    horizon, t_min = 1.0, 0.0
+
+    def drift(self, x, t):
+        return x + torch.tensor([-math.sin(v) - v for v in x.detach().flatten().tolist()], dtype=x.dtype).reshape(
+            x.shape
+        )
+
+    def diffusion(self, t):
+        return 1.0
+
+
+def report():
+    return check_sde(Pendulum())

@@ -36,14 +36,11 @@ class StateDependentSDE(SDE):
         """g(x, t) itself, never g^2: (B, *E) at states x (B, *E)."""
 
     def noise_slope(self, x: Tensor, t: Coefficient) -> Tensor:
-        """d(g_i^2)/dx_i, (B, *E), by one forward derivative for each of the coordinates: write it down where there are many."""
-        variance = lambda x: self.diffusion(x, t) ** 2  # noqa: E731
-        slopes = torch.zeros_like(x).flatten(1)
-        for i in range(slopes.shape[1]):
-            along = torch.zeros_like(slopes)
-            along[:, i] = 1.0
-            slopes[:, i] = torch.func.jvp(variance, (x,), (along.reshape(x.shape),))[1].flatten(1)[:, i]
-        return slopes.reshape(x.shape)
+        """d(g_i^2)/dx_i, (B, *E), by one backward derivative for each coordinate: write it down where there are many."""
+        variance, pull, *_ = torch.func.vjp(lambda x: self.diffusion(x, t).flatten(1) ** 2, x)
+        ones = torch.eye(variance.shape[1], dtype=x.dtype, device=x.device)
+        rows = [pull(row.expand_as(variance))[0].flatten(1)[:, i] for i, row in enumerate(ones)]
+        return torch.stack(rows, 1).reshape(x.shape)
 
     def reverse_drift(self, model: Callable[..., Tensor], x: Tensor, t: Coefficient, weight: float) -> Tensor:
         """drift - weight (d(g^2) + g^2 score), equation (3)."""

@@ -67,16 +67,15 @@ def _flow(sde: SDE, score: Callable, prior: GaussianPrior, edges: Tensor, ends: 
         flow = probability_flow(sde, score, prior).equation
         return _cdf(FixedGrid(Heun(), STEPS)(flow, x, 0.0, sde.horizon), edges, ends)
 
-    def gap(sde: SDE) -> Tensor:
-        return (reached(sde) - u).abs()
-
-    worst = int(gap(sde).argmax())
+    seen = reached(sde)
+    gap = (seen - u).abs()
+    worst = int(gap.argmax())
     return verdict(
         "probability flow keeps the law",
-        gap(sde).max().item(),
+        gap.max().item(),
         2 * GRID_ERROR,
-        example=f"the quantile {u[worst].item():.2f} of p_0 becomes {reached(sde)[worst].item():.3f} of p_T",
-        cause=lambda: of_reversal(sde, lambda other: gap(other).max().item(), 2 * GRID_ERROR),
+        example=f"the quantile {u[worst].item():.2f} of p_0 becomes {seen[worst].item():.3f} of p_T",
+        cause=lambda: of_reversal(sde, lambda other: (reached(other) - u).abs().max().item(), 2 * GRID_ERROR),
         read="sde_diffusion/reversal/probability_flow.py",
     )
 

@@ -1,9 +1,8 @@
-"""A drift computed number by number in Python: its values are right, its derivatives are gone."""
+"""A drift computed by numpy: its values are right, its derivatives are gone."""
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
 
 from sde_diffusion.sde import SDE
@@ -16,9 +15,7 @@ class Pendulum(SDE):
     horizon, t_min = 1.0, 0.0
 
     def drift(self, x, t):
-        return x + torch.tensor([-math.sin(v) - v for v in x.detach().flatten().tolist()], dtype=x.dtype).reshape(
-            x.shape
-        )
+        return torch.from_numpy(-np.sin(x.detach().numpy()))
 
     def diffusion(self, t):
         return 1.0

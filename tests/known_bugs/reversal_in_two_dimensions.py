@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from sde_diffusion.sde import StateDependentSDE
 from sde_diffusion.testing import check_sde
 
 CHECK, CAUSE = "reverse SDE returns the law", r"leaves out d\(g\^2\)/dx"
+MARKS = [pytest.mark.slow]
 
 
 class Turning(StateDependentSDE):

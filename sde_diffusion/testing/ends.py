@@ -12,16 +12,18 @@ from sde_diffusion.testing.times import EARLIEST, first_time
 from solvers.testing.report import Finding, reported, verdict
 
 EARLY = 0.1 * EARLIEST
+NEAR = 1e-6
 EPS32 = torch.finfo(torch.float32).eps
 
 
 def finite(sde: LinearSDE) -> Iterator[Finding]:
     """f, g, alpha and sigma are finite at t_min and at the horizon, with alpha and sigma above zero there."""
+    ends = ((sde.t_min, sde.t_min + NEAR * sde.horizon), (sde.horizon, (1 - NEAR) * sde.horizon))
     wrong = [
         f"{name}({t:g}) = {value}"
-        for t in (sde.t_min, sde.horizon)
+        for t, beside in ends
         for name, value in _values(sde, t)
-        if not _good(name, value)
+        if not _good(name, value) or not _steady(sde, name, t, beside)
     ]
     yield verdict(
         "finite at both ends",
@@ -42,10 +44,18 @@ def _values(sde: LinearSDE, t: float) -> Iterator[tuple[str, float | str]]:
 
 
 def _good(name: str, value: float | str) -> bool:
-    """Finite, and no remainder of a rounding error (cos(pi/2) = 6e-17) where a scale belongs; |f| below 1e8."""
+    """Finite, a scale above zero; |f| and |g| below 1e8."""
     if isinstance(value, str) or not math.isfinite(value) or abs(value) > 1e8:
         return False
-    return value > 1e-12 if name in ("alpha", "sigma") else True
+    return value > 1e-300 if name in ("alpha", "sigma") else True
+
+
+def _steady(sde: LinearSDE, name: str, t: float, beside: float) -> bool:
+    """Whether a scale below 1e-12 is more than what rounding has left of zero (cos(pi/2) = 6e-17): it is much the same beside t."""
+    if name not in ("alpha", "sigma"):
+        return True
+    value = float(getattr(sde, name)(t))
+    return value > 1e-12 or float(getattr(sde, name)(beside)) < 1000 * value
 
 
 def start(sde: LinearSDE) -> Iterator[Finding]:

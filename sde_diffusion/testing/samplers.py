@@ -91,7 +91,11 @@ def refined(error: Callable[[int], float], steps: Sequence[int], least: float) -
     errors, most = [error(n) for n in steps], steps[-1]
     if not all(ROUNDING < e < math.inf for e in errors) or observed_order(errors) >= least - TOLERANCE:
         return errors
-    while most < LAST and errors[-1] > ROUNDING and not min(observed_order(errors), observed_order(errors[:-1])) >= least - TOLERANCE:
+    while (
+        most < LAST
+        and errors[-1] > ROUNDING
+        and not min(observed_order(errors), observed_order(errors[:-1])) >= least - TOLERANCE
+    ):
         most *= 2
         errors.append(error(most))
     return errors

@@ -83,9 +83,9 @@ def _why_level(asked: float, has: float, grid: list[float]) -> str:
     if nearest and math.isclose(has, grid[0], rel_tol=1e-6):
         return f"timesteps are off by {nearest}: the level is that of another step"
     if has > grid[0] * (1 + 1e-6):
-        return "noise is added first (churn), and the denoiser is told a level from before it: pass the raised one"
+        return "noise is added first (churn), and the denoiser is shown a level from before it: pass the raised one"
     if asked > grid[0] * (1 + 1e-3):
-        return "the denoiser is told a raised level (churn), and no noise was added to the state"
+        return "the denoiser is shown a raised level (churn), and no noise was added to the state"
     return "the level is rounded"
 
 

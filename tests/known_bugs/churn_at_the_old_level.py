@@ -1,4 +1,4 @@
-"""EDM's churn adds noise, and the network is told the level from before it."""
+"""EDM's churn adds noise, and the network is shown the level from before it."""
 
 from __future__ import annotations
 

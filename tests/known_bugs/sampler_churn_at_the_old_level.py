@@ -1,4 +1,4 @@
-"""EDM's stochastic Euler sampler: the state is noised up to sigma_hat, and the network is told sigma."""
+"""EDM's stochastic Euler sampler: the state is noised up to sigma_hat, and the network is shown sigma."""
 
 from __future__ import annotations
 

@@ -252,4 +252,22 @@ FAULTS = [
         MUSEUM,
         "caught_and_named and clips_each_step",
     ),
+    Fault(
+        "kit-skewness-of-the-wrong-sign",
+        "_without_skewness",
+        "t + c * t**2 / 3",
+        "t - c * t**2 / 3",
+        "Skewed numbers are corrected away from zero: the plain deviation stays, and alarms too often.",
+        "tests/solvers/test_kit.py",
+        "few_and_skewed",
+    ),
+    Fault(
+        "kit-order-of-two-small-terms",
+        "refined",
+        "most *= 2",
+        "break",
+        "A sampler's order is measured where two terms of its error cancel by chance.",
+        "tests/testing/test_kit_subjects.py",
+        "cancel_by_chance",
+    ),
 ]

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.output import RESULTS, save_table
 from sde_diffusion.reversal import data_form, sigma_form, velocity_form
-from sde_diffusion.testing import Sampler, check_sampler
+from sde_diffusion.testing import SamplerUnderTest, check_sampler
 from sde_diffusion.testing.adapters import azula, diffusers, k_diffusion
 from sde_diffusion.testing.adapters.torchsde import check_torchsde
 from sde_diffusion.testing.sampler import ours
@@ -55,7 +55,7 @@ into the schedulers' public tables, which is not how a pipeline uses them: figur
 """
 
 
-def samplers() -> Iterator[tuple[str, Sampler]]:
+def samplers() -> Iterator[tuple[str, SamplerUnderTest]]:
     """Every setting, with its library."""
     yield "sde_diffusion", ours("data form, exponential Euler (DDIM)", data_form, ExponentialEuler(), 1)
     yield "sde_diffusion", ours("data form, exponential Adams 2", data_form, ExponentialAdams(2), 2)
@@ -73,7 +73,7 @@ def samplers() -> Iterator[tuple[str, Sampler]]:
             print(f"left out: {error.name} is not installed")
 
 
-def _k_diffusion() -> Iterator[tuple[str, Sampler]]:
+def _k_diffusion() -> Iterator[tuple[str, SamplerUnderTest]]:
     from k_diffusion import sampling as k
 
     silent = partial(k.sample_dpmpp_2s_ancestral, eta=0.0)
@@ -94,7 +94,7 @@ def _k_diffusion() -> Iterator[tuple[str, Sampler]]:
         yield "k-diffusion", k_diffusion.sampler(function, name, order, stochastic=True)
 
 
-def _diffusers() -> Iterator[tuple[str, Sampler]]:
+def _diffusers() -> Iterator[tuple[str, SamplerUnderTest]]:
     import diffusers as d
 
     full = {"lower_order_final": False}
@@ -124,7 +124,7 @@ def _diffusers() -> Iterator[tuple[str, Sampler]]:
         )
 
 
-def _azula() -> Iterator[tuple[str, Sampler]]:
+def _azula() -> Iterator[tuple[str, SamplerUnderTest]]:
     from azula import sample as a
 
     yield "azula", azula.sampler(a.EulerSampler, "Euler", 1)
@@ -132,12 +132,12 @@ def _azula() -> Iterator[tuple[str, Sampler]]:
     yield "azula", azula.sampler(partial(a.DDIMSampler, eta=0.0), "DDIM, eta 0", 1)
     for family in ("zAB", "vAB", "zEAB", "xEAB"):
         for order in (2, 3):
-            make = partial(getattr(a, f"{family}Sampler"), order=order)
+            make = partial(getattr(a, f"{family}SamplerUnderTest"), order=order)
             yield "azula", azula.sampler(make, f"{family}, order {order}", order)
     yield "azula", azula.sampler(partial(a.REABSampler, order=2), "REAB, order 2", 2)
 
 
-def row(library: str, sampler: Sampler, report: Report) -> list[str]:
+def row(library: str, sampler: SamplerUnderTest, report: Report) -> list[str]:
     """One line of the table."""
     found = {finding.check: finding for finding in report.findings}
     order = found.get("order", found.get("convergence"))
@@ -204,7 +204,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def main(check: Callable[[Sampler, str], Report] = check_sampler) -> None:
+def main(check: Callable[[SamplerUnderTest, str], Report] = check_sampler) -> None:
     """Check all, write the page."""
     rows = [row(library, sampler, check(sampler, "full")) for library, sampler in samplers()]
     rows += list(torchsde_rows())

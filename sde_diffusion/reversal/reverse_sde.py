@@ -4,7 +4,8 @@ Adding to the flow Langevin dynamics that leave every p_t invariant gives a fami
 
     dx = (drift - (1 + eta^2)/2 g^2 grad log p_t) dt + eta g dW,   run from T down to 0:                         (1)
 
-eta = 1 is Anderson's equation, eta = 0 the probability-flow ODE.
+eta = 1 is Anderson's equation, eta = 0 the probability-flow ODE. Where g depends on x, the derivative of g^2 stands beside
+g^2 grad log p_t: see `sde_diffusion.sde.state_dependent`.
 
 References:
     Anderson, Reverse-time diffusion equation models, 1982, https://doi.org/10.1016/0304-4149(82)90051-5
@@ -19,7 +20,6 @@ from __future__ import annotations
 from sde_diffusion.reversal.base import Model, Reversal, on_sde_time
 from sde_diffusion.reversal.form import form
 from sde_diffusion.sde.base import SDE
-from solvers.equations import ItoSDE
 
 
 @form(SDE)
@@ -38,7 +38,7 @@ def reverse_sde(sde: SDE, model: Model, eta: float = 1.0, prior=None) -> Reversa
         raise ValueError(f"reverse_sde needs eta > 0, got {eta}; eta = 0 is probability_flow(sde, model)")
     check_prior(sde, prior)
     weight = (1 + eta**2) / 2
-    equation = ItoSDE(lambda x, t: sde.reverse_drift(model, x, t, weight), lambda t: eta * sde.diffusion(t))
+    equation = sde.equation(lambda x, t: sde.reverse_drift(model, x, t, weight), eta)
     return on_sde_time(sde, model, equation, prior)
 
 

@@ -7,8 +7,22 @@ from sde_diffusion.sde.ddpm import DDPM
 from sde_diffusion.sde.edm import EDM
 from sde_diffusion.sde.prior import GaussianPrior
 from sde_diffusion.sde.rectified import Rectified
+from sde_diffusion.sde.state_dependent import StateDependentSDE
 from sde_diffusion.sde.sub_vp import SubVP
 from sde_diffusion.sde.ve import VE
 from sde_diffusion.sde.vp import VP
 
-__all__ = ["DDPM", "EDM", "SDE", "VE", "VP", "Brownian", "Cosine", "GaussianPrior", "LinearSDE", "Rectified", "SubVP"]
+__all__ = [
+    "DDPM",
+    "EDM",
+    "SDE",
+    "VE",
+    "VP",
+    "Brownian",
+    "Cosine",
+    "GaussianPrior",
+    "LinearSDE",
+    "Rectified",
+    "StateDependentSDE",
+    "SubVP",
+]

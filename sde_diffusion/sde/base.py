@@ -36,6 +36,7 @@ from sde_diffusion.kernel import Kernel
 from sde_diffusion.sde.prior import GaussianPrior
 from solvers.elementary import expm1, log, sqrt
 from solvers.elementwise import Coefficient, along, axpy, combine, scale
+from solvers.equations import Equation, ItoSDE
 
 
 class SDE(ABC):
@@ -62,6 +63,10 @@ class SDE(ABC):
     def reverse_drift(self, model: Callable[..., Tensor], x: Tensor, t: Coefficient, weight: float) -> Tensor:
         """drift(x, t) - weight g(t)^2 score(x, t)."""
         return axpy(self.drift(x, t), -weight * self.diffusion(t) ** 2, self.score(model, x, t))
+
+    def equation(self, drift: Callable[[Tensor, Coefficient], Tensor], eta: float = 1.0) -> Equation:
+        """dx = drift(x, t) dt + eta g(t) dW: any drift with eta times this process's noise."""
+        return ItoSDE(drift, lambda t: eta * self.diffusion(t))
 
     def check_time(self, t: Coefficient) -> None:
         """Raises ValueError for a time outside [0, horizon], up to one unit in the last place of t's own dtype.

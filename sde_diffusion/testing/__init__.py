@@ -15,7 +15,7 @@ _HOMES = {
     "check_sde": "sde_diffusion.testing.sdes",
     "check_denoiser": "sde_diffusion.testing.denoisers",
     "check_sampler": "sde_diffusion.testing.samplers",
-    "Sampler": "sde_diffusion.testing.sampler",
+    "SamplerUnderTest": "sde_diffusion.testing.sampler",
     "check": "sde_diffusion.testing.subject",
     "load": "sde_diffusion.testing.subject",
     "check_method": "solvers.testing",

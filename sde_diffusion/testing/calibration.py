@@ -46,7 +46,7 @@ def residuals(seen: Observed) -> Iterator[Finding]:
         yield verdict(
             f"residual: {name}",
             abs(found.deviation),
-            quantile(FIGURES),
+            quantile(FIGURES, found.samples),
             example=f"sigma/alpha = {worst * seen.scale:.3g}: {found.deviation:+.1f} standard errors",
             cause=cause,
             note=f"in standard errors; by sigma/alpha: {_by_level(seen, table, name)}; "

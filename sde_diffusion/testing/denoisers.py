@@ -15,7 +15,7 @@ from torch import Tensor
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.law import Law
-from sde_diffusion.testing import calibration, tweedie
+from sde_diffusion.testing import calibration, thresholds, tweedie
 from sde_diffusion.testing.observed import Observed
 from solvers.testing.report import FULL, QUICK, Finding, Report, run_checks
 
@@ -63,8 +63,7 @@ def _checks(seen: Observed) -> Checks:
         tweedie.gradient,
         tweedie.fokker_planck,
     ]
-    if seen.law is not None:
-        looks.append(tweedie.posterior_mean)
+    looks.append(thresholds.at_bounds if seen.law is None else tweedie.posterior_mean)
     if seen.informed:
         looks.append(calibration.residuals)
     return [(look.__name__.replace("_", " "), partial(look, seen)) for look in looks]

@@ -28,7 +28,7 @@ Run = Callable[[Denoise, Tensor, Tensor, WienerPath | None], Tensor]
 
 
 @dataclass(frozen=True)
-class Sampler:
+class SamplerUnderTest:
     """A sampler under test.
 
     Attributes:
@@ -46,7 +46,7 @@ class Sampler:
 
 def ours(
     name: str, make: Callable[[LinearSDE, Denoiser], Reversal], method: Method, order: float | None = None
-) -> Sampler:
+) -> SamplerUnderTest:
     """A reversal and a method of this library: `ours("DDIM", data_form, ExponentialEuler(), 1)`."""
     stochastic = make(EDM(), _Known(lambda y, kappa: y)).equation.stochastic
 
@@ -62,7 +62,7 @@ def ours(
         end = reversal.from_chart(start, read[-1])
         return end if times[-1] > 0 else denoise(end, times[-2])
 
-    return Sampler(name, run, order, stochastic)
+    return SamplerUnderTest(name, run, order, stochastic)
 
 
 class _Known(Denoiser):

@@ -10,50 +10,59 @@ the exact mean and variance of a Gaussian law, by one impulse in each step: no r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from sde_diffusion.exact.mixture import Mixture
-from sde_diffusion.exact.reference_flow import flow_end_point
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.testing.laws import LAW, MEAN, VARIANCE, FromLaw, Moments, distance
-from sde_diffusion.testing.sampler import Denoise, Sampler
-from solvers.grids import Spacing, geometric, power, uniform
+from sde_diffusion.testing.sampler import SamplerUnderTest
+from sde_diffusion.testing.sampler_calls import independent_noise, levels
+from sde_diffusion.testing.sampler_runs import SPAN, UNEVEN, denoising, noise_of, problem, run
+from solvers.grids import Spacing, geometric, uniform
 from solvers.testing.behaviour import gap
 from solvers.testing.diagnosis import likely
 from solvers.testing.exactness import NOISE_FACTORS
 from solvers.testing.host import host_reads
-from solvers.testing.orders import Observed, alternating, from_errors
+from solvers.testing.orders import Observed, alternating, from_errors, observed_order
 from solvers.testing.paths import ScaledPath
 from solvers.testing.report import FULL, QUICK, Finding, Report, reported, run_checks, verdict
-from solvers.wiener import KeyedIncrements, PathSpec, WienerPath
+from solvers.testing.untouched import untouched, written
+from solvers.wiener import WienerPath
 
-SPAN = (5.0, 0.1)
 STEPS = {QUICK: (20, 40, 80), FULL: (20, 40, 80, 160)}
+LAST = 640
+ROUNDING = 1e-12
 TOLERANCE = 0.25
 POINT = 0.7
-UNEVEN = power(4.0)
+SMALL = 1e-3
+CLIPS = (
+    "right on small data only: the state, or the denoiser's answer, is clipped (clip_sample, thresholding) at each step"
+)
 
 
-def check_sampler(sampler: Sampler, level: str = QUICK) -> Report:
+def check_sampler(sampler: SamplerUnderTest, level: str = QUICK) -> Report:
     """The report on a sampler.
 
     Raises:
-        TypeError: not a `Sampler`.
+        TypeError: not a `SamplerUnderTest`.
         ValueError: an unknown level.
     """
-    if not isinstance(sampler, Sampler):
-        raise TypeError(f"check_sampler takes a Sampler, got {type(sampler).__name__}; an adapter or `ours` makes one")
+    if not isinstance(sampler, SamplerUnderTest):
+        raise TypeError(
+            f"check_sampler takes a SamplerUnderTest, got {type(sampler).__name__}; an adapter or `ours` makes one"
+        )
     order = _stochastic_order if sampler.stochastic else _deterministic_order
-    looks: list[Callable[[Sampler], Iterator[Finding]]] = [
+    looks: list[Callable[[SamplerUnderTest], Iterator[Finding]]] = [
         statelessness,
         global_draws,
         batch_invariance,
         last_step,
         levels,
+        independent_noise,
+        inputs,
         edges,
         precision,
         reads,
@@ -65,27 +74,35 @@ def check_sampler(sampler: Sampler, level: str = QUICK) -> Report:
     return run_checks(sampler.name, level, checks)
 
 
-@cache
-def problem() -> tuple[Mixture, Tensor, Tensor]:
-    """A mixture on the line, 16 states at the first level, and where the flow carries them."""
-    law = Mixture([0.4, 0.6], [[-1.0], [1.0]], 0.25)
-    y = SPAN[0] * torch.special.ndtri((torch.arange(16, dtype=torch.float64)[:, None] + 0.5) / 16)
-    return law, y, flow_end_point(law, lambda kappa: Kernel(1.0, kappa), y, *SPAN)
-
-
-def _denoise(law: Mixture) -> Denoise:
-    return lambda y, kappa: law.denoise(y, Kernel(1.0, kappa))
-
-
-def flow_errors(sampler: Sampler, steps: tuple[int, ...], spacing: Spacing = UNEVEN) -> list[float]:
-    """Root mean square distances to the exact flow's end."""
+def flow_errors(
+    sampler: SamplerUnderTest, steps: tuple[int, ...], spacing: Spacing = UNEVEN, size: float = 1.0
+) -> list[float]:
+    """Root mean square distances to the exact flow's end; `size` is the unit of data and states."""
     law, y, exact = problem()
-    ends = [sampler.run(_denoise(law), y, spacing(*SPAN, n), None) for n in steps]
+    ends = [sampler.run(denoising(law, size), size * y.clone(), size * spacing(*SPAN, n), None) / size for n in steps]
     return [(end.double() - exact).square().mean().sqrt().item() for end in ends]
 
 
-def _deterministic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
-    errors = flow_errors(sampler, STEPS[level])
+def refined(error: Callable[[int], float], steps: Sequence[int], least: float) -> list[float]:
+    """Errors at these numbers of steps and, where an order falls short, at more: two terms may cancel by chance at few.
+
+    Two orders in a row must then reach the least one.
+    """
+    errors, most = [error(n) for n in steps], steps[-1]
+    if not all(ROUNDING < e < math.inf for e in errors) or observed_order(errors) >= least - TOLERANCE:
+        return errors
+    while (
+        most < LAST
+        and errors[-1] > ROUNDING
+        and not min(observed_order(errors), observed_order(errors[:-1])) >= least - TOLERANCE
+    ):
+        most *= 2
+        errors.append(error(most))
+    return errors
+
+
+def _deterministic_order(sampler: SamplerUnderTest, level: str) -> Iterator[Finding]:
+    errors = refined(lambda n: flow_errors(sampler, (n,))[0], STEPS[level], _least(sampler))
     yield from _order(sampler, errors, lambda: _why_grid(sampler, level, from_errors(errors).order))
 
     if not errors[-1] > errors[0] / 4:
@@ -97,7 +114,7 @@ def rough(start: float, stop: float, steps: int) -> Tensor:
     return alternating(math.log(start), math.log(stop), steps).exp()
 
 
-def _rough(sampler: Sampler, level: str) -> Finding:
+def _rough(sampler: SamplerUnderTest, level: str) -> Finding:
     """The order where neighbouring steps are not alike."""
     seen = from_errors(flow_errors(sampler, STEPS[level], rough))
     smooth = from_errors(flow_errors(sampler, STEPS[level], geometric))
@@ -113,7 +130,7 @@ def _rough(sampler: Sampler, level: str) -> Finding:
     )
 
 
-def _why_grid(sampler: Sampler, level: str, order: float) -> str:
+def _why_grid(sampler: SamplerUnderTest, level: str, order: float) -> str:
     """Whether the order is there on grids of equal steps; what is not even consistent on others steps by 1/N."""
     declared = sampler.order or 1.0
     why = (
@@ -122,7 +139,8 @@ def _why_grid(sampler: Sampler, level: str, order: float) -> str:
         else "weights made for such grids, or a start too low"
     )
     grids = {"sigma": uniform, "log(sigma)": geometric}
-    causes = [
+    causes = [(CLIPS, lambda: declared - from_errors(flow_errors(sampler, STEPS[level], size=SMALL)).order)]
+    causes += [
         (
             f"right on grids uniform in {name} only: {why}",
             lambda g=g: declared - from_errors(flow_errors(sampler, STEPS[level], g)).order,
@@ -132,37 +150,44 @@ def _why_grid(sampler: Sampler, level: str, order: float) -> str:
     return likely(causes, TOLERANCE)
 
 
-def law_errors(sampler: Sampler, steps: int, factor: float = 1.0, spacing: Spacing = UNEVEN) -> Moments:
-    """Errors of mean and variance at the last level, from the exact law at the first."""
-    kappas = spacing(*SPAN, steps)
+def law_errors(
+    sampler: SamplerUnderTest, steps: int, factor: float = 1.0, spacing: Spacing = UNEVEN, size: float = 1.0
+) -> Moments:
+    """Errors of mean and variance at the last level, from the exact law at the first; `size` is the unit of the states."""
+    kappas = size * spacing(*SPAN, steps)
     path = FromLaw(kappas)
     noise: WienerPath = path if factor == 1.0 else ScaledPath(path, factor)
-    start = path.start((MEAN, VARIANCE + SPAN[0] ** 2))
-    end = sampler.run(lambda y, kappa: LAW.denoise(y, Kernel(1.0, kappa)), start, kappas, noise)
+    start = size * path.start((MEAN, VARIANCE + SPAN[0] ** 2))
+    end = sampler.run(denoising(LAW, size), start, kappas, noise) / size
     return distance(path.moments(end.double()), (MEAN, VARIANCE + SPAN[1] ** 2))
 
 
-def _stochastic_order(sampler: Sampler, level: str) -> Iterator[Finding]:
-    errors = [max(law_errors(sampler, n)) for n in STEPS[level]]
+def _stochastic_order(sampler: SamplerUnderTest, level: str) -> Iterator[Finding]:
+    errors = refined(lambda n: max(law_errors(sampler, n)), STEPS[level], _least(sampler))
 
-    def slow(factor: float = 1.0, spacing: Spacing = UNEVEN) -> float:
-        seen = from_errors([max(law_errors(sampler, n, factor, spacing)) for n in STEPS[level]])
+    def slow(factor: float = 1.0, spacing: Spacing = UNEVEN, size: float = 1.0) -> float:
+        seen = from_errors([max(law_errors(sampler, n, factor, spacing, size)) for n in STEPS[level]])
         return (sampler.order or 1.0) - seen.order
 
     causes = [(words, partial(slow, factor)) for words, factor in NOISE_FACTORS.items()]
     causes += [("the drift is the flow's (half of the score), and noise is added to it", partial(slow, 0.0))]
     causes += [("right on grids uniform in sigma only: steps of 1/N", partial(slow, spacing=uniform))]
+    causes += [(CLIPS, partial(slow, size=SMALL))]
     yield from _order(sampler, errors, lambda: likely(causes, TOLERANCE))
 
 
-def _order(sampler: Sampler, errors: list[float], cause: Callable[[], str]) -> Iterator[Finding]:
+def _least(sampler: SamplerUnderTest) -> float:
+    """The declared order, or that of convergence."""
+    return 1.0 if sampler.order is None else sampler.order
+
+
+def _order(sampler: SamplerUnderTest, errors: list[float], cause: Callable[[], str]) -> Iterator[Finding]:
     """Whether the errors fall, and at the declared order."""
-    seen = from_errors(errors) if errors[-1] > 1e-12 else Observed(math.inf, math.inf, math.inf)
+    seen = from_errors(errors) if errors[-1] > ROUNDING else Observed(math.inf, math.inf, math.inf)
     what = "mean and variance" if sampler.stochastic else "the exact flow"
-    least = 1.0 if sampler.order is None else sampler.order
     yield verdict(
         "order" if sampler.order is not None else "convergence",
-        max(least - seen.order, 0.0) if math.isfinite(errors[-1]) else math.inf,
+        max(_least(sampler) - seen.order, 0.0) if math.isfinite(errors[-1]) else math.inf,
         TOLERANCE if sampler.order is not None else 0.5,
         example=f"{what}: errors {', '.join(f'{e:.2g}' for e in errors)} at twice the steps each",
         cause=cause,
@@ -171,53 +196,43 @@ def _order(sampler: Sampler, errors: list[float], cause: Callable[[], str]) -> I
     )
 
 
-def _noise(sampler: Sampler, rows: Tensor, dtype: torch.dtype = torch.float64) -> WienerPath | None:
-    return KeyedIncrements(PathSpec(3, rows, (1,), SPAN[0], 0.0, dtype)) if sampler.stochastic else None
-
-
-def _run(sampler: Sampler, steps: int, rows: list[int] | None = None) -> Tensor:
-    law, y, _ = problem()
-    chosen = torch.arange(16) if rows is None else torch.tensor(rows)
-    return sampler.run(_denoise(law), y[chosen], UNEVEN(*SPAN, steps), _noise(sampler, chosen))
-
-
-def statelessness(sampler: Sampler) -> Iterator[Finding]:
+def statelessness(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """A run is what it was after another run."""
-    first = _run(sampler, 8)
-    _run(sampler, 5)
+    first = run(sampler, 8)
+    run(sampler, 5)
     cause = "it remembers an earlier run (a step index, a history on the object), or draws noise of its own"
     yield verdict(
-        "statelessness", gap(first, _run(sampler, 8)), 0.0, example="8 steps, 5 steps, 8 steps again", cause=cause
+        "statelessness", gap(first, run(sampler, 8)), 0.0, example="8 steps, 5 steps, 8 steps again", cause=cause
     )
 
 
-def global_draws(sampler: Sampler) -> Iterator[Finding]:
+def global_draws(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """Whether a run moves torch's global generator: what else the program draws then depends on the sampler."""
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
-        _run(sampler, 4)
+        run(sampler, 4)
         moved = not torch.equal(before, torch.get_rng_state())
     yield reported(
         "draws from the global generator", float(moved), "1 if it does, though noise was given or none is wanted"
     )
 
 
-def batch_invariance(sampler: Sampler) -> Iterator[Finding]:
+def batch_invariance(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """A sample alone ends where it ends among others."""
-    together = _run(sampler, 8)
-    errors = [gap(_run(sampler, 8, [i]), together[i : i + 1]) for i in range(0, 16, 3)]
+    together = run(sampler, 8)
+    errors = [gap(run(sampler, 8, [i]), together[i : i + 1]) for i in range(0, 16, 3)]
     cause = "a norm, a mean or a step size is taken over the batch: take it for each sample"
     example = f"8 steps, sample {3 * errors.index(max(errors))} alone and in the batch"
     yield verdict("batch invariance", max(errors), 1e-10, example=example, cause=cause)
 
 
-def last_step(sampler: Sampler) -> Iterator[Finding]:
+def last_step(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """Data at one point, levels that end at sigma = 0: every sampler with the exact denoiser ends on the point."""
     kappas = torch.cat([UNEVEN(*SPAN, 9), torch.zeros(1, dtype=torch.float64)])
     _, y, _ = problem()
 
     def error(factor: float) -> float:
-        noise = _noise(sampler, torch.arange(16))
+        noise = noise_of(sampler, torch.arange(16))
         scaled = noise if noise is None or factor == 1.0 else ScaledPath(noise, factor)
         end = sampler.run(lambda y, kappa: torch.full_like(y, POINT), y, kappas, scaled)
         return gap(end, torch.full_like(end, POINT))
@@ -239,52 +254,47 @@ def last_step(sampler: Sampler) -> Iterator[Finding]:
     )
 
 
-def levels(sampler: Sampler) -> Iterator[Finding]:
-    """The denoiser is first evaluated at the level that the state has, or above it by a sampler that adds noise first."""
+def inputs(sampler: SamplerUnderTest) -> Iterator[Finding]:
+    """The state, the levels and the denoiser's answers are left as they are."""
     law, y, _ = problem()
-    kappas, asked = UNEVEN(*SPAN, 6), []
+    kappas, answers = UNEVEN(*SPAN, 6), []
 
-    def listening(y: Tensor, kappa: float) -> Tensor:
-        asked.append(kappa)
-        return law.denoise(y, Kernel(1.0, kappa))
+    def kept(y: Tensor, kappa: float) -> Tensor:
+        d = law.denoise(y, Kernel(1.0, kappa))
+        answers.append((d, d.clone()))
+        return d
 
-    sampler.run(listening, y, kappas, _noise(sampler, torch.arange(16)))
-    grid = kappas.tolist()
-    off = abs(asked[0] / grid[0] - 1) if asked else math.inf
-    off = 0.0 if sampler.stochastic and asked and asked[0] > grid[0] else off
-    nearest = min(range(len(grid)), key=lambda i: abs(grid[i] - asked[0])) if asked else 0
-    yield verdict(
-        "the denoiser is asked at the state's own level",
-        off,
-        1e-6,
-        example=f"a state at sigma/alpha = {grid[0]:g} is shown with {asked[0] if asked else math.nan:.6g}",
-        cause=f"timesteps are off by {nearest}: the level is that of another step"
-        if nearest
-        else "the level is rounded",
-        note=f"{len(asked)} calls in 6 steps",
-    )
+    given = y.clone()
+    states = written(lambda: sampler.run(kept, given, kappas, noise_of(sampler, torch.arange(16))), given, kappas)
+    found = {
+        "the sampler writes into the state or the levels that it is given": states,
+        "the sampler writes into the denoiser's answer": not all(torch.equal(d, before) for d, before in answers),
+    }
+    yield untouched("inputs are left alone", found)
 
 
-def edges(sampler: Sampler) -> Iterator[Finding]:
+def edges(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """One step and two steps end on numbers."""
-    ends = [_run(sampler, steps) for steps in (1, 2)]
+    ends = [run(sampler, steps) for steps in (1, 2)]
     yield verdict(
         "1 step and 2 steps", float(not all(torch.isfinite(end).all() for end in ends)), 0.0, example="NaN or infinity"
     )
 
 
-def precision(sampler: Sampler) -> Iterator[Finding]:
+def precision(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """How far float32 states end from float64 ones."""
     law, y, _ = problem()
-    single = sampler.run(_denoise(law), y.float(), UNEVEN(*SPAN, 8), _noise(sampler, torch.arange(16), torch.float32))
+    single = sampler.run(
+        denoising(law), y.float(), UNEVEN(*SPAN, 8), noise_of(sampler, torch.arange(16), torch.float32)
+    )
     yield reported(
-        "float32 states", gap(single.double(), _run(sampler, 8)), f"largest difference; the answer is {single.dtype}"
+        "float32 states", gap(single.double(), run(sampler, 8)), f"largest difference; the answer is {single.dtype}"
     )
 
 
-def reads(sampler: Sampler) -> Iterator[Finding]:
+def reads(sampler: SamplerUnderTest) -> Iterator[Finding]:
     """How often a step, in its own code or in its adapter's, reads a value back to the host."""
-    few, many = (len(host_reads(lambda n=n: _run(sampler, n))[1]) for n in (4, 8))
+    few, many = (len(host_reads(lambda n=n: run(sampler, n))[1]) for n in (4, 8))
     yield reported(
         "host reads in a step", (many - few) / 4, "on an accelerator each of them waits; those of an adapter count"
     )

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from sde_diffusion.sde.base import SDE, LinearSDE
-from sde_diffusion.testing import channels, ends, fokker_planck, laws, moments, quantiles
+from sde_diffusion.testing import channels, coefficients, ends, fokker_planck, laws, moments, quantiles, waves
+from sde_diffusion.testing.simulation import coordinates
 from solvers.testing.report import QUICK, Finding, Report, run_checks
 
 Checks = list[tuple[str, Callable[[], Iterable[Finding]]]]
@@ -18,9 +19,10 @@ Checks = list[tuple[str, Callable[[], Iterable[Finding]]]]
 def check_sde(sde: SDE, level: str = QUICK) -> Report:
     """The report on a process: "quick" takes a second or two, "full" refines the simulations.
 
-    A `LinearSDE` is held against its closed forms. Any other process is simulated, forwards and in reverse, and held
-    against its Fokker-Planck equation on the line; if it has a method log_prob(x, t), that density is held
-    against that equation too, in two dimensions.
+    A `LinearSDE` is held against its closed forms. Any other process, also one whose noise depends on the state
+    (`StateDependentSDE`), is simulated, forwards and in reverse, and held against its Fokker-Planck equation, on as many
+    coordinates as its drift needs, up to three; if it has a method log_prob(x, t), that density is held against that
+    equation too, in two dimensions or three.
 
     Raises:
         TypeError: not an instance of `SDE`.
@@ -35,7 +37,7 @@ def check_sde(sde: SDE, level: str = QUICK) -> Report:
 def _linear(sde: LinearSDE, level: str) -> Checks:
     closed = [
         moments.moment_equations, channels.log_snr, channels.transitions, channels.posterior, channels.marginal,
-        channels.prior, ends.finite, ends.start, ends.single_precision,
+        channels.prior, ends.finite, ends.start, ends.normalised, ends.single_precision,
     ]  # fmt: skip
     carried = [laws.forward, laws.reverse, laws.shapes]
     return [
@@ -46,9 +48,15 @@ def _linear(sde: LinearSDE, level: str) -> Checks:
 
 def _nonlinear(sde: SDE, level: str) -> Checks:
     looks = [
-        fokker_planck.batch_independence,
+        coefficients.batch_independence,
+        coefficients.many_times,
+        coefficients.derivatives,
+        coefficients.noise_slope,
         fokker_planck.claimed_law,
-        fokker_planck.simulated_law,
-        quantiles.reversals,
     ]
-    return [(look.__name__.replace("_", " "), partial(look, sde, level)) for look in looks]
+    checks: Checks = [(look.__name__.replace("_", " "), partial(look, sde, level)) for look in looks]
+    d = coordinates(sde)
+    if d > 1:
+        return [*checks, (f"laws in {d} dimensions", partial(waves.laws, sde, d, level))]
+    line = [fokker_planck.simulated_law, quantiles.reversals]
+    return checks + [(look.__name__.replace("_", " "), partial(look, sde, level)) for look in line]

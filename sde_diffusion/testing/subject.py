@@ -11,14 +11,14 @@ from typing import Any
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.sde.base import SDE
 from sde_diffusion.testing.denoisers import check_denoiser
-from sde_diffusion.testing.sampler import Sampler
+from sde_diffusion.testing.sampler import SamplerUnderTest
 from sde_diffusion.testing.samplers import check_sampler
 from sde_diffusion.testing.sdes import check_sde
 from solvers.method import Method
 from solvers.testing import Report, check_method
 from solvers.testing.report import QUICK
 
-CHECKS = {SDE: check_sde, Method: check_method, Sampler: check_sampler, Denoiser: check_denoiser}
+CHECKS = {SDE: check_sde, Method: check_method, SamplerUnderTest: check_sampler, Denoiser: check_denoiser}
 
 
 def load(word: str) -> Any:

@@ -16,15 +16,20 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from sde_diffusion.exact.law import Law
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.testing.observed import LEVELS, Observed
-from solvers.testing.diagnosis import likely
+from sde_diffusion.testing.thresholds import FAR, clipped, rescaled
+from solvers.testing.diagnosis import Candidate, likely
 from solvers.testing.report import Finding, reported, verdict
+from solvers.testing.untouched import untouched, written
 
 ROWS = 6
 LARGEST = 16
@@ -57,6 +62,8 @@ def shapes(seen: Observed) -> Iterator[Finding]:
     wrong = d.shape != x.shape or d.dtype != x.dtype or not bool(torch.isfinite(d).all())
     example = f"x {tuple(x.shape)} {x.dtype}, answer {tuple(d.shape)} {d.dtype}"
     yield verdict("shape and dtype", float(wrong), 0.0, example=example, read="sde_diffusion/denoisers/base.py")
+    changed = written(lambda: seen.answer(x, seen.kernel(1.0)), x)
+    yield untouched("inputs are left alone", {"the denoiser writes into the state x_t that it is given": changed})
 
 
 def same_answer(seen: Observed) -> Iterator[Finding]:
@@ -117,51 +124,93 @@ def channel(seen: Observed) -> Iterator[Finding]:
 
 
 def posterior_mean(seen: Observed) -> Iterator[Finding]:
-    """Equation (1): against automatic differentiation of the law's own log-density."""
-    errors = {level: _from_law(seen, level) for level in LEVELS}
-    worst = max(errors, key=errors.__getitem__)
+    """Equation (1): against automatic differentiation of the law's own log-density, on the data and far from them."""
+    for name, stretch in (("posterior mean (Tweedie)", 1.0), ("posterior mean far from the data", FAR)):
+        pairs = {level: Pair.of(seen, level, stretch) for level in LEVELS}
+        errors = {level: pair.error() for level, pair in pairs.items()}
+        worst = max(errors, key=errors.__getitem__)
+        yield verdict(
+            name,
+            errors[worst],
+            stretch * seen.rounding,
+            example=f"sigma/alpha = {worst * seen.scale:.3g}: off by {errors[worst]:.3g}, in units of the data",
+            cause=lambda pairs=pairs, most=stretch * seen.rounding: likely(_causes(list(pairs.values())), most),
+            note="by level: " + ", ".join(f"{level * seen.scale:.3g}: {error:.1e}" for level, error in errors.items()),
+            read="equation (1) of sde_diffusion/kernel.py",
+        )
 
-    def all_levels(change: Correction) -> float:
-        return max(_from_law(seen, level, change) for level in LEVELS)
 
-    causes = [(words, lambda change=change: all_levels(change)) for words, change in VIEWS]
-    causes += [
-        (words, lambda c=c: max(_from_law(seen, level, shifted=c) for level in LEVELS)) for words, c in SHIFTS.items()
-    ]
-    yield verdict(
-        "posterior mean (Tweedie)",
-        errors[worst],
-        seen.rounding,
-        example=f"sigma/alpha = {worst * seen.scale:.3g}: off by {errors[worst]:.3g}, in units of the data",
-        cause=lambda: likely(causes, seen.rounding),
-        note="by level: " + ", ".join(f"{level * seen.scale:.3g}: {error:.1e}" for level, error in errors.items()),
-        read="equation (1) of sde_diffusion/kernel.py",
+def _causes(pairs: Sequence[Pair]) -> Iterator[Candidate]:
+    """The usual mistakes and the largest error over all levels when each of them is undone."""
+    for words, change in VIEWS:
+        yield words, lambda c=change: max(pair.error(change=c) for pair in pairs)
+    for words, level in LEVEL_MISTAKES.items():
+        yield words, lambda c=level: max(pair.error(level=c) for pair in pairs)
+    d, exact = torch.cat([pair.d for pair in pairs]), torch.cat([pair.exact() for pair in pairs])
+    yield (
+        "its answer is clipped to fixed bounds (thresholding of x_0): the posterior mean goes beyond",
+        lambda: clipped(d, exact),
     )
+    yield "its answer is divided by a scale of its own (dynamic thresholding of x_0)", lambda: rescaled(d, exact)
 
 
-SHIFTS = {
-    "it sees twice the noise level": 2.0,
-    "it sees half of the noise level": 0.5,
-    "it sees a noise level 10% too high: that of the next step (a timestep off by one)": 1.1,
-    "it sees a noise level 10% too low: that of the step before (a timestep off by one)": 1 / 1.1,
-    "it sees sigma^2 where sigma belongs": 0.0,
+def _rounded(value: Any, dtype: torch.dtype) -> float:
+    return torch.tensor(float(value), dtype=torch.float64).to(dtype).item()
+
+
+def _level(kernel: Kernel) -> float:
+    return float(kernel.sigma) / float(kernel.alpha)
+
+
+LEVEL_MISTAKES: dict[str, Callable[[Kernel], float]] = {
+    "it sees twice the noise level": lambda k: 2 * _level(k),
+    "it sees half of the noise level": lambda k: _level(k) / 2,
+    "it sees a noise level 10% too high: that of the next step (a timestep off by one)": lambda k: 1.1 * _level(k),
+    "it sees a noise level 10% too low: that of the step before (a timestep off by one)": lambda k: _level(k) / 1.1,
+    "it sees sigma^2 where sigma belongs": lambda k: _level(k) ** 2,
 }
+for _dtype in (torch.bfloat16, torch.float16):
+    LEVEL_MISTAKES |= {
+        f"it sees sigma/alpha rounded to {_dtype}": lambda k, to=_dtype: _rounded(_level(k), to),
+        f"it sees sigma and alpha rounded to {_dtype}": lambda k, to=_dtype: (
+            _rounded(k.sigma, to) / _rounded(k.alpha, to)
+        ),
+        f"it sees log(sigma/alpha) rounded to {_dtype}": lambda k, to=_dtype: math.exp(
+            _rounded(math.log(_level(k)), to)
+        ),
+    }
+"""The level that a denoiser sees in the place of its own."""
 
 
-def _from_law(seen: Observed, level: float, change: Correction | None = None, shifted: float = 1.0) -> float:
-    """The distance from the law's posterior mean, for a changed output, or a changed level."""
-    assert seen.law is not None
-    kernel = seen.kernel(level)
-    x = seen.noisy(kernel)[:64]
-    d = seen.answer(x, kernel)
-    if change is not None:
-        d = change(d, x, kernel)
-    kappa = float(kernel.sigma) / float(kernel.alpha)
-    other = kappa**2 if shifted == 0.0 else shifted * kappa
-    y = (x / kernel.alpha).double().requires_grad_()
-    log_p = seen.law.to(torch.float64).through(Kernel(1.0, other)).log_prob(y).sum()
-    (score,) = torch.autograd.grad(log_p, y)
-    return _gap(d.double(), y.detach() + other**2 * score)
+@dataclass(frozen=True)
+class Pair:
+    """States x (B, *E) of one level, the answers d, and the law that says what they should be."""
+
+    law: Law
+    kernel: Kernel
+    x: Tensor
+    d: Tensor
+
+    @classmethod
+    def of(cls, seen: Observed, level: float, stretch: float) -> Pair:
+        """64 noisy samples, that many times further out."""
+        assert seen.law is not None
+        kernel = seen.kernel(level)
+        x = stretch * seen.noisy(kernel)[:64]
+        return cls(seen.law.to(torch.float64), kernel, x, seen.answer(x, kernel).double())
+
+    def exact(self, level: Callable[[Kernel], float] = _level) -> Tensor:
+        """The law's posterior mean, at the level's own or another sigma/alpha."""
+        other = level(self.kernel)
+        y = (self.x / self.kernel.alpha).double().requires_grad_()
+        log_p = self.law.through(Kernel(1.0, other)).log_prob(y).sum()
+        (score,) = torch.autograd.grad(log_p, y)
+        return y.detach() + other**2 * score
+
+    def error(self, change: Correction | None = None, level: Callable[[Kernel], float] = _level) -> float:
+        """The distance of the answers from it, for a changed output, or a changed level."""
+        d = self.d if change is None else change(self.d, self.x.double(), self.kernel)
+        return _gap(d, self.exact(level))
 
 
 def gradient(seen: Observed) -> Iterator[Finding]:

@@ -13,13 +13,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from solvers.equations import Equation, SemilinearODE
+from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, RenoisedODE, SemilinearODE, SemilinearSDE
 from solvers.grids import uniform
 from solvers.integrate import FixedGrid, integrate
 from solvers.method import Method
 from solvers.testing.host import host_reads
 from solvers.testing.probes import ROWS, START, STOP, Probe, probe
 from solvers.testing.report import Finding, verdict
+from solvers.testing.untouched import untouched
 
 READ = "solvers/method.py: a method is stateless, its history travels in an explicit state"
 ROUNDING = 1e-12
@@ -153,4 +154,38 @@ def device_loop(method: Method, kind: type[Equation]) -> Iterator[Finding]:
     )
 
 
-BEHAVIOUR = [statelessness, batch_invariance, precision, edges, device_loop]
+def inputs(method: Method, kind: type[Equation]) -> Iterator[Finding]:
+    """A step leaves the state that it is given, and the field's answers, as they are."""
+    look = probe(kind, method)
+    found = {"a step writes into the state x that it is given": _writes(method, look)}
+    if kind in ECHOES:
+        echo = Probe(ECHOES[kind])
+        found["a step writes into what the field returns (here x itself)"] = _writes(method, echo)
+    yield untouched(f"inputs are left alone ({kind.__name__})", found)
+
+
+def _writes(method: Method, look: Probe) -> bool:
+    times, path, x = uniform(START, STOP, 4).tolist(), look.path(), look.state()
+    state, wrong = method.init(look.equation, x, times), False
+    for t, s in pairwise(times):
+        before = x.clone()
+        y, state = method.step(look.equation, x, t, s, path, state)
+        wrong, x = wrong or not torch.equal(before, x), y
+    return wrong
+
+
+def _echo(x: Tensor, t) -> Tensor:
+    return x
+
+
+ECHOES: dict[type[Equation], Equation] = {
+    ODE: ODE(_echo),
+    SemilinearODE: SemilinearODE(-0.4, _echo),
+    ItoSDE: ItoSDE(_echo, lambda t: 1.0),
+    SemilinearSDE: SemilinearSDE(-0.4, _echo, lambda t, s: abs(s - t) ** 0.5),
+    DiagonalSDE: DiagonalSDE(_echo, _echo),
+    RenoisedODE: RenoisedODE(_echo, lambda t, up: (up - t) ** 0.5),
+}
+"""Equations whose field is the state itself: an operation in place on the one changes the other."""
+
+BEHAVIOUR = [statelessness, batch_invariance, precision, edges, device_loop, inputs]

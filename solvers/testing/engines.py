@@ -18,9 +18,10 @@ from solvers.testing import orders
 from solvers.testing.behaviour import gap
 from solvers.testing.methods import additive_orders, order_verdict
 from solvers.testing.orders import SPANS, AtSteps
-from solvers.testing.probes import ROWS, probe
+from solvers.testing.probes import ROWS, START, STOP, probe
 from solvers.testing.problems import manufactured
 from solvers.testing.report import QUICK, Finding, Report, run_checks, verdict
+from solvers.testing.untouched import untouched, written
 from solvers.wiener import AreaPath
 from solvers.wiener_tree import WienerTree
 
@@ -68,6 +69,9 @@ def _behaviour(solver: Solver, kind: type[Equation]) -> Iterator[Finding]:
         example=f"sample {errors.index(max(errors))} alone and in the batch",
         cause=cause,
     )
+    x = look.state()
+    changed = written(lambda: solver(look.equation, x, START, STOP, look.path()), x)
+    yield untouched("inputs are left alone", {"the solver writes into the state x that it is given": changed})
 
 
 def _noise_alone(solver: Solver) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from solvers.elementwise import Coefficient
 from solvers.equations import ODE, DiagonalSDE, Equation, Field, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
@@ -78,7 +79,7 @@ def _linear(solver: Solver, kind: type[Equation], direction: str) -> Finding:
     )
 
 
-def _noise_alone(solver: Solver, kind: type[Equation], direction: str) -> Finding:
+def _noise_alone(solver: FixedGrid, kind: type[Equation], direction: str) -> Finding:
     start, stop = SPANS[direction]
     x = torch.tensor([[0.7], [-1.0], [0.1]], dtype=torch.float64)
     path = KeyedIncrements.like(x, 3, start, stop)
@@ -90,6 +91,7 @@ def _noise_alone(solver: Solver, kind: type[Equation], direction: str) -> Findin
         return (solver(_pure_noise(kind), x, start, stop, given) - exact).abs().max().item()
 
     causes = [(words, lambda c=c: error(c)) for words, c in NOISE_FACTORS.items()]
+    causes += [(ONE_DRAW, lambda: _largest_change(solver, kind, direction, x, path))]
     return verdict(
         f"exact for noise alone ({kind.__name__}, {direction})",
         error(),
@@ -100,6 +102,17 @@ def _noise_alone(solver: Solver, kind: type[Equation], direction: str) -> Findin
         ),
         read="equation (3) of solvers/testing/exactness.py",
     )
+
+
+ONE_DRAW = "one draw serves all steps: a generator is seeded anew at each of them"
+
+
+def _largest_change(solver: FixedGrid, kind: type[Equation], direction: str, x: Tensor, path: WienerPath) -> float:
+    """How much the unit noise of a step differs from that of the first: 0 where all steps add the same."""
+    start, stop = SPANS[direction]
+    walk = [(start, x), *solver.trajectory(_pure_noise(kind), x, start, stop, path)]
+    units = [(b - a - (s - t)) / abs(s - t) ** 0.5 for (t, a), (s, b) in pairwise(walk) if s != t]
+    return max((unit - units[0]).abs().max().item() for unit in units)
 
 
 def _pure_noise(kind: type[Equation]) -> Equation:

@@ -11,6 +11,7 @@ from solvers.equations import ODE
 from solvers.testing.behaviour import gap
 from solvers.testing.host import host_reads
 from solvers.testing.report import QUICK, Finding, Report, run_checks, verdict
+from solvers.testing.untouched import untouched, written
 
 
 def check_field(equation: ODE, x: Tensor, times: Sequence[float]) -> Report:
@@ -29,6 +30,8 @@ def _one_answer(equation: ODE, x: Tensor, times: Sequence[float]) -> Iterator[Fi
         cause="a probe is drawn inside the field: freeze it for the whole solve",
         read="docs: Hutchinson probes are frozen for a whole solve",
     )
+    changed = written(lambda: [equation.drift(x, t) for t in times], x)
+    yield untouched("inputs are left alone", {"the field writes into the state x that it is given": changed})
     reads = host_reads(lambda: equation.drift(x, times[0]))[1]
     yield verdict("no host synchronisation", float(len(reads)), 0.0, example=", ".join(reads))
 

@@ -12,20 +12,20 @@ from itertools import product
 
 import torch
 
-from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, SemilinearODE, SemilinearSDE
+from solvers.equations import ODE, DiagonalSDE, Equation, ItoSDE, MarkovChain, RenoisedODE, SemilinearODE, SemilinearSDE
 from solvers.grids import Spacing
 from solvers.integrate import Solver
 from solvers.method import Method, Order
 from solvers.testing import orders
 from solvers.testing.behaviour import BEHAVIOUR
 from solvers.testing.diagnosis import likely
-from solvers.testing.diagonal_orders import strong_on_transformed, weak_on_geometric
+from solvers.testing.diagonal_orders import stratonovich_order, strong_on_transformed, weak_on_geometric
 from solvers.testing.exactness import NOISE_FACTORS, exactness
 from solvers.testing.orders import SPANS, UNEVEN, AtSteps, Observed, on_grid
 from solvers.testing.paths import ScaledPath
-from solvers.testing.problems import SOLUTIONS
+from solvers.testing.problems import CLOCKS, SOLUTIONS, Shrunk
 from solvers.testing.report import FULL, QUICK, Finding, Report, run_checks, verdict
-from solvers.testing.stochastic_orders import strong_on_linear
+from solvers.testing.stochastic_orders import first_variances, strong_on_linear, weak_on_renoised
 
 TOLERANCE = 0.2
 """How far an observed order may lie from the declared one."""
@@ -62,6 +62,8 @@ def _orders(method: Method, kind: Kind, level: str) -> Iterator[Finding]:
         yield from additive_orders(on_grid(method), on_grid(method, UNEVEN), kind, method.orders[kind], level)
     elif kind is DiagonalSDE:
         yield from diagonal_orders(on_grid(method), method.orders[kind])
+    elif kind is RenoisedODE:
+        yield from _renoised_orders(method, list(CLOCKS) if level == FULL else ["square"])
 
 
 def _deterministic(method: Method, kind: Kind, problems: list[str]) -> Iterator[Finding]:
@@ -80,6 +82,10 @@ INDEX = (
 )
 
 
+SMALL = 1e-3
+CLIPS = "right on small states only: the state is clipped (clamped, thresholded) at each step"
+
+
 def _why(method: Method, kind: Kind, seen: dict[str, Observed]) -> str:
     """Where the order is lost: in one direction, on uneven grids, or everywhere."""
     declared, good = (
@@ -92,6 +98,8 @@ def _why(method: Method, kind: Kind, seen: dict[str, Observed]) -> str:
         consistent = min(o.order for o in seen.values()) > 0.5
         return INDEX if consistent else "right on uniform grids only: it steps by 1/N, not by the grid's own step"
     worst = min(o.order for o in seen.values())
+    if _uniform_order(method, kind, SMALL) > declared - TOLERANCE:
+        return CLIPS
     if worst > declared:
         return "the declared order is too low: declare the observed one"
     if worst < 0.5:
@@ -99,11 +107,12 @@ def _why(method: Method, kind: Kind, seen: dict[str, Observed]) -> str:
     return "an order is lost on every grid: a stage is taken at a wrong time, or the start is of too low an order"
 
 
-def _uniform_order(method: Method, kind: Kind) -> float:
+def _uniform_order(method: Method, kind: Kind, size: float = 1.0) -> float:
+    """The order on grids of equal steps, of a solution shrunk to a size."""
     start, stop = SPANS["up"]
     equation, exact = orders.manufactured(kind, "sine")
     x = torch.full((1, 1), exact(start), dtype=torch.float64)
-    ends = [on_grid(method)(n)(equation, x, start, stop).item() for n in (64, 128)]
+    ends = [Shrunk(on_grid(method)(n), size)(equation, x, start, stop).item() for n in (64, 128)]
     return orders.observed_order([abs(end - exact(stop)) for end in ends])
 
 
@@ -167,9 +176,32 @@ class _Louder(Solver):
 
 def diagonal_orders(at: AtSteps, declared: Order) -> Iterator[Finding]:
     """Strong and weak order on geometric Brownian motion."""
+
+    def why() -> str:
+        return likely([(STRATONOVICH, lambda: declared.weak - stratonovich_order(at))], TOLERANCE)
+
     if declared.strong:
-        yield order_verdict("strong order (DiagonalSDE)", strong_on_transformed(at, "exp"), declared.strong)
-    yield order_verdict("weak order (DiagonalSDE)", weak_on_geometric(at), declared.weak)
+        yield order_verdict("strong order (DiagonalSDE)", strong_on_transformed(at, "exp"), declared.strong, why)
+    yield order_verdict("weak order (DiagonalSDE)", weak_on_geometric(at), declared.weak, why)
+
+
+STRATONOVICH = "it solves Stratonovich's equation, not Ito's: an average of the diffusion over the step adds g dg/dx/2 to the drift"
+
+
+def _renoised_orders(method: Method, clocks: list[str]) -> Iterator[Finding]:
+    """Weak orders of a flow that is noised again, and the time at which the field is evaluated after the noise."""
+    for clock in clocks:
+        seen = weak_on_renoised(method, clock)
+        yield order_verdict(f"weak order (RenoisedODE, {clock})", seen, method.orders[RenoisedODE].weak)
+    t, variance, exact = first_variances(method, clocks[0])
+    yield verdict(
+        "the field is asked at the state's own time (RenoisedODE)",
+        abs(variance / exact - 1),
+        1e-9,
+        example=f"the field is called at t = {t:.4g}, where the variance is {exact:.4g}; the state has {variance:.4g}",
+        cause="noise is added (churn), and the field is evaluated at a time that does not belong to the noisier state: pass t^",
+        read="solvers/methods/churn.py",
+    )
 
 
 def order_verdict(

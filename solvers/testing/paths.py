@@ -67,11 +67,11 @@ class Impulses(AreaPath):
 class FineWalk(AreaPath):
     """Wiener paths on a fine grid, with Levy areas by the trapezoidal rule: coarse grids of cells/2^k steps share them."""
 
-    def __init__(self, samples: int, start: float, stop: float, cells: int, seed: int):
+    def __init__(self, samples: int, start: float, stop: float, cells: int, seed: int, event: tuple[int, ...] = (1,)):
         self.grid = torch.linspace(start, stop, cells + 1, dtype=torch.float64)
         generator = torch.Generator().manual_seed(seed)
         dw = (
-            torch.randn(cells, samples, 1, generator=generator, dtype=torch.float64)
+            torch.randn(cells, samples, *event, generator=generator, dtype=torch.float64)
             * abs((stop - start) / cells) ** 0.5
         )
         self.walk = torch.cat([torch.zeros_like(dw[:1]), dw.cumsum(0)])

@@ -23,6 +23,7 @@ from solvers.equations import (
     SemilinearODE,
     SemilinearSDE,
 )
+from solvers.integrate import Solver
 
 # Manufactured solutions y*(t): an equation whose exact solution is known whatever its kind.
 
@@ -50,6 +51,21 @@ def manufactured(kind: type, name: str, rate: float = -0.4):
         return SemilinearODE(rate, lambda x, t: drift(x, t) - rate * x), exact
     assert kind is ODE
     return ODE(drift), exact
+
+
+@dataclass(frozen=True)
+class Shrunk(Solver):
+    """A solver that is given a deterministic equation in the units y = size x: what it does to large states only is gone."""
+
+    solver: Solver
+    size: float
+
+    def __call__(self, equation, x, start, stop, noise=None):
+        """The state at `stop`, in the old units."""
+        name = "drift" if isinstance(equation, ODE) else "forcing"
+        field, size = getattr(equation, name), self.size
+        small = replace(equation, **{name: lambda y, t: size * field(y / size, t)})
+        return self.solver(small, size * x, start, stop, noise) / size
 
 
 # Stochastic problems with additive noise, whose laws are known.

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 PASSES, FAILS, REPORTS = "passes", "FAILS", "reports"
 FULL, QUICK = "full", "quick"
 
+FLOATS = "it takes floats alone (math): write its formulas with solvers.elementary, and those of states with torch"
+
 Cause = str | Callable[[], str]
 
 
@@ -116,7 +118,7 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         cause = "it raised an error where it should answer"
         if "converted to Python scalars" in said:  # what `math` says of a tensor
-            said, cause = "a tensor of times", "it takes floats alone; write its formulas with solvers.elementary"
+            said, cause = "a tensor of several numbers", FLOATS
         yield Finding(name, FAILS, math.inf, 0.0, example=said, cause=cause)
 
 

@@ -15,10 +15,12 @@ the first, its mean is exact by second differences along impulses e of unit vari
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from solvers.elementwise import Coefficient
 from solvers.grids import Spacing, uniform
 from solvers.integrate import FixedGrid
 from solvers.method import Method
@@ -97,3 +99,24 @@ def weak_on_renoised(method: Method, clock: str) -> Observed:
         return math.dist((mean, first**2 + added), exact)
 
     return settled(error, 128, 512)
+
+
+def first_variances(method: Method, clock: str) -> tuple[float, float, float]:
+    """(time, variance, exact variance) at the first call of the field on the problem of `weak_on_renoised`, by impulses."""
+    equation, (q, _), (start, stop) = renoised(clock, MEAN, VARIANCE), CLOCKS[clock], (1.5, 0.3)
+    calls: list[tuple[Tensor, float]] = []
+
+    def listening(x: Tensor, t: Coefficient) -> Tensor:
+        calls.append((x, float(t)))
+        return equation.drift(x, t)
+
+    path = Impulses(uniform(start, stop, 8))
+    x = torch.full((path.batch, 1), MEAN, dtype=torch.float64)
+    apart, found = (VARIANCE + q(start)) ** 0.5, []
+    for shift in (0.0, apart):
+        calls.clear()
+        FixedGrid(method, 8)(replace(equation, drift=listening), x + shift, start, stop, path)
+        found.append(calls[0])
+    (still, t), (moved, _) = found
+    mean, added = path.moments(still)
+    return t, (moved[-1].item() - mean) ** 2 + added, VARIANCE + q(t)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sde_diffusion.testing import Sampler, check_sampler
+from sde_diffusion.testing import SamplerUnderTest, check_sampler
 
 CHECK, CAUSE = "order", r"the drift is the flow's"
 
@@ -18,7 +18,7 @@ def reverse(weight, denoise, y, kappas, noise):
 
 def look(weight):
     run = lambda *given: reverse(weight, *given)  # noqa: E731
-    return check_sampler(Sampler("reverse SDE", run, 1, stochastic=True))
+    return check_sampler(SamplerUnderTest("reverse SDE", run, 1, stochastic=True))
 
 
 def report():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sde_diffusion.testing import Sampler, check_sampler
+from sde_diffusion.testing import SamplerUnderTest, check_sampler
 
 CHECK, CAUSE = "last step to sigma = 0", r"divides by sigma = 0"
 
@@ -20,7 +20,7 @@ def heun(guarded, denoise, y, kappas, noise):
 
 
 def look(guarded):
-    return check_sampler(Sampler("Heun", lambda *given: heun(guarded, *given), 2))
+    return check_sampler(SamplerUnderTest("Heun", lambda *given: heun(guarded, *given), 2))
 
 
 def report():

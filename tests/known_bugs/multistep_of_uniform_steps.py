@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sde_diffusion.testing import Sampler, check_sampler
+from sde_diffusion.testing import SamplerUnderTest, check_sampler
 
 CHECK, CAUSE = "order on alternating steps", r"fixed weights"
 
@@ -18,7 +18,7 @@ def adams(own, denoise, y, kappas, noise):
 
 
 def look(own):
-    return check_sampler(Sampler("Adams-Bashforth 2", lambda *given: adams(own, *given), 2))
+    return check_sampler(SamplerUnderTest("Adams-Bashforth 2", lambda *given: adams(own, *given), 2))
 
 
 def report():

@@ -1,4 +1,4 @@
-"""The network is told the noise level of the next timestep, ten per cent away."""
+"""The network is shown the noise level of the next timestep, ten per cent away."""
 
 from __future__ import annotations
 

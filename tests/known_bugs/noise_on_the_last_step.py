@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sde_diffusion.testing import Sampler, check_sampler
+from sde_diffusion.testing import SamplerUnderTest, check_sampler
 
 CHECK, CAUSE = "last step to sigma = 0", r"noise is added on the last step"
 
@@ -19,7 +19,7 @@ def chain(ends_on_the_mean, denoise, y, kappas, noise):
 
 
 def look(ends_on_the_mean):
-    return check_sampler(Sampler("DDPM", lambda *given: chain(ends_on_the_mean, *given), 1, stochastic=True))
+    return check_sampler(SamplerUnderTest("DDPM", lambda *given: chain(ends_on_the_mean, *given), 1, stochastic=True))
 
 
 def report():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sde_diffusion.testing import Sampler, check_sampler
+from sde_diffusion.testing import SamplerUnderTest, check_sampler
 
 CHECK, CAUSE = "the denoiser is asked at the state's own level", r"timesteps are off by 1"
 
@@ -16,7 +16,7 @@ def ddim(late, denoise, y, kappas, noise):
 
 
 def look(late):
-    return check_sampler(Sampler("DDIM", lambda *given: ddim(late, *given), 1))
+    return check_sampler(SamplerUnderTest("DDIM", lambda *given: ddim(late, *given), 1))
 
 
 def report():

@@ -10,7 +10,7 @@ from sde_diffusion.exact import ExactDenoiser
 from sde_diffusion.exact.problems import two
 from sde_diffusion.testing import check_denoiser
 from sde_diffusion.testing.calibration import FIGURES, STATISTICS, statistics
-from sde_diffusion.testing.fokker_planck import evolve
+from sde_diffusion.testing.grid import Grid, history
 from sde_diffusion.testing.observed import LEVELS, Observed
 from solvers.testing.significance import quantile
 from tests.testing.test_kit_subjects import DoubleWell
@@ -78,7 +78,7 @@ def test_the_grid_equation_keeps_mass_and_reaches_equilibrium():
         horizon = 60.0
 
     edges = torch.linspace(-4, 4, 401, dtype=torch.float64)
-    mass = evolve(Long(), edges, 600)
+    mass = history(Long(), Grid((edges,)), (0.3, 0.5), 600)[-1]
     x = (edges[1:] + edges[:-1]) / 2
     law = torch.softmax(x**2 - x**4 / 2, 0)
     assert mass.sum() == pytest.approx(1.0, abs=1e-10)

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.testing.sampler import Denoise, Sampler
+from sde_diffusion.testing.sampler import Denoise, SamplerUnderTest
 from solvers.wiener import WienerPath
 
 
-def sampler(make: Callable[..., Any], name: str, order: float | None = None) -> Sampler:
+def sampler(make: Callable[..., Any], name: str, order: float | None = None) -> SamplerUnderTest:
     """A deterministic sampler class of `azula.sample`, or a partial of one."""
-    return Sampler(name, partial(run, make), order)
+    return SamplerUnderTest(name, partial(run, make), order)
 
 
 def run(

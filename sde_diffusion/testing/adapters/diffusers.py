@@ -12,21 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sde_diffusion.testing.sampler import Denoise, Sampler
+from sde_diffusion.testing.sampler import Denoise, SamplerUnderTest
 from solvers.wiener import WienerPath
 
 
-def scheduler(make: Any, name: str, order: float | None = None, stochastic: bool = False, **settings: Any) -> Sampler:
+def scheduler(
+    make: Any, name: str, order: float | None = None, stochastic: bool = False, **settings: Any
+) -> SamplerUnderTest:
     """A scheduler class that has a table `sigmas` and predicts noise, with its settings.
 
     A stochastic one must take the noise of a step as `variance_noise`.
     """
-    return Sampler(name, partial(run, make, settings), order, stochastic)
+    return SamplerUnderTest(name, partial(run, make, settings), order, stochastic)
 
 
-def ipndm(order: int, declared: float | None = None) -> Sampler:
+def ipndm(order: int, declared: float | None = None) -> SamplerUnderTest:
     """IPNDMScheduler with a history of `order` fields."""
-    return Sampler(f"iPNDM {order}", partial(run_ipndm, order), declared)
+    return SamplerUnderTest(f"iPNDM {order}", partial(run_ipndm, order), declared)
 
 
 def run(

@@ -12,15 +12,15 @@ from typing import Any
 
 from torch import Tensor
 
-from sde_diffusion.testing.sampler import Denoise, Sampler
+from sde_diffusion.testing.sampler import Denoise, SamplerUnderTest
 from solvers.wiener import WienerPath
 
 
 def sampler(
     function: Callable[..., Tensor], name: str, order: float | None = None, stochastic: bool = False
-) -> Sampler:
+) -> SamplerUnderTest:
     """A function `sample_*` of k_diffusion.sampling, or a partial of one."""
-    return Sampler(name, partial(run, function, stochastic), order, stochastic)
+    return SamplerUnderTest(name, partial(run, function, stochastic), order, stochastic)
 
 
 def run(

@@ -44,11 +44,13 @@ from sde_diffusion.sampling.default_ode import default_solver, method
 from sde_diffusion.sde.base import LinearSDE
 from solvers.divergence import Divergence, ExactTrace, Hutchinson
 from solvers.equations import select_rows
-from solvers.integrate import FixedGrid, Solver
+from solvers.integrate import FixedGrid, Solver, as_state
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 from solvers.random import mix
 from solvers.replay import Recording, Replay
 
+ENDS = ("prior", "truncation")
+"""The terms that make the law's log-density of that of the flow's samples: see `LogProb.without`."""
 FEWEST_FIELDS = 3
 """The predictor's fields on the coarsest grid, one more than for samples: the integral of the divergence is smooth."""
 
@@ -85,6 +87,7 @@ def log_likelihood(
     sde.check_data(x)
     if x.ndim < 2:
         raise ValueError(f"x has shape (B, *E), got {tuple(x.shape)}; add the batch axis with x[None]")
+    x = as_state(x)
     task = _Task(sde, denoiser, prior, data_std, tol * math.log(2) * x[0].numel(), seed)
     numbers = torch.arange(len(x), device=x.device)
     parts = [task.solve(*pair, divergence) for pair in zip(x.split(block), numbers.split(block), strict=True)]

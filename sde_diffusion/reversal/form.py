@@ -15,6 +15,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec
 
+import torch
 from torch import Tensor, nn
 
 from sde_diffusion.denoisers.base import Denoiser
@@ -24,6 +25,9 @@ from sde_diffusion.sde.base import SDE, LinearSDE
 from solvers.equations import Equation, select_rows
 
 P = ParamSpec("P")
+
+SIXTEEN_BITS = (torch.float16, torch.bfloat16)
+"""Dtypes of networks, never of states: a model may answer in them."""
 
 
 def form(process: type[SDE]) -> Callable[[Callable[P, Reversal]], Callable[P, Reversal]]:
@@ -68,8 +72,8 @@ class checked:
         self.model = model.model if isinstance(model, checked) else model
 
     def __call__(self, x: Tensor, *at: Any) -> Tensor:
-        """The model's answer. Raises TypeError or ValueError where it is not like x."""
-        answer = self.model(x, *at)
+        """The model's answer, one of 16 bits in x's dtype. Raises TypeError or ValueError where it is not like x."""
+        answer = _promoted(self.model(x, *at), x)
         if answer.shape != x.shape or answer.dtype != x.dtype or answer.device != x.device:
             _refuse_answer(self.model, answer, x)
         return answer
@@ -78,6 +82,11 @@ class checked:
         """The same for some of the samples."""
         chosen = select_rows(self.model, rows)
         return self if chosen is self.model else checked(chosen)
+
+
+def _promoted(answer: Any, x: Tensor) -> Any:
+    """An answer of 16 bits, of a network under autocast for instance, in the state's dtype."""
+    return answer.to(x.dtype) if isinstance(answer, Tensor) and answer.dtype in SIXTEEN_BITS else answer
 
 
 def check_process_and_model(name: str, process: type[SDE], sde: Any, model: Any) -> None:

@@ -91,8 +91,9 @@ class Ends:
     def horizon(self, x: Tensor, numbers: Tensor) -> Correction:
         """log p_T(x) itself, by (3) and (4), for x (B, *E) at the horizon; the middle is shared where all rows are alike."""
         kernel, denoiser = self.sde.kernel(self.sde.horizon), select_rows(self.denoiser, numbers)
-        own = slice(1 if denoiser is self.denoiser else len(x))
-        middle = _Middle.of(kernel, denoiser, x[own], keys_of(mix(self.seed, 3), numbers[own]))
+        alike = denoiser is self.denoiser
+        own, keys = slice(1 if alike else len(x)), keys_of(mix(self.seed, 3), 0 * numbers if alike else numbers)
+        middle = _Middle.of(kernel, denoiser, x[own], keys[own])
         away = x - middle.x
 
         def slope(score: Tensor) -> Tensor:

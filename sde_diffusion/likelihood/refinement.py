@@ -28,7 +28,7 @@ from torch import Tensor
 
 COARSEST, FINEST = 10, 2560
 """Steps of the first grid, and of the last that is tried."""
-EMBEDDED, FLOOR = 2.0, 0.01
+EMBEDDED, FLOOR = 1.5, 0.015
 """Of (1); the floor is in nats for each number of an event."""
 CAUTION, GUARD = 0.3, 200.0
 """Of (2)."""

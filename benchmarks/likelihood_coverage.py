@@ -40,7 +40,10 @@ def fresh_mixture(size: int, seed: int) -> Mixture:
     g = rng(seed)
     modes = int(torch.randint(1, 9, (), generator=g))
     weights = torch.rand(modes, generator=g, dtype=torch.float64) + 0.2
-    spread, narrowest = 10 ** (1.3 * torch.rand((), generator=g).item() - 0.8), 10 ** (-2.5 * torch.rand((), generator=g).item())
+    spread, narrowest = (
+        10 ** (1.3 * torch.rand((), generator=g).item() - 0.8),
+        10 ** (-2.5 * torch.rand((), generator=g).item()),
+    )
     mean = 0.5 * torch.randn(size, generator=g, dtype=torch.float64)
     means = mean + spread * torch.randn(modes, size, generator=g, dtype=torch.float64)
     frames = torch.linalg.qr(torch.randn(modes, size, size, generator=g, dtype=torch.float64)).Q
@@ -96,7 +99,15 @@ def measured(size: int, sde: LinearSDE, door: str, seed: int, laws: int, points:
         law = fresh_mixture(size, 1000 * seed + k)
         x = law.sample(points, rng(1000 * seed + k))
         found, exact = DOORS[door](sde, law, x), law.log_prob(x)
-        rows.append((holds(found, exact), holds(found.without("prior"), exact), found.terms["calls"], found.value - exact, found.standard_error))
+        rows.append(
+            (
+                holds(found, exact),
+                holds(found.without("prior"), exact),
+                found.terms["calls"],
+                found.value - exact,
+                found.standard_error,
+            )
+        )
     return Cell(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
@@ -124,7 +135,18 @@ def main() -> None:
             for door in DOORS:
                 rows.append(row(size, sde, door, measured(size, sde, door, seed, laws, points)))
                 print(*rows[-1], flush=True)
-    columns = ["dimensions", "process", "by", "points", "coverage", "without", "calls", "median error, nats", "rms error", "median stated"]
+    columns = [
+        "dimensions",
+        "process",
+        "by",
+        "points",
+        "coverage",
+        "without",
+        "calls",
+        "median error, nats",
+        "rms error",
+        "median stated",
+    ]
     save_table("likelihood_coverage", "95% intervals of log p on fresh mixtures", columns, rows, seed=seed)
 
 

@@ -15,7 +15,7 @@ from solvers.adaptive_loop import (
 )
 from solvers.as_ode import as_ode
 from solvers.equations import ODE, Equation, select_rows
-from solvers.integrate import Solver, check, as_state
+from solvers.integrate import Solver, as_state, check
 from solvers.method import Attempt, Embedded
 from solvers.step_control import Controller, Tolerance
 from solvers.wiener import WienerPath

@@ -44,7 +44,7 @@ from solvers.adaptive_loop import (
 from solvers.dyadic_tree import DEEPEST, DyadicTree
 from solvers.elementwise import axpy
 from solvers.equations import Equation, ItoSDE, select_rows
-from solvers.integrate import Solver, check_path, as_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.method import Attempt
 from solvers.step_control import Controller, Tolerance
 from solvers.wiener import WienerPath

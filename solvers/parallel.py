@@ -26,7 +26,7 @@ from torch import Tensor
 
 from solvers.equations import Equation, select_rows
 from solvers.grids import Spacing, check_grid
-from solvers.integrate import Noise, Solver, check, check_grid_arguments, as_state, grid
+from solvers.integrate import Noise, Solver, as_state, check, check_grid_arguments, grid
 from solvers.method import Method
 from solvers.wiener import KeyedIncrements, WienerPath
 

@@ -38,7 +38,7 @@ from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.likelihood.ends import PROBES, SMALL, Ends
 from sde_diffusion.likelihood.flow import to_horizon, upwards
 from sde_diffusion.likelihood.log_prob import LogProb
-from sde_diffusion.likelihood.refinement import Refined, Solved, refine
+from sde_diffusion.likelihood.refinement import FAMILY, Refined, Solved, refine
 from sde_diffusion.reversal.form import check_process_and_model
 from sde_diffusion.sampling.default_ode import default_solver, method
 from sde_diffusion.sde.base import LinearSDE
@@ -127,10 +127,11 @@ class _Task:
 
     def on_grid(self, x: Tensor, numbers: Tensor, divergence: Divergence, steps: int, seed: int) -> Solved:
         """Estimates of log p (B, columns) of x_{t_min}/alpha under the prior, on one grid for all."""
-        form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), steps, self.data_std)
+        family = min(steps, FAMILY)
+        form, usual = default_solver(self.sde, select_rows(self.denoiser, numbers), family, self.data_std)
         form = form if self.prior is None else form.with_prior(self.prior)
         spacing, fields = upwards(usual.spacing or form.spacing), {}
-        fine = FixedGrid(PredictEvaluateCorrect(max(FEWEST_FIELDS, method(steps).k)), steps, spacing)
+        fine = FixedGrid(PredictEvaluateCorrect(max(FEWEST_FIELDS, method(family).k)), steps, spacing)
         trapezoid = FixedGrid(PredictEvaluateCorrect(1), steps, spacing)
         alpha = float(self.sde.alpha(self.sde.t_min))
 

@@ -3,7 +3,7 @@ r"""Twice as many steps, again and again, for those points of a batch whose answ
 A point is solved on grids of n, 2n, 4n, ... steps. On the first one the same evaluations are summed by the trapezoidal rule
 as well; with d_1 the difference of the two answers (the root mean square over its columns), the error is taken to be
 
-    sqrt((EMBEDDED d_1)^2 + floor^2).                                                                              (1)
+    sqrt(d_1^2 + floor^2).                                                                                         (1)
 
 The floor is what such a grid leaves anywhere: no point is believed to be better known. On a later grid, with d_k the
 difference from the grid before, the error is
@@ -29,10 +29,13 @@ from torch import Tensor
 
 COARSEST, FINEST = 10, 2560
 """Steps of the first grid, and of the last that is tried."""
-EMBEDDED, FLOOR = 1.2, 0.015
-"""Of (1); the floor is in nats for each number of an event."""
+FLOOR = 0.015
+"""Of (1), in nats for each number of an event."""
 CAUTION, GUARD = 0.15, 200.0
 """Of (2)."""
+FAMILY, LATE = 40, 0.5
+"""Grids of more than FAMILY steps are halvings of one family; from there on LATE stands for CAUTION size^(1/6): the order
+has come down to that of the first steps."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,11 @@ def refine(answer: OnGrid, count: int, share: float, device: torch.device | None
     columns, end = first.columns, first.end
     taken, total = torch.full_like(rows, steps), torch.full_like(rows, steps)
     size = end[0].numel()
-    error = torch.hypot(EMBEDDED * _distance(columns, first.coarse), columns.new_tensor(FLOOR * size))
+    error = torch.hypot(_distance(columns, first.coarse), columns.new_tensor(FLOOR * size))
     while steps < FINEST and len(rows := (~(error <= share)).nonzero()[:, 0]):
         steps *= 2
         finer = answer(rows, steps)
-        step = CAUTION * size ** (1 / 6) * _distance(finer.columns, columns[rows])
+        step = (CAUTION * size ** (1 / 6) if steps <= FAMILY else LATE) * _distance(finer.columns, columns[rows])
         error[rows] = torch.maximum(step, error[rows] / GUARD)
         columns[rows], end[rows], taken[rows] = finer.columns, finer.end, steps
         total[rows] += steps

@@ -108,7 +108,9 @@ class _Job:
     def run(self, indices: Tensor, rows: Tensor) -> Tensor:
         """The samples of these indices (B,), with the conditions in these rows (B,)."""
         reversal = self.reversal.select(rows)
-        spec = PathSpec(self.seed, indices.to(self.device), self.event_shape, reversal.start, reversal.stop, state_dtype(self.dtype))
+        spec = PathSpec(
+            self.seed, indices.to(self.device), self.event_shape, reversal.start, reversal.stop, state_dtype(self.dtype)
+        )
         path = self.noise(spec) if reversal.equation.stochastic else None
         x = reversal.solve(self.solver, initial_state(reversal, spec), path)
         return reversal.finish(x, reversal.stop).to(self.dtype)

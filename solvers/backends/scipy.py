@@ -19,7 +19,7 @@ from torch import Tensor
 from solvers.backends.names import check_name
 from solvers.elementwise import axpy
 from solvers.equations import ODE, Equation, SemilinearODE
-from solvers.integrate import Solver, check_path, as_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.wiener import WienerPath
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")

@@ -22,7 +22,7 @@ from solvers.as_ode import as_ode
 from solvers.backends.names import check_name
 from solvers.backends.scipy import Solution
 from solvers.equations import ODE, Equation
-from solvers.integrate import Solver, check_path, as_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.wiener import WienerPath
 
 METHODS = ("dopri8", "dopri5", "bosh3", "adaptive_heun")

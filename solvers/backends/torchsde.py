@@ -28,7 +28,7 @@ from solvers.backends.names import check_name
 from solvers.elementwise import scale
 from solvers.equations import DiagonalSDE, Equation, ItoSDE
 from solvers.grids import uniform
-from solvers.integrate import Solver, check_path, as_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.torchsde_path import AsTorchsde
 from solvers.wiener import AreaPath, WienerPath
 

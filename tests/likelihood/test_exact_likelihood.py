@@ -23,7 +23,9 @@ PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).va
 
 def answer(law, sde, x, tol, **options):
     """The log-density of x_{t_min}/alpha, from the law's own end."""
-    return log_likelihood(sde, ExactDenoiser(law), x, tol, prior=end(law, sde), **options).without("prior", "truncation")
+    return log_likelihood(sde, ExactDenoiser(law), x, tol, prior=end(law, sde), **options).without(
+        "prior", "truncation"
+    )
 
 
 HARD = pytest.param("mixture64", marks=pytest.mark.slow)

@@ -72,7 +72,9 @@ def project(tmp_path):
     for path, text in (("solvers/halves.py", SOURCE), ("solvers/__init__.py", ""), ("tests/test_halves.py", TESTS)):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    options = 'pythonpath = ["."]\naddopts = "--an-option-of-a-plugin"'  # as ours asks for pytest-xdist, which takes no part
+    options = (
+        'pythonpath = ["."]\naddopts = "--an-option-of-a-plugin"'  # as ours asks for pytest-xdist, which takes no part
+    )
     (tmp_path / "pyproject.toml").write_text(f"[tool.pytest.ini_options]\n{options}\n")
     return tmp_path
 

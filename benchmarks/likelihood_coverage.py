@@ -27,7 +27,7 @@ from sde_diffusion.model import DiffusionModel
 from sde_diffusion.sde import EDM, VP, LinearSDE
 from sde_diffusion.standardization import Standardization
 
-SIZES = {2: (40, 10), 8: (25, 10), 64: (12, 6)}
+SIZES = {2: (40, 10), 8: (25, 8), 64: (10, 5)}
 """Dimensions: how many mixtures, and points of each."""
 
 

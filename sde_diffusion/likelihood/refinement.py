@@ -31,7 +31,7 @@ COARSEST, FINEST = 10, 2560
 """Steps of the first grid, and of the last that is tried."""
 FLOOR = 0.015
 """Of (1), in nats for each number of an event."""
-CAUTION, GUARD = 0.15, 200.0
+CAUTION, GUARD = 0.15, 1000.0
 """Of (2)."""
 FAMILY, LATE = 40, 0.5
 """Grids of more than FAMILY steps are halvings of one family; from there on LATE stands for CAUTION size^(1/6): the order

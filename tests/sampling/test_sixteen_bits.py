@@ -61,7 +61,7 @@ SOLVERS = [
     (FixedGrid(AdamsBashforth(3), 1000), ODE(lambda x, t: -x)),
     (FixedGrid(ExponentialEuler(), 1000), SemilinearODE(-1.0, lambda x, t: 0 * x)),
     (Adaptive.tol(Dopri5(), 1e-5), ODE(lambda x, t: -x)),
-    (Picard(Heun(), 200, 50, 1e-6), ODE(lambda x, t: -x)),
+    (Picard(Heun(), 200, tol=1e-6), ODE(lambda x, t: -x)),
 ]
 
 

@@ -12,6 +12,10 @@ HORIZONS = (0.999, 0.7, 0.1, 1 / 3, 2.3, 80.7)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
+def number(value) -> torch.Tensor:
+    return torch.as_tensor(value, dtype=torch.float64)
+
+
 def processes():
     """Every process at its own horizon and at those of HORIZONS that it allows."""
     for make in implementations("sde_diffusion.sde", LinearSDE).values():
@@ -30,8 +34,8 @@ def test_the_horizon_in_any_dtype_is_the_horizon(dtype):
         t, x = torch.full((4,), sde.horizon, dtype=dtype), torch.ones(4, 2, dtype=torch.float64)
         mean, std = sde.marginal(x, t)
         exact = min(t[0].item(), sde.horizon)
-        assert torch.allclose(mean[0, 0], torch.as_tensor(sde.alpha(exact)).double(), rtol=1e-12, atol=0), sde
-        assert torch.allclose(std.flatten()[0], torch.as_tensor(sde.sigma(exact)).double(), rtol=1e-12, atol=0), sde
+        assert torch.allclose(mean[0, 0], number(sde.alpha(exact)), rtol=1e-12, atol=0), sde
+        assert torch.allclose(std.flatten()[0], number(sde.sigma(exact)), rtol=1e-12, atol=0), sde
         assert torch.isfinite(torch.as_tensor(sde.kernel(t).log_snr)).all(), sde
         assert sde.drift(x, t).isfinite().all(), sde
         assert torch.as_tensor(sde.diffusion(t)).isfinite().all(), sde
@@ -43,12 +47,8 @@ def test_transitions_of_rounded_times_are_computed_in_float64(dtype):
         t, s = torch.full((4,), sde.horizon, dtype=dtype), torch.full((4,), sde.horizon / 2, dtype=dtype)
         kernel = sde.transition(t, s)
         other = sde.transition(min(t[0].item(), sde.horizon), s[0].item())
-        assert torch.allclose(
-            torch.as_tensor(kernel.alpha)[0], torch.tensor(other.alpha).double(), rtol=1e-9, atol=0
-        ), sde
-        assert torch.allclose(
-            torch.as_tensor(kernel.sigma)[0], torch.tensor(other.sigma).double(), rtol=1e-9, atol=0
-        ), sde
+        assert torch.allclose(torch.as_tensor(kernel.alpha)[0], number(other.alpha), rtol=1e-9, atol=0), sde
+        assert torch.allclose(torch.as_tensor(kernel.sigma)[0], number(other.sigma), rtol=1e-9, atol=0), sde
 
 
 def test_a_time_beyond_the_horizon_is_refused_in_any_dtype():

@@ -1,4 +1,4 @@
-"""Does the 95% interval of log p hold the exact log-density? On mixtures that nobody has seen, by the defaults of each door.
+"""Does the 95% interval of log p hold the exact log-density? On mixtures that nobody has seen, by each way's defaults.
 
     python -m benchmarks.likelihood_coverage --seed 1
 
@@ -73,7 +73,7 @@ def by_tolerance(**options: float) -> Callable[[LinearSDE, Mixture, Tensor], Log
     return lambda sde, law, x: log_likelihood(sde, ExactDenoiser(law), x, **options)
 
 
-DOORS = {
+WAYS = {
     "python": by_tolerance(),
     "model": by_model,
     "command": by_tolerance(tol=Settings("").tol),
@@ -92,13 +92,13 @@ class Cell:
     stated: Tensor
 
 
-def measured(size: int, sde: LinearSDE, door: str, seed: int, laws: int, points: int) -> Cell:
+def measured(size: int, sde: LinearSDE, way: str, seed: int, laws: int, points: int) -> Cell:
     """`laws` mixtures of a seed, `points` of each."""
     rows = []
     for k in range(laws):
         law = fresh_mixture(size, 1000 * seed + k)
         x = law.sample(points, rng(1000 * seed + k))
-        found, exact = DOORS[door](sde, law, x), law.log_prob(x)
+        found, exact = WAYS[way](sde, law, x), law.log_prob(x)
         rows.append(
             (
                 holds(found, exact),
@@ -116,10 +116,10 @@ def holds(found: LogProb, exact: Tensor) -> Tensor:
     return ((low <= exact) & (exact <= high)).double()
 
 
-def row(size: int, sde: LinearSDE, door: str, cell: Cell) -> list[str]:
+def row(size: int, sde: LinearSDE, way: str, cell: Cell) -> list[str]:
     rms = cell.error.double().square().mean().sqrt().item()
     return [
-        str(size), type(sde).__name__, door, str(len(cell.held)), f"{cell.held.mean():.3f}", f"{cell.without.mean():.3f}",
+        str(size), type(sde).__name__, way, str(len(cell.held)), f"{cell.held.mean():.3f}", f"{cell.without.mean():.3f}",
         f"{cell.calls.mean():.0f}", f"{cell.error.abs().median():.1e}", f"{rms:.1e}", f"{cell.stated.median():.1e}",
     ]  # fmt: skip
 
@@ -132,8 +132,8 @@ def main() -> None:
     rows = []
     for size, (laws, points) in SIZES.items():
         for sde in (VP(), EDM()):
-            for door in DOORS:
-                rows.append(row(size, sde, door, measured(size, sde, door, seed, laws, points)))
+            for way in WAYS:
+                rows.append(row(size, sde, way, measured(size, sde, way, seed, laws, points)))
                 print(*rows[-1], flush=True)
     columns = [
         "dimensions",

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.likelihood_coverage import DOORS, SIZES, fresh_mixture, measured
+from benchmarks.likelihood_coverage import SIZES, WAYS, fresh_mixture, measured
 from sde_diffusion.denoisers import Conditioned, Denoiser
 from sde_diffusion.exact import ExactDenoiser, Gaussian, Mixture, prior_mismatch
 from sde_diffusion.exact.problems import mixture64, two
@@ -137,8 +137,8 @@ def test_a_loose_tolerance_is_cheap(law, calls):
     assert found.standard_error.max() < 0.1 * math.log(2) * x[0].numel()
 
 
-def coverage(size, sde, door, seed, laws, points) -> float:
-    return measured(size, sde, door, seed, laws, points).held.mean().item()
+def coverage(size, sde, way, seed, laws, points) -> float:
+    return measured(size, sde, way, seed, laws, points).held.mean().item()
 
 
 @pytest.mark.parametrize("sde", [VP(), EDM()], ids=["VP", "EDM"])
@@ -151,10 +151,10 @@ def test_the_interval_holds_on_mixtures(sde):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("size", [2, 8])
-def test_the_interval_holds_by_every_door(size, door):
-    assert 0.93 <= coverage(size, EDM(), door, 8, SIZES[size][0], 8) <= 1.0
+def test_the_interval_holds_by_every_way(size, way):
+    assert 0.93 <= coverage(size, EDM(), way, 8, SIZES[size][0], 8) <= 1.0
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ def by_model(sde: LinearSDE, law: Mixture, x: Tensor) -> LogProb:
     return DiffusionModel(sde, ExactDenoiser(inner), tuple(x.shape[1:]), map_).log_prob(x)
 
 
-def by_tolerance(**options: float) -> Callable[[LinearSDE, Mixture, Tensor], LogProb]:
+def by_tolerance(**options: Any) -> Callable[[LinearSDE, Mixture, Tensor], LogProb]:
     return lambda sde, law, x: log_likelihood(sde, ExactDenoiser(law), x, **options)
 
 

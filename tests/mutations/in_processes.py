@@ -235,7 +235,8 @@ EXACT_LAWS = [
     ),
 ]
 
-FAULTS = [*SCHEDULES, *KERNELS, *PARAMETERIZATIONS, *EXACT_LAWS    Fault(
+TIMES = [
+    Fault(
         "a-time-beyond-the-horizon",
         "SDE.exact_time",
         "wide.clamp(max=self.horizon)",
@@ -254,3 +255,5 @@ FAULTS = [*SCHEDULES, *KERNELS, *PARAMETERIZATIONS, *EXACT_LAWS    Fault(
         "grow_with_the_calls or 16_bits_in_float32",
     ),
 ]
+
+FAULTS = [*SCHEDULES, *KERNELS, *PARAMETERIZATIONS, *EXACT_LAWS, *TIMES]

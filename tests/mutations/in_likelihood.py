@@ -47,7 +47,7 @@ FAULTS = [
     ),
     Fault(
         "a-chart-without-its-jacobian",
-        "flow_log_prob",
+        "to_horizon",
         "x[0].numel() * stretch",
         "stretch",
         "The volume of the chart counted once and not for each dimension.",

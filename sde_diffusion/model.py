@@ -47,6 +47,7 @@ from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest
 from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.settings import TrainSettings
+from solvers.integrate import state_dtype
 
 CODE_STEPS = 100
 """Calls of the network for the latent code of a sample."""
@@ -143,6 +144,11 @@ class DiffusionModel:
     def dtype(self) -> torch.dtype:
         """In which numbers it computes."""
         return next((p.dtype for p in self.denoiser.parameters()), torch.float32)
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """In which numbers samples are made and data are scored: the network's, and float32 for one of 16 bits."""
+        return state_dtype(self.dtype)
 
     @property
     def classes(self) -> int | None:
@@ -281,7 +287,7 @@ class DiffusionModel:
         chunk: int | None = None,
         **condition: Any,
     ) -> Tensor:
-        """n samples (n, *E) in the units of the data, on the model's device.
+        """n samples (n, *E) in the units of the data, on the model's device, in `state_dtype`.
 
         Args:
             sampler: one of `sde_diffusion.samplers`, or its name such as "dpmpp_2m"; the default rule unless given.
@@ -304,7 +310,7 @@ class DiffusionModel:
             seed,
             first=first,
             chunk=chunk,
-            dtype=self.dtype,
+            dtype=self.state_dtype,
             device=self.device,
         )
         return self.standardization.from_standard(z)
@@ -331,7 +337,7 @@ class DiffusionModel:
         z = self.to_standard(x)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
-        z = z.to(self.device, self.dtype)
+        z = z.to(self.device)
         found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, data_std=self.std, seed=seed)
         return self.in_data_units(found)
 
@@ -351,7 +357,7 @@ class DiffusionModel:
     def encode(self, x: Any, nfe: int = CODE_STEPS, **condition: Any) -> Tensor:
         """The latent codes (B, *E) of x (B, *E) under the probability flow, standard normal under the model."""
         self._warn_if_untrained()
-        z = self.to_standard(x).to(self.device, self.dtype)
+        z = self.to_standard(x).to(self.device)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
         reversal, solver = default_solver(self.sde, denoiser, nfe, self.std)
@@ -373,13 +379,13 @@ class DiffusionModel:
         return found if isinstance(found, Tensor) else torch.full((count,), found)
 
     def to_standard(self, x: Any) -> Tensor:
-        """z (N, *E) of data x (N, *E), in the network's dtype; TypeError or ValueError for other data."""
+        """z (N, *E) of data x (N, *E), in `state_dtype`; TypeError or ValueError for other data."""
         rows = as_tensor(x)
         if tuple(rows.shape[1:]) != tuple(self.event_shape):
             one = tuple(rows.shape) == tuple(self.event_shape)
             hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
             raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
-        return self.standardization.to_standard(rows).to(self.dtype)
+        return self.standardization.to_standard(rows).to(self.state_dtype)
 
 
 def _check_process(sde: Any) -> None:

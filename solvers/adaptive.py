@@ -15,7 +15,7 @@ from solvers.adaptive_loop import (
 )
 from solvers.as_ode import as_ode
 from solvers.equations import ODE, Equation, select_rows
-from solvers.integrate import Solver, check, check_state
+from solvers.integrate import Solver, as_state, check
 from solvers.method import Attempt, Embedded
 from solvers.step_control import Controller, Tolerance
 from solvers.wiener import WienerPath
@@ -80,7 +80,7 @@ class Adaptive(Solver):
         """
         ode = as_ode(equation, "Adaptive")
         check(self.method, ode, noise)
-        check_state(x)
+        x = as_state(x)
         interval = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
         return solve_adaptively(_Deterministic(self.method, ode), x, interval)
 

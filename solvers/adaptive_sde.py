@@ -44,7 +44,7 @@ from solvers.adaptive_loop import (
 from solvers.dyadic_tree import DEEPEST, DyadicTree
 from solvers.elementwise import axpy
 from solvers.equations import Equation, ItoSDE, select_rows
-from solvers.integrate import Solver, check_path, check_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.method import Attempt
 from solvers.step_control import Controller, Tolerance
 from solvers.wiener import WienerPath
@@ -96,7 +96,7 @@ class AdaptiveSDE(Solver):
             ArithmeticError: a step fell below what the tree resolves, or a sample has not arrived after `max_attempts`.
         """
         stepper = _additive_on_tree(equation, noise)
-        check_state(x)
+        x = as_state(x)
         interval = Interval(float(start), float(stop), Tolerance(self.rtol, self.atol), self.max_attempts)
         return solve_adaptively(stepper, x, interval)
 

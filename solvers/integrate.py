@@ -46,7 +46,7 @@ def integrate(
     """Yield (time, state) after each step along the grid; the initial state is not yielded.
 
     Args:
-        x: the state at grid[0], shape (B, *E), floating point.
+        x: the state at grid[0], shape (B, *E), floating point; one of 16 bits is integrated in float32.
         grid: strictly monotone times, shape (steps + 1,).
         path: the noise of a stochastic equation, None for a deterministic one.
 
@@ -55,8 +55,7 @@ def integrate(
         ValueError: the grid or the state is not one that can be integrated.
     """
     check(method, equation, path)
-    check_state(x)
-    return _steps(method, equation, x, check_grid(grid), path)
+    return _steps(method, equation, as_state(x), check_grid(grid), path)
 
 
 def _steps(
@@ -96,8 +95,11 @@ def check_path(equation: Equation, path: WienerPath | None) -> None:
         raise TypeError(f"{type(equation).__name__} is deterministic and noise was given; leave noise out")
 
 
-def check_state(x: Tensor) -> None:
-    """A state is a floating-point tensor with a batch axis. Raises TypeError or ValueError."""
+def as_state(x: Tensor) -> Tensor:
+    """The state as it is integrated: x itself, in float32 where it has 16 bits, whose rounding would add up over the steps.
+
+    A state is a floating-point tensor with a batch axis. Raises TypeError or ValueError for anything else.
+    """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"a state is a floating-point tensor, got {kind}; convert it with .float() or .double()")
@@ -105,6 +107,12 @@ def check_state(x: Tensor) -> None:
         raise ValueError("a state has shape (B, *E), got a scalar; add the batch axis with x[None]")
     if x.device.type == "cpu" and not torch.isfinite(x).all():
         raise ValueError("the initial state holds NaN or infinity; look at where it comes from before integrating it")
+    return x.to(state_dtype(x.dtype))
+
+
+def state_dtype(dtype: torch.dtype) -> torch.dtype:
+    """In which numbers a state of this dtype is integrated: itself, and float32 for those of 16 bits."""
+    return torch.float32 if torch.finfo(dtype).bits < 32 else dtype
 
 
 class Solver(ABC):
@@ -119,7 +127,10 @@ class Solver(ABC):
     def __call__(
         self, equation: Equation, x: Tensor, start: float, stop: float, noise: WienerPath | None = None
     ) -> Tensor:
-        """The state at `stop`, shape (B, *E), from x at `start`; stop may be below start."""
+        """The state at `stop`, shape (B, *E), from x at `start`; stop may be below start.
+
+        It is in x's dtype, and in float32 for x of 16 bits: the equation is evaluated there as well.
+        """
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from solvers.as_ode import as_ode
 from solvers.divergence import Divergence
 from solvers.equations import ODE, Equation, select_rows
-from solvers.integrate import Solver, check_state
+from solvers.integrate import Solver, as_state
 
 
 def solve_with_log_density(
@@ -43,7 +43,7 @@ def solve_with_log_density(
     Gradients pass where the caller has them on. Raises TypeError for another equation or a state that is no floating
     tensor, ValueError for a state that is not finite.
     """
-    check_state(x)
+    x = as_state(x)
     ode = as_ode(equation, "a likelihood")
     indices = torch.arange(len(x), device=x.device) if indices is None else indices
     probes = divergence.probes(x, seed, indices)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from solvers.equations import Equation, select_rows
 from solvers.grids import Spacing, check_grid
-from solvers.integrate import Noise, Solver, check, check_grid_arguments, check_state, grid
+from solvers.integrate import Noise, Solver, as_state, check, check_grid_arguments, grid
 from solvers.method import Method
 from solvers.wiener import KeyedIncrements, WienerPath
 
@@ -79,7 +79,7 @@ class Picard(Solver):
     ) -> PicardSolution:
         """The sequential solution up to `tol`, and what it cost."""
         check(self.method, equation, noise)
-        check_state(x)
+        x = as_state(x)
         times = check_grid(grid(equation, start, stop, self.steps, self.spacing))
         if self.method.init(equation, x, times) is not None:
             raise TypeError(

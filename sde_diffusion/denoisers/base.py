@@ -30,7 +30,10 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
-        """The conditional mean, shape (B, *E), of x_0 given x_t (B, *E), a sample of the kernel's N(alpha x_0, sigma^2 I)."""
+        """The conditional mean, shape (B, *E), of x_0 given x_t (B, *E), a sample of the kernel's N(alpha x_0, sigma^2 I).
+
+        Solvers give x_t in float32 or float64. The answer is in x_t's dtype; one of 16 bits is taken as well.
+        """
 
     def select(self, rows: Tensor) -> Denoiser:
         """The denoiser of some of the samples: a boolean mask (B,) or int64 indices (R,) of the batch.
@@ -46,7 +49,8 @@ class Preconditioned(Denoiser):
 
     The backbone is any `nn.Module` with forward(x, c_time, **condition) -> (B, *E), where c_time of shape (B,) is the
     parameterisation's number for the noise level of each sample. A backbone in another floating dtype than the state gets
-    its own dtype, and the answer is in the state's: a float32 network serves a float64 solver.
+    its own dtype, and the answer is in the state's: a float32 network serves a float64 solver, and a bfloat16 network (or
+    one under autocast) a state that stays in float32.
     """
 
     def __init__(self, backbone: nn.Module, parameterization: Parameterization):
@@ -59,8 +63,6 @@ class Preconditioned(Denoiser):
         """The network's output, shape (B, *E), in x_t's dtype."""
         x, level = self.parameterization.precondition(x_t, kernel), self.parameterization.level(x_t, kernel)
         own = floating_dtype(self.backbone) or x.dtype
-        if own == x.dtype:
-            return self.backbone(x, level, **condition)
         return self.backbone(x.to(own), level.to(own), **condition).to(x.dtype)
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.io.finite import finite_rows
-from sde_diffusion.likelihood.exact import log_likelihood
+from sde_diffusion.likelihood.exact import ENDS, log_likelihood
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sde.base import LinearSDE
 from solvers.grids import uniform
@@ -130,7 +130,7 @@ def ood_scores(
         return torch.Generator(calibration.device).manual_seed(seed)
 
     log_p = {
-        name: log_likelihood(sde, denoiser, x, tol, prior=prior, data_std=data_std, seed=seed).value
+        name: log_likelihood(sde, denoiser, x, tol, prior=prior, data_std=data_std, seed=seed).without(*ENDS).value
         for name, x in rows.items()
     }
     errors = {name: denoising_errors(sde, denoiser, x, data_std, generator=generator()) for name, x in rows.items()}

@@ -45,13 +45,26 @@ def flow_log_prob(
     `solver` runs from `reversal.stop` up to `reversal.start`; a spacing made for sampling is turned by `upwards`.
     Gradients pass where the caller has them on. Raises TypeError for a stochastic equation.
     """
+    end, change = to_horizon(reversal, solver, x, divergence, seed=seed, indices=indices)
+    return reversal.prior.log_prob(end)[:, None] + change
+
+
+def to_horizon(
+    reversal: Reversal,
+    solver: Solver,
+    x: Tensor,
+    divergence: Divergence = _EXACT,
+    *,
+    seed: int = 0,
+    indices: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(x at the horizon (B, *E), log p_stop(x) - log p_start of it (B, columns)), equation (1) without its prior."""
     y, integrals = solve_with_log_density(
         solver, reversal.equation, reversal.to_chart(x, reversal.stop), reversal.stop, reversal.start, divergence,
         seed, indices,
     )  # fmt: skip
-    end = reversal.prior.log_prob(reversal.from_chart(y, reversal.start))
     stretch = math.log(unit(reversal, reversal.start) / unit(reversal, reversal.stop))
-    return (end + x[0].numel() * stretch)[:, None] + integrals
+    return reversal.from_chart(y, reversal.start), integrals + x[0].numel() * stretch
 
 
 def unit(reversal: Reversal, reading: float) -> float:

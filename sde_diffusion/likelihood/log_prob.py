@@ -6,8 +6,9 @@ Everything inside is in nats; `bits_per_dim` is the one way out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,24 @@ class LogProb:
         for error in others:
             half = half + (_quantile(level, None, error) * error).square()
         return self.value - half.sqrt(), self.value + half.sqrt()
+
+    def without(self, *names: str) -> LogProb:
+        """The same without some of the terms that were added to `value`, and without their errors; KeyError for others."""
+        value = self.value - sum(self.terms[name] for name in names)
+        kept = {name: error for name, error in self.errors.items() if name not in names}
+        return replace(self, value=value, errors=kept)
+
+    @classmethod
+    def joined(cls, parts: Sequence[LogProb]) -> LogProb:
+        """Several batches as one, from results with the same errors and terms."""
+
+        def of(get: Callable[[LogProb], Any]) -> Tensor:
+            return torch.cat([get(part) for part in parts])
+
+        errors = {name: of(lambda part, name=name: part.errors[name]) for name in parts[0].errors}
+        terms = {name: of(lambda part, name=name: part.terms[name]) for name in parts[0].terms}
+        freedom = None if parts[0].freedom is None else of(lambda part: part.freedom)
+        return cls(of(lambda part: part.value), parts[0].size, errors, terms, freedom)
 
     def bits_per_dim(self) -> tuple[float, float]:
         """(mean over the batch of -log2 p / size, its standard error over events drawn like these)."""

@@ -18,7 +18,7 @@ from sde_diffusion.sde.prior import GaussianPrior
 from solvers.elementwise import Coefficient, scale
 from solvers.equations import Equation, select_rows
 from solvers.grids import Spacing, tapered, through, uniform
-from solvers.integrate import Solver
+from solvers.integrate import Solver, state_dtype
 from solvers.wiener import WienerPath
 
 Model = Callable[..., Tensor]
@@ -101,7 +101,7 @@ class Reversal:
         Raises what the solver raises: TypeError or ValueError for an equation, a state or noise that it cannot take.
         """
         start, stop = self.start if start is None else start, self.stop if stop is None else stop
-        y = solver(self.equation, self.to_chart(x, start), start, stop, noise)
+        y = solver(self.equation, self.to_chart(x.to(state_dtype(x.dtype)), start), start, stop, noise)
         return self.from_chart(y, stop)
 
     def select(self, rows: Tensor) -> Reversal:

@@ -16,6 +16,7 @@ from functools import partial, wraps
 from inspect import signature
 from typing import Any, ParamSpec
 
+import torch
 from torch import Tensor, nn
 
 from sde_diffusion.denoisers.base import Denoiser, call_unwritten
@@ -25,6 +26,9 @@ from sde_diffusion.sde.base import SDE, LinearSDE
 from solvers.equations import Equation, select_rows
 
 P = ParamSpec("P")
+
+SIXTEEN_BITS = (torch.float16, torch.bfloat16)
+"""Dtypes of networks, never of states: a model may answer in them."""
 
 
 def form(process: type[SDE]) -> Callable[[Callable[P, Reversal]], Callable[P, Reversal]]:
@@ -70,8 +74,11 @@ class checked:
         self._call = self.model if isinstance(self.model, Denoiser) else partial(call_unwritten, self.model)
 
     def __call__(self, x: Tensor, *at: Any) -> Tensor:
-        """The model's answer. Raises TypeError or ValueError where it is not like x, or where the model wrote into x."""
-        answer = self._call(x, *at)
+        """The model's answer, one of 16 bits in x's dtype.
+
+        Raises TypeError or ValueError where it is not like x, or where the model wrote into x.
+        """
+        answer = _promoted(self._call(x, *at), x)
         if answer.shape != x.shape or answer.dtype != x.dtype or answer.device != x.device:
             _refuse_answer(self.model, answer, x)
         return answer
@@ -80,6 +87,11 @@ class checked:
         """The same for some of the samples."""
         chosen = select_rows(self.model, rows)
         return self if chosen is self.model else checked(chosen)
+
+
+def _promoted(answer: Any, x: Tensor) -> Any:
+    """An answer of 16 bits, of a network under autocast for instance, in the state's dtype."""
+    return answer.to(x.dtype) if isinstance(answer, Tensor) and answer.dtype in SIXTEEN_BITS else answer
 
 
 def check_process_and_model(name: str, process: type[SDE], sde: Any, model: Any) -> None:

@@ -37,7 +37,6 @@ from sde_diffusion.sde.base import LinearSDE
 from solvers.adaptive import Adaptive
 from solvers.grids import Spacing, by_density, through
 from solvers.integrate import FixedGrid
-from solvers.method import Method
 from solvers.methods.dopri5 import Dopri5
 from solvers.methods.predict_evaluate_correct import PredictEvaluateCorrect
 
@@ -137,7 +136,7 @@ def check_rule(nfe: int, data_std: float) -> None:
         raise ValueError(f"data_std must be above 0, got {data_std}; give 1 for normalised data")
 
 
-def method(nfe: int) -> Method:
+def method(nfe: int) -> PredictEvaluateCorrect:
     """The method for a number of calls."""
     return PredictEvaluateCorrect(_range(nfe).fields)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.reversal.base import Reversal
-from solvers.integrate import Noise, Solver
+from solvers.integrate import Noise, Solver, state_dtype
 from solvers.random import mix, normals
 from solvers.wiener import PathSpec
 
@@ -51,7 +51,8 @@ def sample(
             the noise depends on the grid), WienerTree (the same path at any step count), AreaTree or FreshIncrements.
         chunk: how many samples the network gets at once. By default at most 256, and never more than were asked for. A
             given chunk is always filled up, and sample i stands at row i modulo the chunk: the bits do not depend on N.
-        dtype, device: of the samples; float32 on the CPU by default.
+        dtype, device: of the samples; float32 on the CPU by default. Samples of 16 bits are made in float32 and rounded once,
+            at the end; the network computes in its own dtype (see `Preconditioned`).
 
     Raises:
         TypeError: a reversal or a solver of another kind, no solver, or a condition, which belongs to the denoiser.
@@ -110,10 +111,12 @@ class _Job:
     def run(self, indices: Tensor, rows: Tensor) -> Tensor:
         """The samples of these indices (B,), with the conditions in these rows (B,)."""
         reversal = self.reversal.select(rows)
-        spec = PathSpec(self.seed, indices.to(self.device), self.event_shape, reversal.start, reversal.stop, self.dtype)
+        spec = PathSpec(
+            self.seed, indices.to(self.device), self.event_shape, reversal.start, reversal.stop, state_dtype(self.dtype)
+        )
         path = self.noise(spec) if reversal.equation.stochastic else None
         x = reversal.solve(self.solver, initial_state(reversal, spec), path)
-        return reversal.finish(x, reversal.stop)
+        return reversal.finish(x, reversal.stop).to(self.dtype)
 
 
 def initial_state(reversal: Reversal, spec: PathSpec) -> Tensor:

@@ -85,6 +85,14 @@ class SDE(ABC):
         if not (low >= 0.0 and high <= self.horizon * (1 + unit)):
             self._refuse_time(high if not high <= self.horizon else low)
 
+    def exact_time(self, t: Coefficient) -> Coefficient:
+        """t as a float64 tensor, a horizon that t's own dtype rounded up put back to the horizon; floats as they are."""
+        if not isinstance(t, Tensor):
+            return t
+        wide = t.to(torch.float64)
+        rounded = wide <= self.horizon * (1 + torch.finfo(t.dtype).eps)
+        return torch.where(rounded, wide.clamp(max=self.horizon), wide)
+
     def _refuse_time(self, t: float) -> NoReturn:
         raise ValueError(
             f"{type(self).__name__} is defined for 0 <= t <= {self.horizon:g}, got t = {t:g}; "
@@ -117,11 +125,11 @@ class LinearSDE(SDE):
 
     def drift(self, x: Tensor, t: Coefficient) -> Tensor:
         """f(t) x."""
-        return scale(self.f(t), x)
+        return scale(self.f(self.exact_time(t)), x)
 
     def diffusion(self, t: Coefficient) -> Coefficient:
-        """g(t)."""
-        return self.g(t)
+        """g(t), of float64 for a tensor."""
+        return self.g(self.exact_time(t))
 
     def log_snr(self, t: Coefficient) -> Coefficient:
         """l(t) = log(alpha^2/sigma^2), in nats; +infinity where sigma = 0."""
@@ -132,10 +140,9 @@ class LinearSDE(SDE):
 
         Raises ValueError for a float outside [0, horizon] by more than rounding.
         """
-        if isinstance(t, Tensor):
-            t = t.to(torch.float64)
-        elif not -1e-9 <= t / self.horizon <= 1 + 1e-9:
+        if not isinstance(t, Tensor) and not -1e-9 <= t / self.horizon <= 1 + 1e-9:
             self._refuse_time(t)
+        t = self.exact_time(t)
         return Kernel(self.alpha(t), self.sigma(t))
 
     def marginal(self, x0: Tensor, t: Coefficient) -> tuple[Tensor, Tensor]:
@@ -152,12 +159,12 @@ class LinearSDE(SDE):
 
     def transition(self, t: Coefficient, s: Coefficient) -> Kernel:
         """The Gaussian kernel from x_s to x_t for s < t, equation (3)."""
-        self._check_pair(t, s)
+        t, s = self._pair(t, s)
         return Kernel(self.alpha(t) / self.alpha(s), self.sigma(t) * sqrt(self._forgotten(t, s)))
 
     def posterior(self, x_t: Tensor, x0: Tensor, t: Coefficient, s: Coefficient) -> tuple[Tensor, Coefficient]:
         """(mean, std) of x_s | x_t, x_0 for s < t, equation (4): mean (B, *E), std of t's kind."""
-        self._check_pair(t, s)
+        t, s = self._pair(t, s)
         forgotten, sigma_s = self._forgotten(t, s), self.sigma(s)
         on_x_t = self.alpha(t) / self.alpha(s) * (sigma_s / self.sigma(t)) ** 2
         return combine(self.alpha(s) * forgotten, x0, on_x_t, x_t), sigma_s * sqrt(forgotten)
@@ -177,7 +184,7 @@ class LinearSDE(SDE):
 
     def reverse_drift(self, model: Callable[..., Tensor], x: Tensor, t: Coefficient, weight: float) -> Tensor:
         """f x - weight g^2 (alpha x0_hat - x)/sigma^2, gathered into one coefficient of x and one of x0_hat."""
-        kernel = self.kernel(t)
+        t, kernel = self.exact_time(t), self.kernel(t)
         gain = weight * (self.g(t) / kernel.sigma) ** 2
         return combine(self.f(t) + gain, x, -gain * kernel.alpha, model(x, kernel))
 
@@ -195,12 +202,14 @@ class LinearSDE(SDE):
     def _forgotten(self, t: Coefficient, s: Coefficient) -> Coefficient:
         return -expm1(self.log_snr(t) - self.log_snr(s))
 
-    def _check_pair(self, t: Coefficient, s: Coefficient) -> None:
+    def _pair(self, t: Coefficient, s: Coefficient) -> tuple[Coefficient, Coefficient]:
+        """Both as exact times. ValueError unless s < t, both in range."""
         self.check_time(t)
         self.check_time(s)
         late = _on_device(t, s) or bool((_double(s) < _double(t)).all())
         if not late:
             raise ValueError(f"a transition runs from s to a later t, got s = {s}, t = {t}; exchange them")
+        return self.exact_time(t), self.exact_time(s)
 
 
 def _on_device(*times: Coefficient) -> bool:

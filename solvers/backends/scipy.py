@@ -19,7 +19,7 @@ from torch import Tensor
 from solvers.backends.names import check_name
 from solvers.elementwise import axpy
 from solvers.equations import ODE, Equation, SemilinearODE
-from solvers.integrate import Solver, check_path, check_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.wiener import WienerPath
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
@@ -86,7 +86,7 @@ class Scipy(Solver):
         """
         slope = _slope(equation)
         check_path(equation, noise)
-        check_state(x)
+        x = as_state(x)
         _check_reach(x, start, stop)
         if start == stop or not x.numel():
             return Solution(x, 0)

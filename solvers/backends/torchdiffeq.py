@@ -22,7 +22,7 @@ from solvers.as_ode import as_ode
 from solvers.backends.names import check_name
 from solvers.backends.scipy import Solution
 from solvers.equations import ODE, Equation
-from solvers.integrate import Solver, check_path, check_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.wiener import WienerPath
 
 METHODS = ("dopri8", "dopri5", "bosh3", "adaptive_heun")
@@ -77,7 +77,7 @@ class Torchdiffeq(Solver):
         """
         counted = _Counted(as_ode(equation, "torchdiffeq"))
         check_path(equation, noise)
-        check_state(x)
+        x = as_state(x)
         if not (math.isfinite(start) and math.isfinite(stop)):
             raise ValueError(
                 f"torchdiffeq integrates between finite times, got {start} and {stop}; stop at a finite one"

@@ -28,7 +28,7 @@ from solvers.backends.names import check_name
 from solvers.elementwise import scale
 from solvers.equations import DiagonalSDE, Equation, ItoSDE
 from solvers.grids import uniform
-from solvers.integrate import Solver, check_path, check_state
+from solvers.integrate import Solver, as_state, check_path
 from solvers.torchsde_path import AsTorchsde
 from solvers.wiener import AreaPath, WienerPath
 
@@ -72,7 +72,7 @@ class Torchsde(Solver):
         """
         check_path(equation, noise)
         self._check(equation, noise)
-        check_state(x)
+        x = as_state(x)
         if not (math.isfinite(start) and math.isfinite(stop)):
             raise ValueError(f"torchsde integrates between finite times, got {start} and {stop}; stop at a finite one")
         if start == stop or not x.numel():

@@ -32,7 +32,7 @@ def test_likelihood_of_a_run_on_the_plane(tmp_path, monkeypatch, capsys):
     again = log_likelihood(model.sde, model.denoiser, z, 0.001, prior=model.prior, data_std=model.std)
     again = model.in_data_units(again)
     assert found["flow"]["bits_per_dim"] == pytest.approx(-again.value.mean().item() / (2 * math.log(2)), rel=1e-5)
-    assert set(found["flow"]["errors_of_an_example"]) == {"probes", "tolerance"}
+    assert set(found["flow"]["errors_of_an_example"]) == {"probes", "tolerance", "prior", "truncation"}
     assert "standard error" in capsys.readouterr().out
     with Image.open(tmp_path / "run" / "likelihood" / "likelihood.png") as picture:
         assert picture.width > 1000

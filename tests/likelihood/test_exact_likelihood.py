@@ -22,7 +22,10 @@ PROCESSES = [cls() for cls in implementations("sde_diffusion.sde", LinearSDE).va
 
 
 def answer(law, sde, x, tol, **options):
-    return log_likelihood(sde, ExactDenoiser(law), x, tol, prior=end(law, sde), **options)
+    """The log-density of x_{t_min}/alpha, from the law's own end."""
+    return log_likelihood(sde, ExactDenoiser(law), x, tol, prior=end(law, sde), **options).without(
+        "prior", "truncation"
+    )
 
 
 HARD = pytest.param("mixture64", marks=pytest.mark.slow)
@@ -38,12 +41,12 @@ def test_an_exact_trace_at_a_tight_tolerance(name, sde):
     errors = found.value - stopped(law, sde, x)
     assert bits(errors, x).abs().max() < 2e-5
     assert bits(found.standard_error, x).max() < 1e-5
-    assert (errors.abs() <= 2 * found.standard_error).double().mean() > 0.95
+    assert (errors.abs() <= 4 * found.standard_error).all()
 
 
 def covered(law, sde, n: int, divergence, seed: int = 5) -> float:
     x = law.sample(n, rng(1))
-    found = answer(law, sde, x, 0.03, divergence=divergence, seed=seed)
+    found = answer(law, sde, x, 0.003, divergence=divergence, seed=seed)
     low, high = found.interval(0.95)
     exact = stopped(law, sde, x)
     assert found.errors["probes"].mean() > 5 * found.errors["tolerance"].mean(), "the solver hides the probes"
@@ -85,12 +88,12 @@ def test_every_process(sde):
 
 
 def test_the_truncation_leads_to_the_law_itself():
-    """With the first-order term the density at t = 0, fifty times closer than without."""
+    """The density at t = 0, fifty times closer than that at t_min."""
     law, sde = two(), VP()
     x = law.sample(4, rng(3))
-    found = answer(law, sde, x, 1e-5)
-    raw = (found.value - law.log_prob(x)).abs().mean()
-    assert (found.value + found.terms["truncation"] - law.log_prob(x)).abs().mean() < raw / 50
+    found = log_likelihood(sde, ExactDenoiser(law), x, 1e-5)
+    raw = (found.without("truncation").value - law.log_prob(x)).abs().mean()
+    assert (found.value - law.log_prob(x)).abs().mean() < raw / 50
 
 
 def test_the_budget_goes_where_the_error_is():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.fault import Fault
 
 DIVERGENCE, EXACT = "tests/solvers/test_divergence.py", "tests/likelihood/test_exact_likelihood.py"
+ENDS = "tests/likelihood/test_ends.py"
 BOUNDS, LOSSES = "tests/likelihood/test_bounds.py", "tests/objectives/test_variational.py"
 
 FAULTS = [
@@ -46,7 +47,7 @@ FAULTS = [
     ),
     Fault(
         "a-chart-without-its-jacobian",
-        "flow_log_prob",
+        "to_horizon",
         "x[0].numel() * stretch",
         "stretch",
         "The volume of the chart counted once and not for each dimension.",
@@ -55,9 +56,9 @@ FAULTS = [
     ),
     Fault(
         "a-flow-that-forgets-the-scale",
-        "_Task.columns",
-        "return found + x[0].numel() * math.log(alpha)",
-        "return found",
+        "_Task.on_grid",
+        "change + x[0].numel() * math.log(alpha)",
+        "change",
         "log p of x_t reported as that of x_t/alpha.",
         EXACT,
         "every_process",
@@ -65,11 +66,47 @@ FAULTS = [
     Fault(
         "two-grids-believed-at-once",
         "refine",
-        "/ CAUTION",
-        "/ (1000 * CAUTION)",
+        "else LATE)",
+        "else LATE / 1000)",
         "An error of the solver a thousand times too small.",
         EXACT,
         "tight_tolerance",
+    ),
+    Fault(
+        "a-horizon-without-its-volume",
+        "_Middle.of",
+        "volume - off - normal",
+        "-off - normal",
+        "The law at the horizon as wide as the noise alone: log p off by half the trace of the posterior covariance.",
+        ENDS,
+        "read_off_the_denoiser",
+    ),
+    Fault(
+        "a-truncation-extrapolated-twice",
+        "Ends.truncation",
+        "1.5 * first[rows] - 0.25 * second",
+        "1.5 * first[rows] - 0.5 * second",
+        "The second order of the truncation with the weight of another variable.",
+        ENDS,
+        "second_order_where_it_matters",
+    ),
+    Fault(
+        "a-mismatch-subtracted",
+        "_Task._with_ends",
+        "last.value - prior.log_prob(end)",
+        "prior.log_prob(end) - last.value",
+        "The prior's mismatch with the wrong sign: twice as wrong as without.",
+        ENDS,
+        "whatever_the_prior",
+    ),
+    Fault(
+        "a-solver-without-an-error",
+        "refine",
+        "columns.new_tensor(FLOOR * size)",
+        "columns.new_tensor(0.0001 * FLOOR * size)",
+        "A grid of ten believed wherever two formulas agree by accident.",
+        ENDS,
+        "holds_on_mixtures",
     ),
     Fault(
         "the-spread-of-the-probes-for-the-error-of-their-mean",

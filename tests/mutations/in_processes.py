@@ -235,4 +235,25 @@ EXACT_LAWS = [
     ),
 ]
 
-FAULTS = [*SCHEDULES, *KERNELS, *PARAMETERIZATIONS, *EXACT_LAWS]
+TIMES = [
+    Fault(
+        "a-time-beyond-the-horizon",
+        "SDE.exact_time",
+        "wide.clamp(max=self.horizon)",
+        "wide",
+        "A horizon rounded up is taken at its word: the signal of rectified flow is gone there, and f is infinite.",
+        "tests/sde/test_rounded_times.py",
+        "any_dtype_is_the_horizon",
+    ),
+    Fault(
+        "a-state-of-16-bits",
+        "state_dtype",
+        "torch.finfo(dtype).bits < 32",
+        "False",
+        "The rounding of a bfloat16 state adds up over the steps: 0.3 to 0.7 at 400 calls.",
+        "tests/sampling/test_sixteen_bits.py",
+        "grow_with_the_calls or 16_bits_in_float32",
+    ),
+]
+
+FAULTS = [*SCHEDULES, *KERNELS, *PARAMETERIZATIONS, *EXACT_LAWS, *TIMES]

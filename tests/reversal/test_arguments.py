@@ -117,7 +117,6 @@ class Answers(Denoiser):
         (lambda x: x[:, :1], ValueError, r"Answers returned the shape \(4, 1\) for states of shape \(4, 2\)"),
         (lambda x: x[:1], ValueError, r"the shape \(1, 2\)"),
         (lambda x: x.long(), TypeError, r"returned torch.int64 for states of torch.float32"),
-        (lambda x: x.half(), TypeError, r"returned torch.float16"),
         (lambda x: x.to(torch.complex64), TypeError, r"returned torch.complex64"),
         (lambda x: x.double(), TypeError, r"returned torch.float64"),
         (lambda x: x.to("meta"), ValueError, r"returned a tensor on meta for states on cpu"),

@@ -73,7 +73,10 @@ def run(settings: Settings) -> None:
 
 
 def rules(model: DiffusionModel, levels: int | None, settings: Settings) -> dict[str, Callable[[Tensor], LogProb]]:
-    """Flow, ELBO and IWAE by name: of densities, or of the probabilities of quantised data."""
+    """Flow, ELBO and IWAE by name: of densities, or of the probabilities of quantised data.
+
+    A probability of levels is the integral of a normalised density: that of the flow's samples, without the two ends.
+    """
     import torch
 
     from sde_diffusion.data.pixels import bin_width
@@ -94,6 +97,7 @@ def rules(model: DiffusionModel, levels: int | None, settings: Settings) -> dict
     }
     if levels is None:
         return found
+    found["flow"] = lambda x: model.log_prob(x, settings.tol, seed=settings.seed).without("prior", "truncation")
     rule = Uniform(bin_width(levels))
     return {
         name: lambda x, bound=bound: quantised(bound, x, rule, settings.draws, generator(2))

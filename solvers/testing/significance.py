@@ -6,14 +6,14 @@ independent numbers fails when it is further than
     q(FAMILY/m) standard errors                                                                                  (1)
 
 from what it should be, q the two-sided quantile of Student's distribution of n/(k - 1) degrees of freedom for numbers of
-kurtosis k: their variance is known half as well as 2 n/(k - 1) says, for the kurtosis of a sample is too low itself. Numbers of skewness c have fewer of their rare
-large values in a sample than they should: the standard error is then too small, and so far out a deviation t counts as
+kurtosis k. (The variance is known as well as that of 2 n/(k - 1) normal numbers; a sample's kurtosis is itself too low.)
+Numbers of skewness c have fewer of their rare large values in a sample than they should: the standard error is then too
+small, and a deviation t counts as
 
-    t + c t^2/(3 sqrt(n)) + c^2 t^3/(27 n) + c/(6 sqrt(n))    (Hall)                                              (3)
+    t + c t^2/(3 sqrt(n)) + c^2 t^3/(27 n) + c/(6 sqrt(n))    (Hall)                                              (2)
 
-where that is nearer to zero. A fault of q + 1.28 standard errors is found nine times out of
-ten, and that size is the power reported. An empirical distribution function fails beyond sqrt(log(2/p)/(2 n)), which
-holds for every n (2).
+where that is nearer to zero. A fault of q + 1.28 standard errors is found nine times out of ten, and that size is the
+power reported. An empirical distribution function fails beyond sqrt(log(2/p)/(2 n)), which holds for every n (3).
 
 References:
     Hall, On the removal of skewness by transformation, 1992, https://doi.org/10.1111/j.2517-6161.1992.tb01876.x
@@ -53,7 +53,7 @@ class Mean:
 
 
 def mean_of(values: Tensor, expected: float = 0.0) -> Mean:
-    """The mean of independent numbers (n,) against its expectation, by (3); (0, 0) where both agree without scatter."""
+    """The mean of independent numbers (n,) against its expectation, by (2); (0, 0) where both agree without scatter."""
     x = values.double()
     gap, error = x.mean().item() - expected, x.std().item() / math.sqrt(len(x))
     if not error:
@@ -65,7 +65,7 @@ def mean_of(values: Tensor, expected: float = 0.0) -> Mean:
 
 
 def _without_skewness(t: float, c: float) -> float:
-    """Equation (3); c is the skewness over the root of the number of values."""
+    """Equation (2); c is the skewness over the root of the number of values."""
     return t + c * t**2 / 3 + c**2 * t**3 / 27 + c / 6
 
 
@@ -76,5 +76,5 @@ def quantile(figures: int, freedom: float = math.inf) -> float:
 
 
 def band(samples: int, figures: int) -> float:
-    """Equation (2): how far an empirical distribution function may lie from the true one."""
+    """Equation (3): how far an empirical distribution function may lie from the true one."""
     return math.sqrt(math.log(2 * figures / FAMILY) / (2 * samples))

@@ -41,12 +41,12 @@ def residuals(seen: Observed) -> Iterator[Finding]:
     """Equations (1) and (2) at every level: one finding for each statistic, which names the worst level."""
     table = {level: statistics(seen, level) for level in LEVELS}
     for name, cause in STATISTICS.items():
-        worst = max(LEVELS, key=lambda level: abs(table[level][name].deviation))
+        worst = max(LEVELS, key=lambda level: table[level][name].share(FIGURES))
         found = table[worst][name]
         yield verdict(
             f"residual: {name}",
             abs(found.deviation),
-            quantile(FIGURES, found.samples),
+            quantile(FIGURES, found.freedom),
             example=f"sigma/alpha = {worst * seen.scale:.3g}: {found.deviation:+.1f} standard errors",
             cause=cause,
             note=f"in standard errors; by sigma/alpha: {_by_level(seen, table, name)}; "

@@ -65,6 +65,10 @@ TRAINING_FAULTS: Claims = {
     "Without a checkpoint, or without a folder, the parameters are those of the last finite step.":
         (f"{NOT_FINITE}a_run_without_a_folder_keeps_its_parameters",
          f"{LOOP}a_run_that_never_was_finite_keeps_its_parameters"),
+    "At the end of a run a warning says how many steps were skipped, and the run's report too.":
+        ("tests/model/test_untrained.py::test_skipped_steps_are_summed_up",),
+    "A run of which every step was skipped is untrained: its model says so when it is loaded or asked for samples.":
+        ("tests/model/test_untrained.py::test_a_run_of_which_every_step_was_skipped_stays_untrained",),
     "Only a run that is interrupted between skipped steps saves among them; the number of skipped steps is saved too.":
         (f"{NOT_FINITE}a_row_goes_on_through_an_interruption",),
     "**Out of memory.** `torch.OutOfMemoryError` names `batch_size`.": (f"{FAULTS}out_of_memory.py::test_a_starved_step",),

@@ -70,7 +70,9 @@ def goes_on_or_says_why(run, same, wanted, folder, is_sentence) -> bool:
     """Whether the run of a damaged folder was finished, to the weights `wanted`; else one sentence names the file."""
     before, error = snapshot(folder / "checkpoints"), None
     try:
-        again = run(RunFolder.create(folder, CONFIG), checkpoint_every=2)
+        with warnings.catch_warnings():  # a flipped bit of versions.json is another environment, and said to be one
+            warnings.filterwarnings("ignore", message=".* goes on in another environment")
+            again = run(RunFolder.create(folder, CONFIG), checkpoint_every=2)
         again.go()
     except (ValueError, OSError) as caught:
         error = caught

@@ -153,6 +153,7 @@ def test_info_prints_tables(capsys):
     assert all(word in shown for word in ("vp", "unet", "exponential_adams", "digits", "ring8", "torch", "threads"))
 
 
+@pytest.mark.slow
 def test_info_on_networks_says_what_each_preset_costs(capsys):
     assert main(["info", "--kind", "network"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if "│ unet " in line and "ddpm++" in line)

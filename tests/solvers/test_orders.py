@@ -41,6 +41,11 @@ GRIDS = {"uneven": measure.UNEVEN, "alternating": measure.alternating}
 DIAGONAL = [m for m in METHODS if DiagonalSDE in m.orders]
 
 
+def first_of(names):
+    """The first one everyday, the others in the slow run."""
+    return [name if place == 0 else pytest.param(name, marks=pytest.mark.slow) for place, name in enumerate(names)]
+
+
 def name_of(value):
     return repr(value) if isinstance(value, Method) else getattr(value, "__name__", None)
 
@@ -83,7 +88,7 @@ def test_weak_order_where_the_forcing_ignores_the_state(method, kind, direction)
     assert seen.order > method.orders[kind].weak - TOLERANCE
 
 
-@pytest.mark.parametrize("spacing", GRIDS)
+@pytest.mark.parametrize("spacing", first_of(GRIDS))
 @pytest.mark.parametrize("direction", measure.SPANS)
 @pytest.mark.parametrize("problem", ["shared", "growing"])
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
@@ -93,8 +98,8 @@ def test_weak_order_on_a_linear_equation(method, kind, problem, direction, spaci
     assert holds(seen, method, method.orders[kind].weak), str(seen)
 
 
-@pytest.mark.parametrize("spacing", GRIDS)
-@pytest.mark.parametrize("direction", measure.SPANS)
+@pytest.mark.parametrize("spacing", first_of(GRIDS))
+@pytest.mark.parametrize("direction", first_of(measure.SPANS))
 @pytest.mark.parametrize(("method", "kind"), ADDITIVE, ids=name_of)
 def test_weak_order_on_a_nonlinear_cascade(method, kind, direction, spacing):
     """A quadratic forcing, whose means are exact."""
@@ -110,7 +115,7 @@ def test_weak_order_on_a_nonlinear_equation(method, kind):
     assert seen is None or seen.order == pytest.approx(method.orders[kind].weak, abs=0.3)
 
 
-@pytest.mark.parametrize("direction", measure.SPANS)
+@pytest.mark.parametrize("direction", first_of(measure.SPANS))
 @pytest.mark.parametrize("problem", LINEAR)
 @pytest.mark.parametrize(("method", "kind"), STRONG, ids=name_of)
 def test_strong_order_on_a_linear_equation(method, kind, problem, direction):

@@ -81,10 +81,17 @@ class Voice:
         os.write(self._file, b"%d\n" % number)
 
 
+def as_in_a_terminal() -> None:
+    """SIGINT and SIGHUP end a process again: a suite in the background, or under nohup, ignores them and so do its children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _run(folder: Path, body: Callable, arguments: tuple) -> None:
     words = os.open(folder / "words", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(words, number)
+    as_in_a_terminal()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     import torch
 

@@ -151,8 +151,7 @@ def test_the_interval_holds_on_mixtures(sde):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("size", [2, 8])
+@pytest.mark.parametrize(("size", "way"), [*((2, way) for way in WAYS), (8, "model")])
 def test_the_interval_holds_by_every_way(size, way):
     assert 0.93 <= coverage(size, EDM(), way, 8, SIZES[size][0], 8) <= 1.0
 

@@ -111,7 +111,8 @@ def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path,
     assert_same_snapshots(tmp_path / "run", alone[0] / "run", 2e-5)
 
 
-@pytest.mark.parametrize("engine", [pytest.param("replicated", marks=pytest.mark.slow), "sharded"])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
 def test_a_finished_run_hands_back_its_weights_to_every_process(tmp_path, engine):
     """Asked for again it trains nothing, and the caller's model and average are those of the last checkpoint."""
     ranks = torchrun("again", tmp_path, engine)
@@ -123,7 +124,8 @@ def absolute(checkpoint) -> float:
     return float(sum(value.double().abs().sum() for value in checkpoint.ema.values()))
 
 
-@pytest.mark.parametrize("engine", [pytest.param("replicated", marks=pytest.mark.slow), "sharded"])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
 def test_observers_of_two_processes_change_nothing(pair, tmp_path, engine):
     """Whole averages are seen, of shares too; an error in a look stops nobody; all ends on the bits of a run unseen."""
     (folder, plain), ranks = pair(engine), torchrun("watched", tmp_path, engine)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -191,7 +191,8 @@ class DiffusionModel:
         loss = default_objective() if objective is None else objective
         self.data_digest = digest({"data": z} if rows is None else {"data": z, "label": rows})
         if folder is not None:
-            options |= self._record(Path(folder), loss, settings, options.pop("config", None), options.get("world"))
+            known = options.pop("config", None), options.get("world"), options.pop("on_start", None)
+            options |= self._record(Path(folder), loss, settings, *known)
         options |= {} if rows is None else {"labels": rows}
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
@@ -205,7 +206,13 @@ class DiffusionModel:
         return self
 
     def _record(
-        self, folder: Path, loss: Any, settings: TrainSettings, config: dict[str, Any] | None, world: Any
+        self,
+        folder: Path,
+        loss: Any,
+        settings: TrainSettings,
+        config: dict[str, Any] | None,
+        world: Any,
+        on_start: Callable[[], object] | None,
     ) -> dict[str, Any]:
         """Check that the folder is this run's, write nothing yet; the options that make `train` write the record.
 
@@ -219,6 +226,8 @@ class DiffusionModel:
         def write() -> None:
             RunFolder.create(folder, self.run)
             replace_file(folder / RECORD, as_json(described))
+            if on_start is not None:
+                on_start()
 
         if world is None or world.is_main:
             RunFolder.check(folder, self.run)

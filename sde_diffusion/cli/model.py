@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sde_diffusion.training.distributed.process_group import ProcessGroup
 
 
+DATA_SUMMARY = "data.json"
+"""What the data of a run are, in its folder."""
+
+
 @dataclass(frozen=True)
 class _Facts:
     """What the components must know of the data."""
@@ -44,9 +48,16 @@ def train_model(
     it. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
     CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
     """
+    from sde_diffusion.data.summary import lines_of, summary_of
+    from sde_diffusion.io.atomic import to_json
     from sde_diffusion.training import ProcessGroup
 
     source = factories.data(config.part("data"))
+    config = factories.with_network(config, source)
+    world = world or ProcessGroup()
+    summary = summary_of(source) if world.is_main else {}
+    if world.is_main:
+        print("\n".join(lines_of(summary)), flush=True)
     x, labels = source.tensors("train")
     model, objective = new_model(config, source)
     conditional = labels if model.class_names is not None else None
@@ -56,8 +67,17 @@ def train_model(
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
         x, conditional, settings=config.training, folder=folder, objective=objective, device=device,
-        compute=compute or ComputeSettings(), world=world or ProcessGroup(), config=config.as_dict(), **more,
+        compute=compute or ComputeSettings(), world=world, config=config.as_dict(),
+        on_start=lambda: _keep(folder / DATA_SUMMARY, to_json(summary)), **more,
     )  # fmt: skip
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write a file that does not hold this already."""
+    from sde_diffusion.io.atomic import replace_file
+
+    if not path.is_file() or path.read_bytes() != content:
+        replace_file(path, content)
 
 
 def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sde_diffusion import specs
 from sde_diffusion.cli.hints import data_hint
+from sde_diffusion.cli.own_data import source_at
 from sde_diffusion.specs import Spec, number
 
 NAMES = ("sde", "parameterization", "network", "data", "objective")
@@ -78,7 +79,9 @@ def check_spec(value: Any, option: str) -> Spec:
 
 
 def parse(text: str, option: str = "") -> Spec:
-    """`specs.parse`, where files of one's own data are answered with what takes them."""
+    """`specs.parse`; for data, a path is the data source that reads what lies there."""
+    if option == "data" and (own := source_at(text)) is not None:
+        return own
     try:
         return specs.parse(text)
     except ValueError:

@@ -58,6 +58,16 @@ class DataSource(ABC):
         """The names of the classes, by label; their numbers unless a source knows better."""
         return None if self.classes is None else tuple(map(str, range(self.classes)))
 
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of a table (N, D); None for other data."""
+        return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the data on reading them, and what was passed over, in sentences for a summary."""
+        return ()
+
     @abstractmethod
     def size(self, split: str = "train") -> int:
         """How many samples the split holds."""

@@ -189,7 +189,7 @@ class DiffusionModel:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
         loss = default_objective() if objective is None else objective
-        self.data_digest = digest({"data": z} if rows is None else {"data": z, "label": rows})
+        self.data_digest = _digest(z, rows)
         if folder is not None:
             known = options.pop("config", None), options.get("world"), options.pop("on_start", None)
             options |= self._record(Path(folder), loss, settings, *known)
@@ -204,6 +204,11 @@ class DiffusionModel:
         elif last is not None and last.skipped < last.step:
             self.trained = True
         return self
+
+    def digest_of(self, x: Any, labels: Any = None) -> str:
+        """The `data_digest` of a model of this standardization after `fit(x, labels)`."""
+        z = self.to_standard(x)
+        return _digest(z, self._labels(labels, len(z)))
 
     def _record(
         self,
@@ -389,6 +394,10 @@ class DiffusionModel:
             hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
             raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
         return self.standardization.to_standard(rows).to(self.dtype)
+
+
+def _digest(z: Tensor, labels: Tensor | None) -> str:
+    return digest({"data": z} if labels is None else {"data": z, "label": labels})
 
 
 def _check_process(sde: Any) -> None:

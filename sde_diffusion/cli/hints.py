@@ -67,7 +67,7 @@ MISSING: Mapping[str, str] = {
 DEVICES: Mapping[str, str] = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 
 OWN_FILES = (
-    "data of your own are named by their path, --data FILE.npy (or .npz, .safetensors, .csv, .tsv, .parquet) or --data FOLDER "
+    "for data of your own write --data FILE.npy (or .npz, .safetensors, .csv, .tsv, .parquet) or --data FOLDER "
     "of pictures or of .npy and .wav signals"
 )
 _FILE = re.compile(r"\.(txt|pt|pth|h5|hdf5|mat|json|xlsx?|pkl|png|jpe?g|wav)$", re.IGNORECASE)

@@ -38,14 +38,12 @@ def absolute(part: Spec) -> Spec:
     return {name: os.path.abspath(value) if name in PLACES else value for name, value in part.items()}
 
 
-def moved(part: Spec, place: str) -> Spec:
-    """The data source of a spec at another place, with the same arguments."""
-    name = next((name for name in PLACES if name in part), None)
-    if name is None:
-        raise ValueError(
-            f"the run's data, {part['name']}, do not lie at a place that could be another; leave out --data"
-        )
-    return {**part, name: place}
+def read_alike(part: Spec, own: Spec | None) -> Spec:
+    """The data source of a spec with the arguments that a run's own data have, where it names a place alone of their kind."""
+    place = {name: part[name] for name in PLACES if name in part}
+    if own is None or own["name"] != part["name"] or len(place) != len(part) - 1:
+        return part
+    return {**own, **place}
 
 
 def _is_name(text: str) -> bool:

@@ -25,7 +25,19 @@ def normalise_argv(arguments: Sequence[str]) -> list[str]:
 
     A number keeps its text: `--data.root 2024` names a folder.
     """
-    return [_normalised(word) for word in _joined(arguments)]
+    words = _joined(arguments)
+    _check_order(words)
+    return [_normalised(word) for word in words]
+
+
+def _check_order(words: list[str]) -> None:
+    """Raises ValueError for an argument of a component before its name, which would forget it."""
+    options = [word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")]
+    for name in NAMES:
+        early = options[: options.index(name)] if name in options else []
+        for option in early:
+            if option.startswith(f"{name}."):
+                raise ValueError(f"--{option} stands before --{name}, which forgets it; write it after")
 
 
 def _normalised(word: str) -> str:

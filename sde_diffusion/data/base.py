@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,10 +64,10 @@ class DataSource(ABC):
         """The names of the columns of a table (N, D); None for other data."""
         return None
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was done to the data on reading them, and what was passed over, in sentences for a summary."""
-        return ()
+    def summary(self) -> dict[str, Any]:
+        """More about the files that the data were read from, as plain data: counts by what they are, and `notes`, sentences
+        on what was done to them or passed over. A source that counts its `classes` here is not read to count them."""
+        return {}
 
     @abstractmethod
     def size(self, split: str = "train") -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,10 +77,9 @@ class OwnData(DataSource):
         """The names of the classes as the file has them."""
         return None if self._contents.labels is None else self._contents.labels[1]
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was done to the data or passed over, in sentences."""
-        return self._contents.notes
+    def summary(self) -> dict[str, Any]:
+        """What was done to the data or passed over, in sentences, as `notes`."""
+        return {"notes": list(self._contents.notes)}
 
     def size(self, split: str = "train") -> int:
         """How many samples the split holds."""

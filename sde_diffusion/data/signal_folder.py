@@ -117,7 +117,8 @@ def _wav(file: Path) -> tuple[np.ndarray, int, str | None]:
     from scipy.io import wavfile
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
+        warnings.simplefilter("error", wavfile.WavFileWarning)  # a file that ends early
+        warnings.filterwarnings("ignore", "Chunk .non-data. not understood", wavfile.WavFileWarning)
         rate, signal = wavfile.read(file)
     channels_first = signal.T
     if signal.dtype.kind == "f":

@@ -44,7 +44,7 @@ from sde_diffusion.sharing.pretrained import digest as description_digest
 from sde_diffusion.sharing.run import read_run, run_is_trained, seeded
 from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
-from sde_diffusion.training.checkpoints.fingerprint import digest
+from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
 from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.settings import TrainSettings
 
@@ -189,7 +189,7 @@ class DiffusionModel:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
         loss = default_objective() if objective is None else objective
-        self.data_digest = _digest(z, rows)
+        self.data_digest = digest_of_data(z, rows)
         if folder is not None:
             known = options.pop("config", None), options.get("world"), options.pop("on_start", None)
             options |= self._record(Path(folder), loss, settings, *known)
@@ -204,11 +204,6 @@ class DiffusionModel:
         elif last is not None and last.skipped < last.step:
             self.trained = True
         return self
-
-    def digest_of(self, x: Any, labels: Any = None) -> str:
-        """The `data_digest` of a model of this standardization after `fit(x, labels)`."""
-        z = self.to_standard(x)
-        return _digest(z, self._labels(labels, len(z)))
 
     def _record(
         self,
@@ -394,10 +389,6 @@ class DiffusionModel:
             hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
             raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
         return self.standardization.to_standard(rows).to(self.dtype)
-
-
-def _digest(z: Tensor, labels: Tensor | None) -> str:
-    return digest({"data": z} if labels is None else {"data": z, "label": labels})
 
 
 def _check_process(sde: Any) -> None:

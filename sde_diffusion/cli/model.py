@@ -144,6 +144,8 @@ def data_of(model: DiffusionModel, asked: Any = None) -> DataSource:
 
 def _compare(model: DiffusionModel, source: DataSource, asked: str | None) -> None:
     """Compare the data with those that the model was trained on, where their digest is known."""
+    from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
+
     x, labels = source.tensors("train")
     if tuple(x.shape[1:]) != tuple(model.event_shape):
         raise ValueError(
@@ -151,7 +153,7 @@ def _compare(model: DiffusionModel, source: DataSource, asked: str | None) -> No
         )
     labels = None if model.class_names is None else labels
     fits = model.classes in (None, source.classes)
-    if model.data_digest is None or (fits and model.digest_of(x, labels) == model.data_digest):
+    if model.data_digest is None or (fits and digest_of_data(model.to_standard(x), labels) == model.data_digest):
         return
     if asked is not None:
         raise ValueError(

@@ -51,7 +51,7 @@ FAULTS = [
         "values[-1] < 2000 * len(values)",
         "Two years become 2022 classes.",
         TABLES,
-        "years",
+        "years_are_their_names",
     ),
     Fault(
         "cells-in-pythons-numbers",
@@ -74,7 +74,7 @@ FAULTS = [
     Fault(
         "other-data-measured-without-a-word",
         "_compare",
-        "fits and model.digest_of(x, labels) == model.data_digest",
+        "fits and digest_of_data(model.to_standard(x), labels) == model.data_digest",
         "fits",
         "Measuring commands take any data of the shape.",
         OWN,

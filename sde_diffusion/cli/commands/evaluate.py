@@ -68,7 +68,8 @@ def run(settings: Settings) -> None:
 
     source = run_folder(settings.run)
     found, paths = _measured(settings, source, load_model(source, device_of(settings.device)))
-    found.table().print()
+    for table in found.tables():
+        table.print()
     for path in paths:
         say(path)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sde_diffusion.data import DataSource
+from sde_diffusion.data.labels import as_labels
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.sde import LinearSDE
 
@@ -39,19 +40,4 @@ def as_tensor(x: Any) -> Tensor:
     return rows
 
 
-def as_labels(labels: Any) -> tuple[Tensor | None, tuple[str, ...] | None]:
-    """(int64 (N,), names of the classes) of integers from 0 or of strings; (None, None) without labels.
-
-    Raises ValueError for anything else.
-    """
-    if labels is None:
-        return None, None
-    rows = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
-    if rows.ndim != 1 or rows.size == 0:
-        raise ValueError(f"labels have shape (N,), one for each sample, got {rows.shape}")
-    if rows.dtype.kind in "US" or rows.dtype.kind == "O":
-        names, numbers = np.unique(rows.astype(str), return_inverse=True)
-        return torch.from_numpy(numbers).long(), tuple(names.tolist())
-    if rows.dtype.kind not in "iub" or rows.min() < 0:
-        raise ValueError(f"labels are integers from 0 or strings, got {rows.dtype}; number the classes")
-    return torch.from_numpy(rows.astype(np.int64)), tuple(str(k) for k in range(int(rows.max()) + 1))
+__all__ = ["as_labels", "as_tensor"]

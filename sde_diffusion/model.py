@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -44,7 +44,7 @@ from sde_diffusion.sharing.pretrained import digest as description_digest
 from sde_diffusion.sharing.run import read_run, run_is_trained, seeded
 from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
-from sde_diffusion.training.checkpoints.fingerprint import digest
+from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
 from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.settings import TrainSettings
 from solvers.integrate import state_dtype
@@ -195,9 +195,10 @@ class DiffusionModel:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
         loss = default_objective() if objective is None else objective
-        self.data_digest = digest({"data": z} if rows is None else {"data": z, "label": rows})
+        self.data_digest = digest_of_data(z, rows)
         if folder is not None:
-            options |= self._record(Path(folder), loss, settings, options.pop("config", None), options.get("world"))
+            known = options.pop("config", None), options.get("world"), options.pop("on_start", None)
+            options |= self._record(Path(folder), loss, settings, *known)
         options |= {} if rows is None else {"labels": rows}
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
@@ -211,7 +212,13 @@ class DiffusionModel:
         return self
 
     def _record(
-        self, folder: Path, loss: Any, settings: TrainSettings, config: dict[str, Any] | None, world: Any
+        self,
+        folder: Path,
+        loss: Any,
+        settings: TrainSettings,
+        config: dict[str, Any] | None,
+        world: Any,
+        on_start: Callable[[], object] | None,
     ) -> dict[str, Any]:
         """Check that the folder is this run's, write nothing yet; the options that make `train` write the record.
 
@@ -225,6 +232,8 @@ class DiffusionModel:
         def write() -> None:
             RunFolder.create(folder, self.run)
             replace_file(folder / RECORD, as_json(described))
+            if on_start is not None:
+                on_start()
 
         if world is None or world.is_main:
             RunFolder.check(folder, self.run)

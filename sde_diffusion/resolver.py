@@ -99,7 +99,7 @@ def written(value: Any, text: bool = False) -> Any:
     if text and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list | tuple):
-        return type(value)(written(item) for item in value)
+        return type(value)(written(item, text) for item in value)
     return {key: written(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
@@ -174,5 +174,5 @@ def _asked(parameter: inspect.Parameter) -> str | None:
 
 
 def _is_text(parameter: inspect.Parameter) -> bool:
-    """Whether an argument is annotated `str`, alone or with None or a path."""
-    return annotation(parameter).split(" | ")[0] == "str"
+    """Whether an argument is annotated `str`, alone or with None or a path, or as several of them."""
+    return annotation(parameter).split(" | ")[0] in ("str", "tuple[str, ...]")

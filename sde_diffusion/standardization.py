@@ -82,6 +82,7 @@ class Standardization:
     def of_dict(cls, stored: dict[str, Any]) -> Self:
         """What `as_dict` gave. Raises ValueError for anything else."""
         try:
-            return cls(torch.tensor(stored["shift"]).double(), torch.tensor(stored["scale"]).double())
+            shift, scale = (torch.tensor(stored[name], dtype=torch.float64) for name in ("shift", "scale"))
+            return cls(shift, scale)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"a standardization has a shift and a scale, got {str(stored)[:60]}") from error

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from sde_diffusion.cli.main import main
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 QUICK = 20
@@ -53,12 +58,42 @@ def test_first_steps(tmp_path, monkeypatch):
 def test_your_own_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = run("your-own-data.md")
+    assert len(space["x"]) + len(space["unseen"]) == 200
     assert space["warm"].shape == (64, 2)
     assert abs(space["warm"][:, 0].mean() - 30) < 5  # the units of the table
     assert space["warm"][:, 1].std() > 100
     assert space["nats"].isfinite().all()
     assert space["pictures"].shape == (4, 1, 16, 16)
     assert space["points"].shape == (16, 2)
+
+
+def commands(page: str) -> list[str]:
+    """The commands of a page, in their order."""
+    shown = re.findall(r"^```console\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^\$ sde-diffusion (.*)$", "".join(shown), re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draws = np.random.default_rng(0)
+    kinds = np.array(["adelie", "gentoo"] * 100)
+    rows = zip(draws.normal(4000, 500, 200), draws.normal(40, 3, 200), kinds, strict=True)
+    lines = [f"{mass:.1f},{length:.2f},{kind}" for mass, length, kind in rows]
+    Path("penguins.csv").write_text("\n".join(["mass,length,species", *lines]))
+    waves = draws.normal(size=(40, 1, 64))
+    np.save("waves.npy", waves)
+    np.savez("cells.npz", x=waves[..., :16], kind=kinds[:40])
+    Path("sounds").mkdir()
+    for i, wave in enumerate(waves[:8]):
+        np.save(f"sounds/{i}.npy", wave)
+    found = commands("your-own-data.md")
+    assert len(found) == 6
+    for command in found:
+        short = " --watch.pictures_every 0 --watch.levels_every 0 --training.batch_size 4" * ("train" in command)
+        assert main(shlex.split(command.replace("--training.steps 2000", "--training.steps 2") + short)) == 0, command
+    summary = json.loads(Path("runs/penguins/data.json").read_text())
+    assert (summary["columns"], summary["classes"]) == (["mass", "length"], {"adelie": 100, "gentoo": 100})
 
 
 @pytest.fixture(scope="module")

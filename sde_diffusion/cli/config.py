@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
+from sde_diffusion.cli.own_data import absolute
 from sde_diffusion.cli.specs import NAMES, check_spec
 from sde_diffusion.specs import Spec, spec
 from sde_diffusion.training.settings import TrainSettings
 
 KINDS = {"sde": "process", "data": "data set"}
 """The kind of a component, where it is not called as the option."""
+
+
+AUTO = "auto"
+"""The name of the network that suits the data."""
 
 
 def _objective() -> Spec:
@@ -28,8 +33,9 @@ class RunConfig:
     Attributes:
         sde: the forward process and its arguments: `--sde ve --sde.sigma_max 20`.
         parameterization: what the network's output means; its data_std is measured on the data unless given.
-        network: the backbone and its arguments; with `classes` it takes the labels.
-        data: the data set and its arguments.
+        network: the backbone and its arguments; auto is an MLP for tables and a U-Net for signals, images and volumes,
+            which takes the labels where there are any (`--network.classes null` leaves them out); an MLP for the digits.
+        data: the data set and its arguments, or the path of your own: a file of an array or a table, or a folder.
         objective: the loss and its arguments.
         training: how long, how fast and from which seed.
         standardization: data, for coordinates of mean zero and variance one, by column for tables; or none.
@@ -37,7 +43,7 @@ class RunConfig:
 
     sde: Spec | str = field(default_factory=partial(spec, "vp"))
     parameterization: Spec | str = field(default_factory=partial(spec, "edm"))
-    network: Spec | str = field(default_factory=partial(spec, "mlp"))
+    network: Spec | str = field(default_factory=partial(spec, AUTO))
     data: Spec | str = field(default_factory=partial(spec, "digits"))
     objective: Spec | str = field(default_factory=_objective)
     training: TrainSettings = field(default_factory=partial(TrainSettings, steps=6000, learning_rate=2e-3))
@@ -54,10 +60,11 @@ class RunConfig:
         return check_spec(getattr(self, name), name)
 
     def as_dict(self) -> dict[str, Any]:
-        """The configuration as plain data, each argument of the type that its component asks for."""
+        """The configuration as plain data, each argument of the type that its component asks for, paths of data absolute."""
         from sde_diffusion.resolver import canonical
 
         parts = {name: canonical(KINDS.get(name, name), self.part(name)) for name in NAMES}
+        parts["data"] = absolute(parts["data"])
         return {**parts, "training": dataclasses.asdict(self.training), "standardization": self.standardization}
 
     @classmethod

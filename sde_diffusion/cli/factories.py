@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sde_diffusion import resolver
+from sde_diffusion.cli.config import AUTO
 from sde_diffusion.cli.hints import data_hint
 from sde_diffusion.plugins import annotation, choices, choose, parameters
 from sde_diffusion.specs import Spec, nearest
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from sde_diffusion.reversal import Reversal
     from sde_diffusion.sde import LinearSDE
     from solvers import Method
+
+
+DEMO = "digits"
+"""The data set of the demo."""
 
 
 class DataFacts(Protocol):
@@ -65,6 +70,23 @@ def components(config: RunConfig, facts: DataFacts) -> Components:
     backbone = network(config.part("network"), facts.event_shape, config.training.seed, sde)
     denoiser = Preconditioned(backbone, parameterization(config.part("parameterization"), facts.std))
     return Components(sde, denoiser, objective(config.part("objective"), facts.std))
+
+
+def with_network(config: RunConfig, source: DataSource) -> RunConfig:
+    """The configuration with the network that suits the data, where it asks for `auto`; arguments beside it win.
+
+    The digits have an MLP without labels: the figures in the documents were measured with it.
+    """
+    from sde_diffusion.networks.choose import options_for
+
+    part = config.part("network")
+    if part["name"] != AUTO:
+        return config
+    if config.part("data")["name"] == DEMO:
+        return replace(config, network={**part, "name": "mlp"})
+    name, options = options_for(source.event_shape)
+    labels = {} if source.classes is None else {"classes": source.classes}
+    return replace(config, network={**options, **labels, **part, "name": name})
 
 
 def process(part: Spec) -> LinearSDE:

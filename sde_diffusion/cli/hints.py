@@ -66,21 +66,23 @@ MISSING: Mapping[str, str] = {
 
 DEVICES: Mapping[str, str] = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 
-OWN_ARRAYS = (
-    "arrays and tables of your own go through Python, in which DiffusionModel.for_data(x).fit(x, folder=...) trains on an "
-    "array x of shape (N, ...); pictures lie in a folder with one sub-folder a class, --data 'image_folder(root=FOLDER)'"
+OWN_FILES = (
+    "for data of your own write --data FILE.npy (or .npz, .safetensors, .csv, .tsv, .parquet) or --data FOLDER "
+    "of pictures or of .npy and .wav signals"
 )
-_FILE = re.compile(r"\.(npy|npz|csv|tsv|txt|pt|pth|h5|hdf5|mat|parquet|safetensors|json|xlsx?)$", re.IGNORECASE)
+_FILE = re.compile(r"\.(txt|pt|pth|h5|hdf5|mat|json|xlsx?|pkl|png|jpe?g|wav)$", re.IGNORECASE)
 _READERS = {"csv", "npy", "npz", "numpy", "np", "table", "tsv", "array", "tensor", "torch", "pandas", "parquet", "hdf5",
             "h5", "file", "custom", "own", "my_data"}  # fmt: skip
 
 
 def data_hint(name: str) -> str | None:
-    """What to do for data of one's own that the command line does not read; None for any other name."""
-    if _FILE.search(name) or name.replace("-", "_").lower() in _READERS:
-        return f"the command line does not read {name[:100]!r}: {OWN_ARRAYS}"
+    """What to write for data of one's own, where a name or a path is none that the command line reads; None for others."""
+    if _FILE.search(name):
+        return f"the command line does not read {name[:100]!r}; save it as .npy or .csv: {OWN_FILES}"
+    if name.replace("-", "_").lower() in _READERS:
+        return f"no data set is called {name[:100]!r}: {OWN_FILES}"
     if "/" in name and "(" not in name:
-        return f"{name[:100]!r} is a path and no name of a data set: {OWN_ARRAYS}"
+        return f"there is no folder {name[:100]!r}: {OWN_FILES}"
     return None
 
 

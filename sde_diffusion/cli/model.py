@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli import factories
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.specs import Spec, check_spec
+from sde_diffusion.cli.own_data import read_alike
+from sde_diffusion.cli.specs import check_spec as check_data_spec
+from sde_diffusion.specs import Spec, check_spec, to_text
 from sde_diffusion.training.settings import ComputeSettings
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from sde_diffusion.model import DiffusionModel
     from sde_diffusion.standardization import Standardization
     from sde_diffusion.training.distributed.process_group import ProcessGroup
+
+
+DATA_SUMMARY = "data.json"
+"""What the data of a run are, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,16 @@ def train_model(
     it. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
     CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
     """
+    from sde_diffusion.data.summary import lines_of, summary_of
+    from sde_diffusion.io.atomic import to_json
     from sde_diffusion.training import ProcessGroup
 
     source = factories.data(config.part("data"))
+    config = factories.with_network(config, source)
+    world = world or ProcessGroup()
+    summary = summary_of(source) if world.is_main else {}
+    if world.is_main:
+        print("\n".join([*lines_of(summary), _network_line(config.part("network"))]), flush=True)
     x, labels = source.tensors("train")
     model, objective = new_model(config, source)
     conditional = labels if model.class_names is not None else None
@@ -56,8 +70,22 @@ def train_model(
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
         x, conditional, settings=config.training, folder=folder, objective=objective, device=device,
-        compute=compute or ComputeSettings(), world=world or ProcessGroup(), config=config.as_dict(), **more,
+        compute=compute or ComputeSettings(), world=world, config=config.as_dict(),
+        on_start=lambda: _keep(folder / DATA_SUMMARY, to_json(summary)), **more,
     )  # fmt: skip
+
+
+def _network_line(part: Spec) -> str:
+    """The network, and whether it takes the labels."""
+    return f"  network: {part['name']}" + ("" if part.get("classes") is None else ", class-conditional")
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write a file that does not hold this already."""
+    from sde_diffusion.io.atomic import replace_file
+
+    if not path.is_file() or path.read_bytes() != content:
+        replace_file(path, content)
 
 
 def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:
@@ -96,22 +124,53 @@ def load_model(folder: Path, device: torch.device) -> DiffusionModel:
     return DiffusionModel.load(folder, device=device)
 
 
-def data_of(model: DiffusionModel) -> DataSource:
-    """The data that the model was trained on, in their own units; ValueError for a model whose folder does not name them."""
-    part = data_spec(model)
+def data_of(model: DiffusionModel, asked: Any = None) -> DataSource:
+    """The data that the model was trained on, in their own units; `asked` says where they are now, a path or a data set.
+
+    Raises ValueError for a model whose folder does not name its data, and for a place where there are others; warns where
+    they have changed at the place that the folder names.
+    """
+    own, given = data_spec(model), None if asked is None else check_data_spec(asked, "data")
+    part = own if given is None else read_alike(given, own)
     if part is None:
         raise ValueError(
             "this folder does not name the data that its model was trained on (an array given in Python, or an imported "
             "model); name a run of `train`"
         )
-    return factories.data(part)
+    source = factories.data(part)
+    _compare(model, source, None if given is None else to_text(given))
+    return source
 
 
-def standardised_data_of(model: DiffusionModel) -> DataSource:
+def _compare(model: DiffusionModel, source: DataSource, asked: str | None) -> None:
+    """Compare the data with those that the model was trained on, where their digest is known."""
+    from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
+
+    x, labels = source.tensors("train")
+    if tuple(x.shape[1:]) != tuple(model.event_shape):
+        raise ValueError(
+            f"the run was trained on samples of shape {tuple(model.event_shape)}, these have {tuple(x.shape[1:])}"
+        )
+    labels = None if model.class_names is None else labels
+    fits = model.classes in (None, source.classes)
+    if model.data_digest is None or (fits and digest_of_data(model.to_standard(x), labels) == model.data_digest):
+        return
+    if asked is not None:
+        raise ValueError(
+            f"the data {asked} are not those that this run was trained on; name the place of the same data"
+        )
+    warnings.warn(
+        "the run's data have changed since it was trained: what was held out may have been trained on; name a place of the "
+        "old ones with --data",
+        stacklevel=1,
+    )
+
+
+def standardised_data_of(model: DiffusionModel, asked: Any = None) -> DataSource:
     """The same in the model's coordinates."""
     from sde_diffusion.data.standardised import Standardised
 
-    return Standardised(data_of(model), model.standardization)
+    return Standardised(data_of(model, asked), model.standardization)
 
 
 def data_spec(model: DiffusionModel) -> Spec | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sde_diffusion import specs
 from sde_diffusion.cli.hints import data_hint
+from sde_diffusion.cli.own_data import source_at
 from sde_diffusion.specs import Spec, number
 
 NAMES = ("sde", "parameterization", "network", "data", "objective")
@@ -24,7 +25,19 @@ def normalise_argv(arguments: Sequence[str]) -> list[str]:
 
     A number keeps its text: `--data.root 2024` names a folder.
     """
-    return [_normalised(word) for word in _joined(arguments)]
+    words = _joined(arguments)
+    _check_order(words)
+    return [_normalised(word) for word in words]
+
+
+def _check_order(words: list[str]) -> None:
+    """Raises ValueError for an argument of a component before its name, which would forget it."""
+    options = [word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")]
+    for name in NAMES:
+        early = options[: options.index(name)] if name in options else []
+        for option in early:
+            if option.startswith(f"{name}."):
+                raise ValueError(f"--{option} stands before --{name}, which forgets it; write it after")
 
 
 def _normalised(word: str) -> str:
@@ -78,7 +91,9 @@ def check_spec(value: Any, option: str) -> Spec:
 
 
 def parse(text: str, option: str = "") -> Spec:
-    """`specs.parse`, where files of one's own data are answered with what takes them."""
+    """`specs.parse`; for data, a path is the data source that reads what lies there."""
+    if option == "data" and (own := source_at(text)) is not None:
+        return own
     try:
         return specs.parse(text)
     except ValueError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,6 +58,16 @@ class DataSource(ABC):
     def class_names(self) -> tuple[str, ...] | None:
         """The names of the classes, by label; their numbers unless a source knows better."""
         return None if self.classes is None else tuple(map(str, range(self.classes)))
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of a table (N, D); None for other data."""
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """More about the files that the data were read from, as plain data: counts by what they are, and `notes`, sentences
+        on what was done to them or passed over. A source that counts its `classes` here is not read to count them."""
+        return {}
 
     @abstractmethod
     def size(self, split: str = "train") -> int:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data import DataSource
+from sde_diffusion.evaluation.columns import in_units_of_columns
 from sde_diffusion.evaluation.comparison import Score
 from sde_diffusion.evaluation.metrics import UNBIASED, EvaluationMetric, distance, flat
 from sde_diffusion.metrics import (
@@ -41,7 +42,9 @@ about half of the training examples only, because the classifier is trained on t
 
 
 def default_metrics(evaluator: Evaluator) -> list[EvaluationMetric]:
-    """Sliced Wasserstein for points; for images Frechet distances of pixels and, with labels, of classifier features."""
+    """Sliced Wasserstein for points, its columns in units of their deviation where they have names; for images Frechet distances of pixels and, with labels, of classifier features."""
+    if evaluator.source.column_names is not None:
+        return [distance("sliced W2 of scaled columns", in_units_of_columns(evaluator.train), sliced_wasserstein)]
     if len(evaluator.source.event_shape) != 3:
         return [distance("sliced W2", flat, sliced_wasserstein)]
     pixels = [distance("Frechet, pixels", flat, frechet)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.report.plain_data import report_json
 
 if TYPE_CHECKING:
+    from sde_diffusion.evaluation.columns import ColumnReport
     from sde_diffusion.evaluation.comparison import Score
     from sde_diffusion.metrics import Estimate
     from sde_diffusion.report.plots.bars import MetricRow
@@ -35,6 +36,7 @@ class MetricsReport:
         baseline: the same metrics of real training examples.
         accuracy: the share of samples, and of held-out examples, in which a classifier finds the class asked for.
         cost: network evaluations for each sample, and seconds, where the samples were generated.
+        columns: marginals and correlations in the units of a table with named columns; None for other data.
     """
 
     subject: str
@@ -47,6 +49,7 @@ class MetricsReport:
     baseline: Mapping[str, Estimate]
     accuracy: Mapping[str, Estimate] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
+    columns: ColumnReport | None = None
 
     def table(self) -> Table:
         """A row for each score: value and interval, the real data's, and their ratio where it means something."""
@@ -75,7 +78,12 @@ class MetricsReport:
             "scores": [{**score.as_dict(), **facts} for score in self.scores],
             "baseline": {name: vars(one) for name, one in self.baseline.items()},
             "accuracy": {name: vars(one) for name, one in self.accuracy.items()},
+            "columns": None if self.columns is None else asdict(self.columns),
         }
+
+    def tables(self) -> list[Table]:
+        """The scores, and the columns of a table."""
+        return [self.table(), *([] if self.columns is None else self.columns.tables())]
 
     def write(self, folder: Path) -> list[Path]:
         """Write evaluation.json, evaluation.md and evaluation.png into the folder and return their paths."""
@@ -83,9 +91,9 @@ class MetricsReport:
 
         folder.mkdir(parents=True, exist_ok=True)
         data, text, plot = (folder / f"evaluation.{kind}" for kind in ("json", "md", "png"))
-        table = self.table()
+        words = "\n\n".join(f"{table.title}\n\n{table.markdown()}" for table in self.tables())
         replace_file(data, report_json(self.as_dict()))
-        replace_file(text, f"{table.title}\n\n{table.markdown()}\n".encode())
+        replace_file(text, f"{words}\n".encode())
         title = f"{self.subject}: {self.count} samples against {self.count} held-out examples"
         return [data, text, metric_plot(self._rows(), plot, title)]
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data import DataSource
+from sde_diffusion.evaluation.columns import ColumnReport, in_units_of_columns
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult
 from sde_diffusion.evaluation.evaluator import MAX_HELD_OUT, Copying, Evaluator
 from sde_diffusion.evaluation.generate import Generated, at_budgets, samples_of
@@ -46,9 +47,12 @@ class FeatureSpace:
 
 
 def default_features(source: DataSource) -> FeatureSpace:
-    """The classifier's features for labelled images, the numbers themselves for all other data."""
+    """The classifier's features for labelled images, columns in units of their deviation for tables with named columns, the
+    numbers themselves for all other data."""
     if len(source.event_shape) == 3 and source.classes is not None:
         return FeatureSpace("classifier", lambda evaluator: evaluator.known_classifier().features, learned=True)
+    if source.column_names is not None:
+        return FeatureSpace("scaled_columns", lambda evaluator: in_units_of_columns(evaluator.train))
     return FeatureSpace("pixels", lambda _: pixels())
 
 
@@ -162,8 +166,14 @@ def _report(
 ) -> MetricsReport:
     return MetricsReport(
         subject, samples, features, evaluator.count, evaluator.baseline_sets, evaluator.seed, evaluator.scores(x),
-        evaluator.real_baseline, accuracy, cost,
+        evaluator.real_baseline, accuracy, cost, _columns(evaluator, x),
     )  # fmt: skip
+
+
+def _columns(evaluator: Evaluator, x: Tensor) -> ColumnReport | None:
+    """The columns of a table with names; None for other data."""
+    names, real = evaluator.source.column_names, evaluator.train[evaluator.baseline_rows]
+    return None if names is None else ColumnReport.of(names, x, evaluator.held_out, real)
 
 
 def _accuracy(evaluator: Evaluator, x: Tensor, labels: Tensor) -> dict[str, Estimate]:

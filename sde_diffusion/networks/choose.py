@@ -19,10 +19,14 @@ def network_for(event_shape: tuple[int, ...], classes: int | None = None, **opti
 
     Raises ValueError for events of another rank, or where the first axis is hardly one of channels.
     """
+    name, chosen = options_for(event_shape)
+    return NETWORKS[name].fitting(event_shape, classes=classes, **{**chosen, **options})
+
+
+def options_for(event_shape: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
+    """The name of that network, and its arguments. Raises ValueError as `network_for` does."""
     if len(event_shape) == 1:
-        return TimeMLP.fitting(
-            event_shape, classes=classes, **{"width": 128 if event_shape[0] <= 16 else 256, **options}
-        )
+        return TimeMLP.name, {"width": 128 if event_shape[0] <= 16 else 256}
     if not 2 <= len(event_shape) <= 4:
         raise ValueError(f"there is no usual network for samples of shape {event_shape}; give network=")
     if event_shape[0] > 32:
@@ -30,7 +34,10 @@ def network_for(event_shape: tuple[int, ...], classes: int | None = None, **opti
             f"samples of shape {event_shape} would be read as {event_shape[0]} channels; for grey images add the channel "
             "axis with x[:, None], or give network="
         )
-    return UNet.fitting(event_shape, classes=classes, **{**unet_options(event_shape), **options})
+    return "unet", unet_options(event_shape)
+
+
+NETWORKS: dict[str, type[Backbone]] = {TimeMLP.name: TimeMLP, "unet": UNet}
 
 
 def unet_options(event_shape: tuple[int, ...]) -> dict[str, Any]:

@@ -67,16 +67,17 @@ TYPED = [
     Row(14, "train --data 'image_folder(root=cells2)'", "cannot be read from 'cells2'"),
     Row(14, "train --data 'image_folder(root=../my cells/1e5)'", "cannot be read from '../my cells/1e5'"),
     Row(15, "train --data cifar10 --data.root data", "--data.download true"),
-    Row(16, "train --data series.npy", "go through Python"),
-    Row(16, "train --data table.csv", "go through Python"),
-    Row(17, "train --data csv", "go through Python"),
-    Row(17, "train --data npy", "go through Python"),
-    Row(17, "train --data numpy", "go through Python"),
+    Row(16, "train --data series.npy QUICK --output series", WORKS),
+    Row(16, "train --data absent.npy", "is not there; name a file"),
+    Row(16, "train --data table.csv QUICK --output table", WORKS),
+    Row(17, "train --data csv", "write --data FILE.npy"),
+    Row(17, "train --data npy", "write --data FILE.npy"),
+    Row(17, "train --data numpy", "write --data FILE.npy"),
     Row(18, "train --data 'image_folder(root=flat)'", ("one sub-folder for each class", WORKS)),
     Row(
         19, "train --data 'image_folder(root=flat, side=[48,64])'", ("side is a whole number", "one sub-folder", WORKS)
     ),
-    Row(20, "train --data 'image_folder(root=grey, side=8)' QUICK", ("grey", WORKS)),
+    Row(20, "train --network mlp --data 'image_folder(root=grey, side=8)' QUICK", ("grey", WORKS)),
     Row(21, "train --data image_folder --data.root flat --data.channels 1", ("takes no 'channels'", WORKS)),
     Row(22, "train --network 'unet(multipliers=[1,2,4])' --data 'image_folder(root=grey, side=50)'", "divisible by 4"),
     Row(23, "train --network unet --data moons", "try TimeMLP"),
@@ -183,6 +184,8 @@ def places(trained, tmp_path_factory) -> dict[str, str]:
         (root / name).mkdir(parents=True)
         for i in range(4):
             Image.fromarray(np.full((8, 12), 60 * i, np.uint8)).save(root / name / f"{i}.png")
+    np.save(root / "series.npy", np.random.default_rng(0).normal(size=(40, 8)))
+    (root / "table.csv").write_text("mass,length\n" + "".join(f"{i},{i % 7}\n" for i in range(40)))
     (root / "lr.yaml").write_text("training: {lr: 1e-3}\n")
     (root / "mine.py").write_text(MINE)
     x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))

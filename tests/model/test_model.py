@@ -209,6 +209,7 @@ def test_standardisation_by_column_for_tables_by_one_number_for_images():
     assert Standardization.of(images).shift.shape == ()
     back = Standardization.of(table)
     torch.testing.assert_close(back.from_standard(back.to_standard(table)), table)
+    back = Standardization.of(torch.tensor([[0.1, 1.0], [0.7, 1.3]]))  # no short binary fractions
     again = Standardization.of_dict(back.as_dict())
     assert torch.equal(again.shift, back.shift)
     assert torch.equal(again.scale, back.scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations import (
+    in_data,
     in_files,
     in_jobs,
     in_kit,
@@ -28,6 +29,7 @@ FAULTS = [
     *in_training.FAULTS,
     *in_observers.FAULTS,
     *in_tuning.FAULTS,
+    *in_data.FAULTS,
     *in_jobs.FAULTS,
     *in_files.FAULTS,
     *in_kit.FAULTS,

@@ -27,7 +27,8 @@ class Settings:
 
     Attributes:
         run: the run's name or folder.
-        data: the data set in question, with examples of the run's shape; its held-out part is tested.
+        data: the data set in question, with examples of the run's shape, or its path, which is read as the run's own data are
+            if they are of the same kind; its held-out part is tested.
         count: number of examples of it, and of held-out examples of the run's own data for calibration and for the check.
         tol: standard error wanted for log p, in bits per dimension.
         seed: random seed of probes and noise.
@@ -52,10 +53,12 @@ def run(settings: Settings) -> None:
     """Score, write anomalies.json (all p-values) and anomalies.png, and then print the table."""
     from sde_diffusion.cli import factories as build
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.model import data_spec, load_model
+    from sde_diffusion.cli.own_data import read_alike
 
     source, asked = run_folder(settings.run), check_spec(settings.data, "data")
     model = load_model(source, device_of(settings.device))
+    asked = read_alike(asked, data_spec(model))
     other = model.to_standard(check_shape(build.data(asked).tensors("held_out")[0], model)).to(model.device)[
         : settings.count
     ]

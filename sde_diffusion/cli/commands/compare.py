@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.folders import below, folder_of, new_folder, run_folder
 from sde_diffusion.cli.options import positional
@@ -26,6 +26,7 @@ class Settings:
 
     Attributes:
         run: the run's name or folder; leave it out to compare on an exact law.
+        data: the place where the run's data are now; the one in its record unless given.
         law: an exact law, such as two, ring8 or mixture64; its denoiser is known, so only the sampler's error is measured.
         sde: the process that adds noise to an exact law; a run has its own.
         samplers: a list, such as `--samplers flow_heun ancestral`: names, reversal/method/steps/spacing, or files of `tune`
@@ -39,6 +40,7 @@ class Settings:
     """
 
     run: str | None = positional(default=None)
+    data: Any = None
     law: str | None = None
     sde: Spec | str = field(default_factory=lambda: spec("vp"))
     samplers: list[str] | None = None
@@ -91,5 +93,7 @@ def _on_run(settings: Settings, recipes: Sequence[Sampler]) -> tuple[Comparison,
     model = load_model(source, device_of(settings.device))
     folder = below(source, "compare") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "compare", {**asdict(settings), "run": str(source)}):
-        found = compare(model, data_of(model), recipes, settings.budgets, settings.seed, f"run {source.name}")
+        found = compare(
+            model, data_of(model, settings.data), recipes, settings.budgets, settings.seed, f"run {source.name}"
+        )
         return found, found.write(folder)

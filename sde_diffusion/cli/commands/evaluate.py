@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
@@ -29,6 +29,7 @@ class Settings:
         run: the run's name or folder; samples are compared with the held-out part of its data.
         sampler: a named sampler, reversal/method/steps/spacing (`info` lists them), or a file of `tune`.
         steps: number of solver steps; the sampler's own unless given.
+        data: the place where the run's data are now; the one in its record unless given.
         samples: existing samples to evaluate, samples.safetensors of `sample` or a folder of images.
         count: maximal number of samples, of held-out and of real training examples; fewer where there are fewer.
         sets: number of sets of that many samples; each metric is the mean over the sets.
@@ -43,6 +44,7 @@ class Settings:
     run: str = positional()
     sampler: str = "default"
     steps: int | None = None
+    data: Any = None
     samples: str | None = None
     count: int = 10_000
     sets: int = 1
@@ -66,7 +68,8 @@ def run(settings: Settings) -> None:
 
     source = run_folder(settings.run)
     found, paths = _measured(settings, source, load_model(source, device_of(settings.device)))
-    found.table().print()
+    for table in found.tables():
+        table.print()
     for path in paths:
         say(path)
 
@@ -76,7 +79,7 @@ def _measured(settings: Settings, source: Path, model: DiffusionModel) -> tuple[
     from sde_diffusion.evaluation.on_model import default_features, evaluate_sampler, evaluate_samples, evaluator_for
 
     x, recipe = _samples(settings, model)
-    data, most = data_of(model), settings.count if x is None else min(settings.count, len(x))
+    data, most = data_of(model, settings.data), settings.count if x is None else min(settings.count, len(x))
     features = default_features(data) if settings.extractor is None else _features(settings.extractor)
     conditional = x is None and model.classes is not None
     evaluator = evaluator_for(data, features, most, settings.seed, settings.chunk, model.device, conditional)

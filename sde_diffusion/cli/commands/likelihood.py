@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli.folders import below, folder_of, run_folder
 from sde_diffusion.cli.options import positional
@@ -25,6 +25,7 @@ class Settings:
 
     Attributes:
         run: the run's name or folder.
+        data: the place where the run's data are now; the one in its record unless given.
         count: number of held-out examples.
         tol: standard error wanted for one example by the probability flow, in bits per dimension.
         steps: steps of the discrete chain behind ELBO and IWAE.
@@ -36,6 +37,7 @@ class Settings:
     """
 
     run: str = positional()
+    data: Any = None
     count: int = 64
     tol: float = 0.01
     steps: int = 100
@@ -61,7 +63,7 @@ def run(settings: Settings) -> None:
 
     source = run_folder(settings.run)
     model = load_model(source, device_of(settings.device))
-    data = data_of(model)
+    data = data_of(model, settings.data)
     x = data.tensors("held_out")[0][: settings.count].to(model.device)
     folder = below(source, "likelihood") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "likelihood", {**asdict(settings), "run": str(source)}):

@@ -87,6 +87,11 @@ def digest(tensors: dict[str, Tensor]) -> str:
     return found.hexdigest()
 
 
+def digest_of_data(z: Tensor, labels: Tensor | None) -> str:
+    """The digest of the data that a model is fitted to: z (N, *E) in its coordinates, and labels (N,)."""
+    return digest({"data": z} if labels is None else {"data": z, "label": labels})
+
+
 def _described_object(value: Any, depth: int) -> Any:
     if isinstance(value, Tensor):
         return digest({"": value})

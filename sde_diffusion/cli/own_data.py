@@ -1,0 +1,78 @@
+"""Data of one's own by a path alone: which data source reads what lies there, by its suffix or by the files in it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from sde_diffusion.specs import Spec, spec
+
+READERS = {
+    ".npy": "array_file", ".npz": "array_file", ".safetensors": "array_file",
+    ".csv": "table_file", ".tsv": "table_file", ".parquet": "table_file",
+}  # fmt: skip
+"""The data source of a file, by its suffix."""
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+SIGNALS = (".npy", ".wav")
+PLACES = ("root", "path")
+"""The arguments of data sources that are places on the disk."""
+
+
+def source_at(text: str) -> Spec | None:
+    """The data source for the file or the folder at a path; None for a text that is no path of data.
+
+    Raises ValueError for a folder in which there is nothing to read, or two kinds of data.
+    """
+    reader = READERS.get(os.path.splitext(text)[1].lower())
+    if reader is not None and "(" not in text:
+        return spec(reader, path=text)
+    if not text or "\0" in text or not Path(text).is_dir() or _is_name(text):
+        return None
+    return _folder(text)
+
+
+def absolute(part: Spec) -> Spec:
+    """The spec of a data source whose places do not depend on the working directory."""
+    return {name: os.path.abspath(value) if name in PLACES else value for name, value in part.items()}
+
+
+def read_alike(part: Spec, own: Spec | None) -> Spec:
+    """The data source of a spec with the arguments that a run's own data have, where it names a place alone of their kind."""
+    place = {name: part[name] for name in PLACES if name in part}
+    if own is None or own["name"] != part["name"] or len(place) != len(part) - 1:
+        return part
+    return {**own, **place}
+
+
+def _is_name(text: str) -> bool:
+    """Whether a folder is called as a data set, which then is what the name means."""
+    from sde_diffusion.plugins import choices, snake
+
+    return snake(text) in choices("data set")
+
+
+def _folder(text: str) -> Spec:
+    """By the files in it and in its folders, hidden ones apart."""
+    kinds = Counter(_kind(path.suffix.lower()) for path in Path(text).rglob("*") if not _is_hidden(path, text))
+    pictures, signals = kinds["pictures"], kinds["signals"]
+    if pictures and signals:
+        raise ValueError(
+            f"{text!r} holds {pictures} pictures and {signals} signals; write --data image_folder --data.root {text}, or "
+            f"--data signal_folder --data.root {text}"
+        )
+    if not pictures and not signals:
+        raise ValueError(
+            f"{text!r} holds no pictures ({', '.join(PICTURES)}) and no signals ({', '.join(SIGNALS)}); name a folder of "
+            "one of them"
+        )
+    return spec("image_folder" if pictures else "signal_folder", root=text)
+
+
+def _kind(suffix: str) -> str:
+    return "pictures" if suffix in PICTURES else "signals" if suffix in SIGNALS else "others"
+
+
+def _is_hidden(path: Path, root: str) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

@@ -1,0 +1,167 @@
+"""Data of one's own from the command line: a path is enough, and measuring commands know the data again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import wavfile
+
+from sde_diffusion.cli.config import RunConfig
+from sde_diffusion.cli.main import main
+from sde_diffusion.cli.model import data_of, load_model
+from sde_diffusion.cli.own_data import source_at
+from sde_diffusion.cli.specs import parse
+from sde_diffusion.resolver import build
+
+QUICK = ["--training.steps", "2", "--training.batch_size", "8", "--network.width", "8", "--device", "cpu"]
+QUICK += ["--watch.held_out_every", "0", "--watch.levels_every", "0", "--watch.pictures_every", "0"]
+DRAWS = np.random.default_rng(0)
+SPECIES = [("adelie", "gentoo")[i % 2] for i in range(60)]
+TABLE = DRAWS.normal([30, 4000], [1, 500], (60, 2))
+
+
+def write_table(path: Path, rows: int = 60) -> None:
+    lines = [f"{a!r},{b!r},{kind}" for (a, b), kind in zip(TABLE[:rows].tolist(), SPECIES[:rows], strict=True)]
+    path.write_text("\n".join(["mass,length,species", *lines]))
+
+
+def train(*words: str) -> dict:
+    """The configuration of a run in `run`."""
+    assert main(["train", *words, *QUICK, "--output", "run"]) == 0
+    return json.loads(Path("run/config.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def penguins(tmp_path_factory) -> Path:
+    """A folder with a table and a class-conditional run on it."""
+    folder = tmp_path_factory.mktemp("penguins")
+    write_table(folder / "t.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train("--data", "t.csv", "--data.label", "species", "--data.held_out", "0.4")
+    return folder
+
+
+@pytest.fixture
+def moved(penguins, tmp_path, monkeypatch) -> Path:
+    """A copy of that folder, whose old place is forgotten, from within another one."""
+    shutil.copytree(penguins, tmp_path / "copy")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "copy"
+
+
+def test_a_table_by_its_path_has_an_mlp_that_takes_the_labels(penguins, moved):
+    config = json.loads((penguins / "run/config.json").read_text())
+    assert config["data"]["path"] == str(penguins / "t.csv")
+    assert (config["network"]["name"], config["network"]["classes"]) == ("mlp", 2)
+    summary = json.loads((penguins / "run/data.json").read_text())
+    assert summary["columns"] == ["mass", "length"]
+    assert summary["classes"] == {"adelie": 30, "gentoo": 30}
+    assert sum(summary["samples"].values()) == 60
+    assert summary["range"] == [[float(column.min()), float(column.max())] for column in TABLE.astype(np.float32).T]
+    assert main(["sample", str(moved / "run"), "--label", "gentoo", "--count", "2", "--steps", "2"]) == 0
+    assert data_of(load_model(moved / "run", torch.device("cpu"))).column_names == ("mass", "length")
+
+
+def test_the_data_are_found_at_another_place_and_others_are_refused(moved):
+    model = load_model(moved / "run", torch.device("cpu"))
+    before = data_of(model).tensors("held_out")[0]
+    shutil.move(moved / "t.csv", "u.csv")
+    assert torch.equal(data_of(model, "u.csv").tensors("held_out")[0], before)
+    write_table(Path("v.csv"), rows=50)
+    for asked in ("v.csv", "table_file(path=u.csv, columns=[mass, length])"):
+        with pytest.raises(ValueError, match="are not those that this run was trained on"):
+            data_of(model, asked)
+    np.save("x.npy", TABLE[:, :1])
+    with pytest.raises(ValueError, match=r"trained on samples of shape \(2,\), these have \(1,\)"):
+        data_of(model, "x.npy")
+
+
+def test_data_that_changed_at_their_place_are_a_warning(moved):
+    model = load_model(moved / "run", torch.device("cpu"))
+    write_table(moved / "t.csv", rows=50)
+    model.run["data"]["path"] = str(moved / "t.csv")
+    with pytest.warns(UserWarning, match="the run's data have changed since it was trained"):
+        data_of(model)
+
+
+def test_a_run_goes_on_with_its_data_at_another_place(moved, refused):
+    again = ["train", *QUICK, "--output", str(moved / "run")]
+    more = ["--data.label", "species", "--data.held_out", "0.4"]
+    shutil.move(moved / "t.csv", "u.csv")
+    assert main([*again, "--data", "u.csv", *more, "--training.steps", "3"]) == 0
+    config = (moved / "run/config.json").read_bytes()
+    assert json.loads(config)["data"]["path"] == str(Path("u.csv").absolute())
+    write_table(moved / "v.csv", rows=50)
+    assert "another" in refused(*again, "--data", str(moved / "v.csv"), *more, "--training.steps", "4")
+    assert (moved / "run/config.json").read_bytes() == config
+
+
+def test_an_argument_before_its_name_is_refused(refused):
+    assert "--data.label stands before --data" in refused("train", "--data.label", "species", "--data", "t.csv")
+
+
+def test_signals_in_an_array_have_a_unet_in_one_dimension(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("s.npy", DRAWS.normal(size=(40, 1, 16)))
+    config = train("--data", "s.npy")
+    assert (config["data"]["name"], config["network"]["name"]) == ("array_file", "unet")
+
+
+def test_a_folder_of_sounds_and_a_folder_whose_name_is_a_number(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("hum", "hiss"):
+        Path("2024", kind).mkdir(parents=True)
+        for i in range(4):
+            wavfile.write(f"2024/{kind}/{i}.wav", 8000, DRAWS.normal(size=16).astype(np.float32))
+    Path("2024/readme.txt").write_text("x")
+    config = train("--data", "2024")
+    assert config["data"] == {"name": "signal_folder", "root": str(tmp_path / "2024")}
+    said = capsys.readouterr().out
+    assert "samples of shape 1 x 16" in said
+    assert "2 classes: hiss (4), hum (4)" in said
+    assert "1 other files passed over: 1 .txt" in said
+    assert "network: unet, class-conditional" in said
+
+
+def test_the_digits_keep_their_network_and_arguments_beside_auto_win(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train("--data.held_out", "24")["network"] == {"name": "mlp", "width": 8}
+    np.save("s.npy", DRAWS.normal(size=(40, 1, 8, 8)))
+    shutil.rmtree("run")
+    assert train("--data", "s.npy", "--network.blocks", "2")["network"]["blocks"] == 2
+
+
+def test_what_lies_at_a_path_decides(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert source_at("a/x.NPZ") == {"name": "array_file", "path": "a/x.NPZ"}
+    assert source_at("x.tsv") == {"name": "table_file", "path": "x.tsv"}
+    assert source_at("digits") is source_at("") is source_at("table_file(path=x.csv)") is None
+    for folder, file in (
+        ("digits", "x.png"),
+        ("pictures/a", "x.JPG"),
+        ("both", "x.png"),
+        ("both", "y.wav"),
+        ("none", "z"),
+    ):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, file).write_bytes(b"x")
+    assert source_at("digits") is None  # a data set's name is the data set
+    assert source_at("./digits") == {"name": "image_folder", "root": "./digits"}
+    assert source_at("pictures") == {"name": "image_folder", "root": "pictures"}
+    with pytest.raises(ValueError, match=r"1 pictures and 1 signals; write --data image_folder --data\.root both"):
+        source_at("both")
+    with pytest.raises(ValueError, match="'none' holds no pictures"):
+        source_at("none")
+
+
+def test_texts_that_look_like_numbers_stay_texts():
+    source = build("data set", parse("table_file(path=1e5, label=2024, columns=[2025, mass])", "data"))
+    assert (source.path, source.label, tuple(source.columns)) == ("1e5", "2024", ("2025", "mass"))
+    assert RunConfig(data="array_file(path=007)").as_dict()["data"]["path"].endswith("/007")

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sde_diffusion.data import DataSource
-from sde_diffusion.data.tables import table_of
+from sde_diffusion.data.stored import ArrayTable
+from sde_diffusion.data.tables import Table, table_of
 from sde_diffusion.sde import LinearSDE
 
 
@@ -19,8 +20,7 @@ def as_tensor(x: Any) -> Tensor:
 
     The labels of a data set are left out. Raises TypeError for what is no array, ValueError for another shape, or for NaN and infinite numbers.
     """
-    if isinstance(x, nn.Module | LinearSDE):
-        raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+    _check_not_swapped(x)
     if isinstance(x, DataLoader | Dataset | DataSource):
         table = table_of(x)
         x = table.rows(torch.arange(len(table))).x
@@ -39,6 +39,26 @@ def as_tensor(x: Any) -> Tensor:
     return rows
 
 
+def as_table(x: Any, labels: bool = False) -> Table:
+    """Data (N, *E) as a table whose rows stay as they are stored until they are asked for; lists become a tensor.
+
+    `labels`: whether those of a source or a data set come along. Raises TypeError or ValueError as `as_tensor` does, but for
+    NaN and infinite numbers, which are found when the rows are read.
+    """
+    _check_not_swapped(x)
+    if isinstance(x, Table):
+        return x
+    if isinstance(x, DataLoader | Dataset | DataSource):
+        return table_of(x, labels or None)
+    plain = isinstance(x, Tensor) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub")
+    return ArrayTable(x if plain else as_tensor(x))
+
+
+def _check_not_swapped(x: Any) -> None:
+    if isinstance(x, nn.Module | LinearSDE):
+        raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+
+
 def as_labels(labels: Any) -> tuple[Tensor | None, tuple[str, ...] | None]:
     """(int64 (N,), names of the classes) of integers from 0 or of strings; (None, None) without labels.
 
@@ -55,3 +75,14 @@ def as_labels(labels: Any) -> tuple[Tensor | None, tuple[str, ...] | None]:
     if rows.dtype.kind not in "iub" or rows.min() < 0:
         raise ValueError(f"labels are integers from 0 or strings, got {rows.dtype}; number the classes")
     return torch.from_numpy(rows.astype(np.int64)), tuple(str(k) for k in range(int(rows.max()) + 1))
+
+
+def class_names_of(x: Any) -> tuple[str, ...]:
+    """The names of the classes of a source or a data set that brings labels along; ValueError for any other data."""
+    names = getattr(x, "class_names", None) or getattr(x, "classes", None)
+    if isinstance(x, Table) or isinstance(names, int | str) or not names:
+        raise ValueError(
+            f"labels=True takes those of a source, or of a data set with `classes`, and {type(x).__name__} has none; "
+            "give one label for each sample"
+        )
+    return tuple(map(str, names))

@@ -12,6 +12,7 @@ The process and the network live in standardised coordinates z = (x - shift)/sca
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import warnings
 from collections.abc import Mapping
@@ -23,10 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.arrays import as_labels, as_tensor
+from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
 from sde_diffusion.conditions import conditions
+from sde_diffusion.data.moments import Moments
+from sde_diffusion.data.standardised import standardised
+from sde_diffusion.data.stored import Labelled
+from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
-from sde_diffusion.io.atomic import replace_file
+from sde_diffusion.io.atomic import replace_file, to_json
 from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
@@ -44,7 +49,6 @@ from sde_diffusion.sharing.pretrained import digest as description_digest
 from sde_diffusion.sharing.run import read_run, run_is_trained, seeded
 from sde_diffusion.specs import spec
 from sde_diffusion.standardization import Standardization
-from sde_diffusion.training.checkpoints.fingerprint import digest
 from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.settings import TrainSettings
 
@@ -110,10 +114,13 @@ class DiffusionModel:
         seed: int = 0,
         **options: Any,
     ) -> Self:
-        """A model that is not yet fitted, for data like x (N, *E), a tensor or an array.
+        """A model that is not yet fitted, for data like x (N, *E): a tensor, an array, a `DataSource` or a `Dataset`.
+
+        All of x is read once, a part at a time.
 
         Args:
-            labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`.
+            labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`. True for those
+                of a source, or of a data set whose `classes` are their names.
             sde: the forward process, `VP()` by default.
             network: any module called (z, c_time (B,), **condition) -> (B, *E), or a whole `Denoiser`; one that suits
                 the shape by default, with `options` as arguments.
@@ -123,16 +130,17 @@ class DiffusionModel:
 
         Raises TypeError or ValueError for data that cannot be learnt from, labels that do not fit, swapped arguments.
         """
-        rows, (_, names) = as_tensor(x), as_labels(labels)
+        table, names = as_table(x), class_names_of(x) if labels is True else as_labels(labels)[1]
         _check_process(sde)
-        shape = tuple(rows.shape[1:])
+        shape = table.event_shape
         denoiser = network
         if not isinstance(denoiser, Denoiser):
             classes = None if names is None else len(names)
             backbone = network if network is not None else seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
         known = None if network is not None else False
-        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels, trained=known)
+        standard = Standardization.of_moments(Moments.of_table(table))
+        return cls(sde or VP(), denoiser, shape, standard, names, levels, trained=known)
 
     @property
     def device(self) -> torch.device:
@@ -171,8 +179,11 @@ class DiffusionModel:
     ) -> Self:
         """Train on data x (N, *E) and take over the averaged weights; the model itself.
 
+        x is a tensor, an array (`numpy.memmap` too), a `DataSource` or a `Dataset`. More than 2^24 numbers are read and
+        standardised a batch at a time, and once before to digest them.
+
         Args:
-            labels: one for each sample, for a model that was made for labels.
+            labels: one for each sample, for a model that was made for labels; True for those of a source or a data set.
             folder: a run's folder, with checkpoints; the same call goes on where it stopped.
             settings: all numbers of the training at once; or any of them by name, such as `steps=2000, batch_size=256`.
             objective: the loss, `default_objective()` unless given.
@@ -182,21 +193,19 @@ class DiffusionModel:
         """
         from sde_diffusion.training.fitting import fit_and_report
 
-        z = self.to_standard(x)
-        rows = self._labels(labels, len(z))
+        table = self._training_table(x, labels)
         chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}
         if settings is not None and chosen:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
         loss = default_objective() if objective is None else objective
-        self.data_digest = digest({"data": z} if rows is None else {"data": z, "label": rows})
+        self.data_digest = hashlib.sha256(to_json(table.digest())).hexdigest()
         if folder is not None:
             options |= self._record(Path(folder), loss, settings, options.pop("config", None), options.get("world"))
-        options |= {} if rows is None else {"labels": rows}
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
         options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
-        self.denoiser, last = fit_and_report(self.denoiser, self.sde, z, settings, **options)
+        self.denoiser, last = fit_and_report(self.denoiser, self.sde, table, settings, **options)
         self.denoiser.eval()
         if last is None and folder is not None:  # it was finished already
             self.trained = run_is_trained(folder)
@@ -362,6 +371,22 @@ class DiffusionModel:
         """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""
         return conditions(n, given, self.class_names, self.device)
 
+    def _training_table(self, x: Any, labels: Any) -> Table:
+        """Training data in the model's coordinates, with labels where it takes them."""
+        own = labels is True
+        table = as_table(x, own)
+        self._check_shape((len(table), *table.event_shape))
+        rows = None if own else self._labels(labels, len(table))
+        if own:
+            self._check_names(class_names_of(x))
+        return standardised(table if rows is None else Labelled(table, rows), self.standardization, self.dtype)
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        if self.class_names is None or len(names) != len(self.class_names):
+            raise ValueError(
+                f"the data have {len(names)} classes and this model {self.classes or 'none'}; make them equal"
+            )
+
     def _labels(self, labels: Any, count: int) -> Tensor | None:
         """The labels of training data as int64 (N,)."""
         if labels is None and self.class_names is not None:
@@ -375,11 +400,14 @@ class DiffusionModel:
     def to_standard(self, x: Any) -> Tensor:
         """z (N, *E) of data x (N, *E), in the network's dtype; TypeError or ValueError for other data."""
         rows = as_tensor(x)
-        if tuple(rows.shape[1:]) != tuple(self.event_shape):
-            one = tuple(rows.shape) == tuple(self.event_shape)
-            hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
-            raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
+        self._check_shape(tuple(rows.shape))
         return self.standardization.to_standard(rows).to(self.dtype)
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape[1:] != tuple(self.event_shape):
+            one = shape == tuple(self.event_shape)
+            hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
+            raise ValueError(f"this model knows samples of shape {self.event_shape}, got {shape}; {hint}")
 
 
 def _check_process(sde: Any) -> None:

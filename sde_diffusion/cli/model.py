@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from sde_diffusion.data import DataSource
+    from sde_diffusion.data.moments import Moments
     from sde_diffusion.model import DiffusionModel
     from sde_diffusion.standardization import Standardization
     from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -47,25 +48,25 @@ def train_model(
     from sde_diffusion.training import ProcessGroup
 
     source = factories.data(config.part("data"))
-    x, labels = source.tensors("train")
     model, objective = new_model(config, source)
-    conditional = labels if model.class_names is not None else None
+    conditional = True if model.class_names is not None else None
     more: dict[str, Any] = {}
     if watch is not None:
-        seen = WatchedRun(folder, model, objective, source, x, config.training.seed)
+        seen = WatchedRun(folder, model, objective, source, config.training.seed)
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
-        x, conditional, settings=config.training, folder=folder, objective=objective, device=device,
+        source, conditional, settings=config.training, folder=folder, objective=objective, device=device,
         compute=compute or ComputeSettings(), world=world or ProcessGroup(), config=config.as_dict(), **more,
     )  # fmt: skip
 
 
 def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:
     """The model before its first step, its weights a function of the configuration's seed; and the loss."""
+    from sde_diffusion.data.moments import Moments
+    from sde_diffusion.data.tables import SourceTable
     from sde_diffusion.model import DiffusionModel
 
-    x, _ = source.tensors("train")
-    standard, mean, std = _coordinates(config.standardization, x)
+    standard, mean, std = _coordinates(config.standardization, Moments.of_table(SourceTable(source, labels=False)))
     made = factories.components(config, _Facts(source.event_shape, std, source.classes))
     classes = config.part("network").get("classes")
     names = None if classes is None else source.class_names
@@ -75,15 +76,14 @@ def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, An
     return model, made.objective
 
 
-def _coordinates(wanted: str, x: torch.Tensor) -> tuple[Standardization, float, float]:
+def _coordinates(wanted: str, found: Moments) -> tuple[Standardization, float, float]:
     """The standardisation, and the data's mean and standard deviation under it."""
     from sde_diffusion.standardization import Standardization
 
-    measured = Standardization.of(x)
+    measured = Standardization.of_moments(found)
     if wanted == "data":
         return measured, 0.0, 1.0
-    rows = x.double()
-    return Standardization.identity(), float(rows.mean()), float(rows.std())
+    return Standardization.identity(), *found.overall()
 
 
 def load_model(folder: Path, device: torch.device) -> DiffusionModel:

@@ -62,19 +62,19 @@ class Workers(Generic[T]):
                 process.kill()
 
     def _started(self, number: int) -> Iterator[Any]:
-        loader = DataLoader(
-            _Numbered(self.fetch),
-            batch_size=None,
-            sampler=itertools.count(number, self.stride),
-            num_workers=self.count,
-            prefetch_factor=AHEAD,
-            collate_fn=_same,
-            worker_init_fn=_begin,
-            pin_memory=self.pin,
-            generator=torch.Generator(),  # else the loader draws from the global one, from which dropout does
-        )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
+            loader = DataLoader(
+                _Numbered(self.fetch),
+                batch_size=None,
+                sampler=itertools.count(number, self.stride),
+                num_workers=self.count,
+                prefetch_factor=AHEAD,
+                collate_fn=_same,
+                worker_init_fn=_begin,
+                pin_memory=self.pin,
+                generator=torch.Generator(),  # else the loader draws from the global one, from which dropout does
+            )
             return iter(loader)
 
 

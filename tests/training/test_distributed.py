@@ -95,7 +95,8 @@ def test_two_processes_follow_the_curve_of_one(alone, pair, engine):
     assert_same_snapshots(folder / "run", alone[0] / "run", 2e-5)
 
 
-@pytest.mark.parametrize("engine", [pytest.param("replicated", marks=pytest.mark.slow), "sharded"])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
 def test_workers_of_two_processes_change_no_bit(pair, tmp_path, engine):
     (folder, plain), ranks = pair(engine), torchrun("workers", tmp_path, engine)
     assert ranks == plain

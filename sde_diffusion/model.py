@@ -187,7 +187,7 @@ class DiffusionModel:
             folder: a run's folder, with checkpoints; the same call goes on where it stopped.
             settings: all numbers of the training at once; or any of them by name, such as `steps=2000, batch_size=256`.
             objective: the loss, `default_objective()` unless given.
-            options: those of `training.train`, such as `callbacks`, `device`, `label_dropout`, `compute`.
+            options: those of `training.train`, such as `callbacks`, `device`, `label_dropout`, `augment`, `compute`.
 
         Raises TypeError or ValueError for data of another shape, labels that do not fit, names that nobody knows.
         """
@@ -201,7 +201,8 @@ class DiffusionModel:
         loss = default_objective() if objective is None else objective
         self.data_digest = hashlib.sha256(to_json(table.digest())).hexdigest()
         if folder is not None:
-            options |= self._record(Path(folder), loss, settings, options.pop("config", None), options.get("world"))
+            config = options.pop("config", None) or self._configuration(loss, settings, options.get("augment"))
+            options |= self._record(Path(folder), config, options.get("world"))
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
         options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
@@ -213,16 +214,11 @@ class DiffusionModel:
             self.trained = True
         return self
 
-    def _record(
-        self, folder: Path, loss: Any, settings: TrainSettings, config: dict[str, Any] | None, world: Any
-    ) -> dict[str, Any]:
-        """Check that the folder is this run's, write nothing yet; the options that make `train` write the record.
-
-        `config` is the configuration of the command line; that of a run in Python is made of its parts.
-        """
+    def _record(self, folder: Path, config: dict[str, Any], world: Any) -> dict[str, Any]:
+        """Check that the folder is this run's, write nothing yet; the options that make `train` write the record."""
         from sde_diffusion.training.run_folder import RunFolder
 
-        self.run = self._configuration(loss, settings) if config is None else config
+        self.run = config
         described = describe(self)
 
         def write() -> None:
@@ -233,7 +229,7 @@ class DiffusionModel:
             RunFolder.check(folder, self.run)
         return {"extra": {"model": description_digest(described)}, "on_start": write}
 
-    def _configuration(self, loss: Any, settings: TrainSettings) -> dict[str, Any]:
+    def _configuration(self, loss: Any, settings: TrainSettings, augment: Any) -> dict[str, Any]:
         """The run's configuration as the command line has it, with what it cannot build marked as custom."""
         kinds = {"network": self.denoiser.backbone, "parameterization": self.denoiser.parameterization}  # pyright: ignore
         parts = {kind: spec_of(kind, one) for kind, one in kinds.items()}
@@ -243,6 +239,7 @@ class DiffusionModel:
             "sde": spec_of("process", self.sde),
             **parts,
             "data": data,
+            "augment": spec("none") if augment is None else spec_of("augmentation", augment),
             "objective": objective,
             "training": asdict(settings),
         }

@@ -56,7 +56,8 @@ def train_model(
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
         source, conditional, settings=config.training, folder=folder, objective=objective, device=device,
-        compute=compute or ComputeSettings(), world=world or ProcessGroup(), config=config.as_dict(), **more,
+        compute=compute or ComputeSettings(), world=world or ProcessGroup(), config=config.as_dict(),
+        augment=factories.augmentation(config.part("augment")), **more,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class Batches:
     So the model learns both distributions that classifier-free guidance needs.
 
     With a second table `source`, a batch has as many rows of it, in an order of its own. `augment` changes samples at random,
-    as a function of (seed, step, number of the row).
+    as a function of (seed, step, number of the row); what it says it did is a condition, which is never dropped.
 
     References:
         Ho & Salimans, Classifier-Free Diffusion Guidance, 2022, https://arxiv.org/abs/2207.12598, algorithm 1
@@ -82,11 +82,10 @@ class Batches:
     def at(self, step: int, generator: torch.Generator, part: int = 0) -> Batch:
         """A part of the batch of a step, (B, ...) each; `generator` draws which conditions are dropped."""
         batch = map_batch(self._read(step * self.parts + part), self._moved)
-        batch = batch if self.augment is None else self._augmented(batch, self.augment, step, part)
-        if not batch.condition:
-            return batch
-        dropped = torch.rand(len(batch), generator=generator, device=self.device) < self.label_dropout
-        return replace(batch, condition={name: drop(value, dropped) for name, value in batch.condition.items()})
+        if batch.condition:
+            dropped = torch.rand(len(batch), generator=generator, device=self.device) < self.label_dropout
+            batch = replace(batch, condition={name: drop(value, dropped) for name, value in batch.condition.items()})
+        return batch if self.augment is None else self._augmented(batch, self.augment, step, part)
 
     def noise_seed(self, step: int, part: int) -> int:
         """The seed of a part's noise: each part of a step counts as a step of its own."""
@@ -127,7 +126,9 @@ class Batches:
 
     def _augmented(self, batch: Batch, augment: Augmentation, step: int, part: int) -> Batch:
         keys = mix(torch.tensor(mix(digest(self.seed ^ _AUGMENT), step)), self._numbers(step, part))
-        return replace(batch, x=augment(batch.x, keys.to(self.device)))
+        x, done = augment(batch.x, keys)
+        more = {} if done is None else {"augment_labels": done}
+        return replace(batch, x=x, condition=batch.condition | more)
 
     def _moved(self, value: Tensor) -> Tensor:
         if value.dtype == torch.bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sde_diffusion.data.augmentation import Augmentation
+from sde_diffusion.data.augmentation import Augmentation, Unchanged, check_network
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.objectives.base import Objective
@@ -78,11 +78,12 @@ def train(
     Raises TypeError or ValueError at the call, for arguments that do not fit. The generator raises what `Loop.run` does.
     """
     check_model(denoiser, sde)
+    check_network(denoiser, augment)
     place = device_of(device)
     dtype, table = trainable(denoiser)[0].dtype, table_of(data, labels, condition)
     second = None if source is None else table_of(source)
     more = (settings.seed, settings.batch_size, place, dtype, settings.gradient_accumulation, world.size, second)
-    batches = Batches(table, label_dropout, *more, compute.workers, augment)
+    batches = Batches(table, label_dropout, *more, compute.workers, None if augment == Unchanged() else augment)
     warn_of_scale(denoiser, table)
     average = average_of(denoiser, settings, ema)
     parts = Parts(denoiser, sde, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)

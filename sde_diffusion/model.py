@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +27,6 @@ from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
 from sde_diffusion.conditions import conditions
 from sde_diffusion.data.moments import Moments
 from sde_diffusion.data.standardised import standardised
-from sde_diffusion.data.stored import Labelled
 from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
 from sde_diffusion.io.atomic import replace_file, to_json
@@ -370,29 +368,11 @@ class DiffusionModel:
 
     def _training_table(self, x: Any, labels: Any) -> Table:
         """Training data in the model's coordinates, with labels where it takes them."""
-        own = labels is True
-        table = as_table(x, own)
+        from sde_diffusion.training.labels import labelled_table
+
+        table = labelled_table(x, labels, self.class_names)
         self._check_shape((len(table), *table.event_shape))
-        rows = None if own else self._labels(labels, len(table))
-        if own:
-            self._check_names(class_names_of(x))
-        return standardised(table if rows is None else Labelled(table, rows), self.standardization, self.dtype)
-
-    def _check_names(self, names: tuple[str, ...]) -> None:
-        if self.class_names is None or len(names) != len(self.class_names):
-            raise ValueError(
-                f"the data have {len(names)} classes and this model {self.classes or 'none'}; make them equal"
-            )
-
-    def _labels(self, labels: Any, count: int) -> Tensor | None:
-        """The labels of training data as int64 (N,)."""
-        if labels is None and self.class_names is not None:
-            raise ValueError(f"this model takes {self.classes} classes and no labels came; give labels=")
-        if labels is None:
-            return None
-        values = labels if isinstance(labels, Tensor) else np.asarray(labels)
-        found = conditions(count, {"label": values}, self.class_names)["label"]
-        return found if isinstance(found, Tensor) else torch.full((count,), found)
+        return standardised(table, self.standardization, self.dtype)
 
     def to_standard(self, x: Any) -> Tensor:
         """z (N, *E) of data x (N, *E), in the network's dtype; TypeError or ValueError for other data."""

@@ -48,7 +48,7 @@ class Unchanged(Augmentation):
 class Flips(Augmentation):
     """Mirrors a share of the samples left to right: along their last axis, for pictures (C, H, W) or signals (C, L).
 
-    The network is not told: a model of mirrored and other pictures alike is what is wanted.
+    The network need not know: a model of mirrored and other pictures alike is what is wanted.
     """
 
     share: float = 0.5

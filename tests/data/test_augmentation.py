@@ -87,7 +87,7 @@ def matrix(a, height, width):
         return torch.diag(torch.tensor([x, y, 1], dtype=torch.float64))
 
     move = torch.eye(3, dtype=torch.float64)
-    move[:2, 2] = torch.tensor([width * a6 / 8, height * a7 / 8])
+    move[:2, 2] = torch.tensor([width * a6 / 8, height * a7 / 8], dtype=torch.float64)
     stretch = turn(a4) @ scale(SCALE**a5, SCALE**-a5) @ turn(-a4)
     return move @ stretch @ turn(-a3) @ scale(SCALE**a2, SCALE**a2) @ scale(1 - 2 * a0, 1 - 2 * a1)
 
@@ -104,7 +104,7 @@ def test_a_picture_is_moved_as_the_network_is_told(height, width):
         source = place @ back[:2, :2].T + back[:2, 2]
         inside = (source.abs() < torch.tensor([width, height]) / 2 - 1).all(-1)
         expected = 0.3 * source[..., 0] - 0.7 * source[..., 1]
-        torch.testing.assert_close(y[row, 0][inside], expected[inside], rtol=0, atol=1e-9)
+        torch.testing.assert_close(y[row, 0][inside], expected[inside], rtol=0, atol=1e-12)
         known += int(inside.sum())
         a0, a1, a2, a3, a4, a5, a6, a7 = a[row].tolist()
         stretch = [a5 * math.cos(a4), a5 * math.sin(a4)]

@@ -30,20 +30,3 @@ class ArrayTable(Table):
             return Batch(self.x[numbers.to(self.device)])
         rows = self.x[numbers.cpu().numpy()]
         return Batch(torch.from_numpy(rows.astype(rows.dtype.newbyteorder("="), copy=False)))
-
-
-class Labelled(Table):
-    """The rows of a table, with labels (N,) int64 as the condition `label`."""
-
-    def __init__(self, table: Table, labels: Tensor) -> None:
-        self.table, self.labels, self.device = table, labels, table.device
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.table)
-
-    def rows(self, numbers: Tensor) -> Batch:
-        """The rows `numbers` int64 (B,)."""
-        batch = self.table.rows(numbers)
-        label = self.labels[numbers.to(self.labels.device)]
-        return Batch(batch.x, batch.source, {**batch.condition, "label": label})

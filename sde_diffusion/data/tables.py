@@ -164,16 +164,37 @@ class FirstRows(Table):
         return self.table.rows(numbers)
 
 
-def table_of(data: Any, labels: Any = None, condition: Mapping[str, Any] | None = None) -> Table:
-    """The table of tensors or arrays, a `DataSource` or a `Dataset`.
+class WithConditions(Table):
+    """The rows of a table, with more conditions (N, ...) by their names."""
 
-    `labels`: integers (N,) for a tensor or an array, True for those that a source or a data set brings along.
-    `condition`: name -> (N, ...), for a tensor or an array.
+    def __init__(self, table: Table, condition: dict[str, Tensor]) -> None:
+        """Raises ValueError for conditions of another length, or that are not finite."""
+        self.table, self.condition, self.device = table, condition, table.device
+        for name, value in condition.items():
+            _check_condition(name, value, len(table))
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.table)
+
+    def rows(self, numbers: Tensor) -> Batch:
+        """The rows `numbers` int64 (B,)."""
+        batch = self.table.rows(numbers)
+        more = {name: _rows(value, numbers) for name, value in self.condition.items()}
+        return Batch(batch.x, batch.source, batch.condition | more)
+
+
+def table_of(data: Any, labels: Any = None, condition: Mapping[str, Any] | None = None) -> Table:
+    """The table of tensors or arrays, a `DataSource` or a `Dataset`; a table itself, with what is given beside it.
+
+    `labels`: integers (N,) for a tensor, an array or a table, True for those that a source or a data set brings along.
+    `condition`: name -> (N, ...), for a tensor, an array or a table.
 
     Raises TypeError for data of another kind (a DataLoader, an iterable without a length), ValueError for what does not fit.
     """
     if isinstance(data, Table):
-        return data
+        more = _conditions(None if labels is True else labels, condition, len(data))
+        return WithConditions(data, more) if more else data
     data = torch.as_tensor(data) if isinstance(data, np.ndarray) else data
     if isinstance(data, Tensor):
         return TensorTable(data, _conditions(labels, condition, len(data) if data.ndim else 0))

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from sde_diffusion.arrays import as_table, class_names_of
 from sde_diffusion.conditions import conditions
-from sde_diffusion.data.stored import Labelled
-from sde_diffusion.data.tables import Table
+from sde_diffusion.data.tables import Table, WithConditions
 
 Names = tuple[str, ...]
 
@@ -28,7 +27,7 @@ def labelled_table(x: Any, labels: Any, names: Names | None) -> Table:
     table = as_table(x)
     if labels is None and names is not None:
         raise ValueError(f"this model takes {len(names)} classes and no labels came; give labels=")
-    return table if labels is None else Labelled(table, _numbers(labels, len(table), names))
+    return table if labels is None else WithConditions(table, {"label": _numbers(labels, len(table), names)})
 
 
 def _numbers(labels: Any, count: int, names: Names | None) -> Tensor:

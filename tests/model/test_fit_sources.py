@@ -17,6 +17,7 @@ from sde_diffusion.data.base import DataSource
 from sde_diffusion.data.standardised import StandardisedTable, in_memory
 from sde_diffusion.data.tables import TensorTable
 from sde_diffusion.model import default_objective
+from sde_diffusion.training import ComputeSettings
 
 X = (torch.arange(120).reshape(40, 3) * 37 % 101).to(torch.uint8)
 LABELS = torch.arange(40) % 2
@@ -92,6 +93,30 @@ def test_any_data_give_the_model_of_the_tensor(usual, tmp_path, monkeypatch, nam
         assert torch.equal(model.denoiser.state_dict()[name], value), name
     again = fitted(X.float(), LABELS, tmp_path / "run")
     assert again.trained, "the tensor goes on with the run of any of them"
+
+
+@pytest.mark.parametrize("few", [True, False], ids=["at once", "a batch at a time"])
+def test_conditions_of_ones_own_reach_the_network(monkeypatch, few):
+    """And those of another number of rows are refused."""
+    monkeypatch.setattr(standardised, "FEW", 2**24 if few else 0)
+    seen = []
+
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, x, t, height):
+            seen.append((x, height))
+            return self.scale * x
+
+    model = DiffusionModel.for_data(X, network=Own())
+    height = torch.arange(40.0)[:, None]
+    model.fit(X, condition={"height": height}, label_dropout=0.0, compute=ComputeSettings(threads=1), **SHORT)
+    assert len(seen) == 5
+    assert torch.cat([one for _, one in seen]).unique().numel() == 40, "one epoch"
+    with pytest.raises(ValueError, match="one row for each of 40 samples"):
+        model.fit(X, condition={"height": height[:3]}, **SHORT)
 
 
 def test_large_data_are_read_a_batch_at_a_time(monkeypatch):

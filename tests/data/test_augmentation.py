@@ -124,6 +124,8 @@ def test_each_change_has_its_probability_and_its_law():
     turned = a[a[:, 3] != 0, 3]
     assert turned.std().item() == pytest.approx(math.pi / math.sqrt(3), rel=0.04)
     assert torch.equal(a[:, 4] != 0, a[:, 5] != 0)
+    apart = (a[:, [0, 1, 2, 3, 5, 6]] != 0).double()
+    assert torch.corrcoef(apart.T).triu(1).abs().max() < 5 / math.sqrt(20_000)
 
 
 @pytest.mark.parametrize("make", [UNet.fitting, DiT.fitting], ids=["unet", "dit"])

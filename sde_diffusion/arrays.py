@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from sde_diffusion.data import DataSource
 from sde_diffusion.data.labels import as_labels
-from sde_diffusion.data.tables import table_of
+from sde_diffusion.data.stored import ArrayTable
+from sde_diffusion.data.tables import Table, table_of
 from sde_diffusion.sde import LinearSDE
 
 
@@ -20,8 +21,7 @@ def as_tensor(x: Any) -> Tensor:
 
     The labels of a data set are left out. Raises TypeError for what is no array, ValueError for another shape, or for NaN and infinite numbers.
     """
-    if isinstance(x, nn.Module | LinearSDE):
-        raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+    _check_not_swapped(x)
     if isinstance(x, DataLoader | Dataset | DataSource):
         table = table_of(x)
         x = table.rows(torch.arange(len(table))).x
@@ -40,4 +40,35 @@ def as_tensor(x: Any) -> Tensor:
     return rows
 
 
-__all__ = ["as_labels", "as_tensor"]
+def as_table(x: Any, labels: bool = False) -> Table:
+    """Data (N, *E) as a table whose rows stay as they are stored until they are asked for; lists become a tensor.
+
+    `labels`: whether those of a source or a data set come along. Raises TypeError or ValueError as `as_tensor` does, but for
+    NaN and infinite numbers, which are found when the rows are read.
+    """
+    _check_not_swapped(x)
+    if isinstance(x, Table):
+        return x
+    if isinstance(x, DataLoader | Dataset | DataSource):
+        return table_of(x, labels or None)
+    plain = isinstance(x, Tensor) or (isinstance(x, np.ndarray) and x.dtype.kind in "fiub")
+    return ArrayTable(x if plain else as_tensor(x))
+
+
+def _check_not_swapped(x: Any) -> None:
+    if isinstance(x, nn.Module | LinearSDE):
+        raise TypeError(f"data come first: x (N, *E), got {type(x).__name__}; swap the arguments")
+
+
+def class_names_of(x: Any) -> tuple[str, ...]:
+    """The names of the classes of a source or a data set that brings labels along; ValueError for any other data."""
+    names = getattr(x, "class_names", None) or getattr(x, "classes", None)
+    if isinstance(x, Table) or isinstance(names, int | str) or not names:
+        raise ValueError(
+            f"labels=True takes those of a source, or of a data set with `classes`, and {type(x).__name__} has none; "
+            "give one label for each sample"
+        )
+    return tuple(map(str, names))
+
+
+__all__ = ["as_labels", "as_table", "as_tensor", "class_names_of"]

@@ -15,16 +15,18 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.arrays import as_labels, as_tensor
+from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
 from sde_diffusion.conditions import conditions
+from sde_diffusion.data.moments import Moments
+from sde_diffusion.data.standardised import standardised
+from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
 from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.io.finite import finite_rows
@@ -33,7 +35,6 @@ from sde_diffusion.likelihood import encode as encode_by_flow
 from sde_diffusion.networks.choose import network_for
 from sde_diffusion.objectives import DenoisingScoreMatching, EDMWeighting, LogNormalLevel
 from sde_diffusion.parameterization import EDMPreconditioning, Parameterization
-from sde_diffusion.resolver import spec_of
 from sde_diffusion.sampling import default_solver, sample
 from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
@@ -41,8 +42,7 @@ from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretra
 from sde_diffusion.sharing.hub import fetched
 from sde_diffusion.sharing.pretrained import RECORD, as_json, describe
 from sde_diffusion.sharing.pretrained import digest as description_digest
-from sde_diffusion.sharing.run import read_run, run_is_trained, seeded
-from sde_diffusion.specs import spec
+from sde_diffusion.sharing.run import configuration_of, read_run, run_is_trained, seeded
 from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
 from sde_diffusion.training.devices import device_of
@@ -51,9 +51,6 @@ from solvers.integrate import state_dtype
 
 CODE_STEPS = 100
 """Calls of the network for the latent code of a sample."""
-
-GIVEN = "given"
-"""The name of the data set in the record of a run that was fitted in Python: an array, known by its digest."""
 
 _SETTINGS = {one.name for one in dataclasses.fields(TrainSettings)}
 
@@ -111,10 +108,13 @@ class DiffusionModel:
         seed: int = 0,
         **options: Any,
     ) -> Self:
-        """A model that is not yet fitted, for data like x (N, *E), a tensor or an array.
+        """A model that is not yet fitted, for data like x (N, *E): a tensor, an array, a `DataSource` or a `Dataset`.
+
+        All of x is read once, a part at a time.
 
         Args:
-            labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`.
+            labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`. True for those
+                of a source, or of a data set whose `classes` are their names.
             sde: the forward process, `VP()` by default.
             network: any module called (z, c_time (B,), **condition) -> (B, *E), or a whole `Denoiser`; one that suits
                 the shape by default, with `options` as arguments.
@@ -124,16 +124,17 @@ class DiffusionModel:
 
         Raises TypeError or ValueError for data that cannot be learnt from, labels that do not fit, swapped arguments.
         """
-        rows, (_, names) = as_tensor(x), as_labels(labels)
+        table, names = as_table(x), class_names_of(x) if labels is True else as_labels(labels)[1]
         _check_process(sde)
-        shape = tuple(rows.shape[1:])
+        shape = table.event_shape
         denoiser = network
         if not isinstance(denoiser, Denoiser):
             classes = None if names is None else len(names)
             backbone = network if network is not None else seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
         known = None if network is not None else False
-        return cls(sde or VP(), denoiser, shape, Standardization.of(rows), names, levels, trained=known)
+        standard = Standardization.of_moments(Moments.of_table(table))
+        return cls(sde or VP(), denoiser, shape, standard, names, levels, trained=known)
 
     @property
     def device(self) -> torch.device:
@@ -177,33 +178,34 @@ class DiffusionModel:
     ) -> Self:
         """Train on data x (N, *E) and take over the averaged weights; the model itself.
 
+        x is a tensor, an array (`numpy.memmap` too), a `DataSource` or a `Dataset`. More than 2^24 numbers are read and
+        standardised a batch at a time, and once before to digest them.
+
         Args:
-            labels: one for each sample, for a model that was made for labels.
+            labels: one for each sample, for a model that was made for labels; True for those of a source or a data set.
             folder: a run's folder, with checkpoints; the same call goes on where it stopped.
             settings: all numbers of the training at once; or any of them by name, such as `steps=2000, batch_size=256`.
             objective: the loss, `default_objective()` unless given.
-            options: those of `training.train`, such as `callbacks`, `device`, `label_dropout`, `compute`.
+            options: those of `training.train`, such as `callbacks`, `device`, `label_dropout`, `augment`, `compute`.
 
         Raises TypeError or ValueError for data of another shape, labels that do not fit, names that nobody knows.
         """
         from sde_diffusion.training.fitting import fit_and_report
 
-        z = self.to_standard(x)
-        rows = self._labels(labels, len(z))
+        table = self._training_table(x, labels)
         chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}
         if settings is not None and chosen:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
         loss = default_objective() if objective is None else objective
-        self.data_digest = digest_of_data(z, rows)
+        self.data_digest = digest_of_data(table)
         if folder is not None:
-            known = options.pop("config", None), options.get("world"), options.pop("on_start", None)
-            options |= self._record(Path(folder), loss, settings, *known)
-        options |= {} if rows is None else {"labels": rows}
+            config = options.pop("config", None) or configuration_of(self, loss, settings, options.get("augment"))
+            options |= self._record(Path(folder), config, options.get("world"), options.pop("on_start", None))
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
         options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
-        self.denoiser, last = fit_and_report(self.denoiser, self.sde, z, settings, **options)
+        self.denoiser, last = fit_and_report(self.denoiser, self.sde, table, settings, **options)
         self.denoiser.eval()
         if last is None and folder is not None:  # it was finished already
             self.trained = run_is_trained(folder)
@@ -212,21 +214,12 @@ class DiffusionModel:
         return self
 
     def _record(
-        self,
-        folder: Path,
-        loss: Any,
-        settings: TrainSettings,
-        config: dict[str, Any] | None,
-        world: Any,
-        on_start: Callable[[], object] | None,
+        self, folder: Path, config: dict[str, Any], world: Any, on_start: Callable[[], object] | None
     ) -> dict[str, Any]:
-        """Check that the folder is this run's, write nothing yet; the options that make `train` write the record.
-
-        `config` is the configuration of the command line; that of a run in Python is made of its parts.
-        """
+        """Check that the folder is this run's, write nothing yet; the options that make `train` write the record."""
         from sde_diffusion.training.run_folder import RunFolder
 
-        self.run = self._configuration(loss, settings) if config is None else config
+        self.run = config
         described = describe(self)
 
         def write() -> None:
@@ -238,20 +231,6 @@ class DiffusionModel:
         if world is None or world.is_main:
             RunFolder.check(folder, self.run)
         return {"extra": {"model": description_digest(described)}, "on_start": write}
-
-    def _configuration(self, loss: Any, settings: TrainSettings) -> dict[str, Any]:
-        """The run's configuration as the command line has it, with what it cannot build marked as custom."""
-        kinds = {"network": self.denoiser.backbone, "parameterization": self.denoiser.parameterization}  # pyright: ignore
-        parts = {kind: spec_of(kind, one) for kind, one in kinds.items()}
-        data = spec(GIVEN, digest=str(self.data_digest))
-        objective = spec_of("objective", loss)
-        return {
-            "sde": spec_of("process", self.sde),
-            **parts,
-            "data": data,
-            "objective": objective,
-            "training": asdict(settings),
-        }
 
     def save(self, folder: str | os.PathLike, card: Card | None = None) -> Path:
         """Write weights, description and a model card into a folder that must not exist or be empty; its path.
@@ -377,24 +356,29 @@ class DiffusionModel:
         """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""
         return conditions(n, given, self.class_names, self.device)
 
-    def _labels(self, labels: Any, count: int) -> Tensor | None:
-        """The labels of training data as int64 (N,)."""
-        if labels is None and self.class_names is not None:
-            raise ValueError(f"this model takes {self.classes} classes and no labels came; give labels=")
-        if labels is None:
-            return None
-        values = labels if isinstance(labels, Tensor) else np.asarray(labels)
-        found = conditions(count, {"label": values}, self.class_names)["label"]
-        return found if isinstance(found, Tensor) else torch.full((count,), found)
+    def digest_of(self, x: Any, labels: Any = None) -> str:
+        """The digest that `fit` keeps as `data_digest`, of these data and labels: equal for equal data in the same order."""
+        return digest_of_data(self._training_table(x, labels))
+
+    def _training_table(self, x: Any, labels: Any) -> Table:
+        """Training data in the model's coordinates, with labels where it takes them."""
+        from sde_diffusion.training.labels import labelled_table
+
+        table = labelled_table(x, labels, self.class_names)
+        self._check_shape((len(table), *table.event_shape))
+        return standardised(table, self.standardization, self.state_dtype)
 
     def to_standard(self, x: Any) -> Tensor:
         """z (N, *E) of data x (N, *E), in `state_dtype`; TypeError or ValueError for other data."""
         rows = as_tensor(x)
-        if tuple(rows.shape[1:]) != tuple(self.event_shape):
-            one = tuple(rows.shape) == tuple(self.event_shape)
-            hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
-            raise ValueError(f"this model knows samples of shape {self.event_shape}, got {tuple(rows.shape)}; {hint}")
+        self._check_shape(tuple(rows.shape))
         return self.standardization.to_standard(rows).to(self.state_dtype)
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape[1:] != tuple(self.event_shape):
+            one = shape == tuple(self.event_shape)
+            hint = "add the batch axis with x[None]" if one else "give data of the model's shape"
+            raise ValueError(f"this model knows samples of shape {self.event_shape}, got {shape}; {hint}")
 
 
 def _check_process(sde: Any) -> None:

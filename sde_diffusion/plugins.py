@@ -65,6 +65,7 @@ KINDS: Mapping[str, Kind] = {
     "parameterization": Kind("sde_diffusion.parameterization", base="sde_diffusion.parameterization:Parameterization"),
     "network": Kind("sde_diffusion.networks", base="sde_diffusion.networks:Backbone"),
     "data set": Kind("sde_diffusion.data", base="sde_diffusion.data:DataSource"),
+    "augmentation": Kind("sde_diffusion.data", base="sde_diffusion.data.augmentation:Augmentation"),
     "objective": Kind("sde_diffusion.objectives", returns="Losses"),
     "weighting": Kind("sde_diffusion.objectives", returns="Weights", asked_as=("Weighting",)),
     "time distribution": Kind("sde_diffusion.objectives", returns="Times", asked_as=("TimeDistribution",)),

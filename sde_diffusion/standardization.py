@@ -15,6 +15,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from sde_diffusion.data.moments import Moments
+
 
 @dataclass(frozen=True, eq=False)
 class Standardization:
@@ -43,10 +45,12 @@ class Standardization:
 
         A constant column has scale 1. Raises ValueError when all numbers are equal: nothing can be learnt from them.
         """
-        rows = x.double()
-        shift, scale = (
-            (rows.mean(0), rows.std(0, correction=0)) if x.ndim == 2 else (rows.mean(), rows.std(correction=0))
-        )
+        return cls.of_moments(Moments.of(x))
+
+    @classmethod
+    def of_moments(cls, found: Moments) -> Self:
+        """The same of data whose mean and standard deviation are known."""
+        shift, scale = found.mean, found.std
         constant = scale <= 1e-12 * shift.abs()
         if bool(constant.all()):
             raise ValueError(

@@ -49,7 +49,7 @@ FLOORS = {
     "sde_diffusion.likelihood": 6,
     "sde_diffusion.testing": 6,
     "sde_diffusion.sharing": 6,
-    "sde_diffusion.standardization": 1,
+    "sde_diffusion.standardization": 2,
     "sde_diffusion.model": 7,
     "sde_diffusion.callbacks": 8,
     "sde_diffusion.evaluation": 9,

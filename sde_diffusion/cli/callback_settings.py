@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
     from sde_diffusion.training.triggers import Trigger
 
 
+LOOKED_AT = 2**24
+"""How many numbers of the data callbacks keep at most."""
+
+
 @dataclass(frozen=True)
 class CallbackSettings:
     """What is seen meanwhile; none of it changes the model.
 
     Attributes:
         held_out_every: steps between two looks at the loss of held-out events; 0 for none.
-        held_out: how many of the held-out events are asked about.
+        held_out: how many of the held-out events are asked about; fewer, at least two, where these are over 2^24 numbers.
         levels_every: steps between two looks at the error by noise level; left out: at steps 400, 800, 1600, 3200 and
             so on; 0 for none.
         pictures_every: steps between two pictures of samples; left out: at steps 100, 200, 400, 800 and so on; 0 for none.
@@ -50,14 +55,21 @@ class CallbackSettings:
 
 @dataclass(frozen=True)
 class WatchedRun:
-    """The run that callbacks look at: its folder, model, objective and data, x (N, *E) the training samples among them."""
+    """The run that callbacks look at: its folder, model, objective, data and seed."""
 
     folder: Path
     model: DiffusionModel
     objective: Callable[..., Any]
     source: DataSource
-    x: Tensor
     seed: int
+
+    def first(self, count: int) -> Tensor:
+        """The first `count` training samples, or all."""
+        return self.source.batch(_range(min(count, self.source.size())))[0]
+
+    def few(self, count: int) -> int:
+        """`count`, or as many samples as 2^24 numbers make, at least two."""
+        return min(count, max(2, LOOKED_AT // math.prod(self.model.event_shape)))
 
 
 def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback]:
@@ -66,15 +78,17 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
     Raises ValueError where TensorBoard is asked for and missing.
     """
     from sde_diffusion.callbacks import HeldOut, Levels, Pictures
+    from sde_diffusion.callbacks.spectrum import EVENTS
 
-    events, labels = _held_out(scene, settings.held_out)
+    count = scene.few(settings.held_out)
+    events, labels = _held_out(scene, count)
     folder, model, objective, seed = scene.folder, scene.model, scene.objective, scene.seed
     sde, z = model.sde, model.to_standard(events) if len(events) else events
     found: list[Callback] = []
     if settings.held_out_every and len(events) > 1:
         found.append(HeldOut(_moments(settings.held_out_every), sde, objective, z, labels, seed=seed))
     if settings.levels_every != 0 and len(events) > 1:
-        half = slice(max(2, settings.held_out // 2))
+        half = slice(max(2, count // 2))
         shown = z[half], None if labels is None else labels[half]
         found.append(
             Levels(
@@ -82,13 +96,13 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
                 folder,
                 sde,
                 objective,
-                model.to_standard(scene.x),
+                model.to_standard(scene.first(scene.few(EVENTS))),
                 *shown,
                 seed=seed,
             )
         )
     if settings.pictures_every != 0:
-        real = events if len(events) else scene.x[: settings.held_out]
+        real = events if len(events) else scene.first(count)
         more = {"count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
         found.append(Pictures(_moments(settings.pictures_every, 100), folder, model, real, **more))
     return found + (_tensorboard(folder) if settings.tensorboard else [])
@@ -101,6 +115,12 @@ def _held_out(scene: WatchedRun, count: int) -> tuple[Tensor, Tensor | None]:
     rows = permutation(scene.seed, 0, scene.source.size("held_out"))
     events, labels = scene.source.batch(rows[:count], "held_out")
     return events, None if scene.model.classes is None else labels
+
+
+def _range(count: int) -> Tensor:
+    import torch
+
+    return torch.arange(count)
 
 
 def _moments(every: int | None, first: int = 1) -> Trigger:

@@ -12,7 +12,7 @@ from sde_diffusion.cli.specs import NAMES, check_spec
 from sde_diffusion.specs import Spec, spec
 from sde_diffusion.training.settings import TrainSettings
 
-KINDS = {"sde": "process", "data": "data set"}
+KINDS = {"sde": "process", "data": "data set", "augment": "augmentation"}
 """The kind of a component, where it is not called as the option."""
 
 
@@ -36,6 +36,7 @@ class RunConfig:
         network: the backbone and its arguments; auto is an MLP for tables and a U-Net for signals, images and volumes,
             which takes the labels where there are any (`--network.classes null` leaves them out); an MLP for the digits.
         data: the data set and its arguments, or the path of your own: a file of an array or a table, or a folder.
+        augment: random changes of the training samples: none, flips, geometric (with `--network.augment 9`).
         objective: the loss and its arguments.
         training: how long, how fast and from which seed.
         standardization: data, for coordinates of mean zero and variance one, by column for tables; or none.
@@ -45,6 +46,7 @@ class RunConfig:
     parameterization: Spec | str = field(default_factory=partial(spec, "edm"))
     network: Spec | str = field(default_factory=partial(spec, AUTO))
     data: Spec | str = field(default_factory=partial(spec, "digits"))
+    augment: Spec | str = field(default_factory=partial(spec, "none"))
     objective: Spec | str = field(default_factory=_objective)
     training: TrainSettings = field(default_factory=partial(TrainSettings, steps=6000, learning_rate=2e-3))
     standardization: str = "data"

@@ -15,6 +15,7 @@ from sde_diffusion.specs import Spec, nearest
 if TYPE_CHECKING:
     from sde_diffusion.cli.config import RunConfig
     from sde_diffusion.data import DataSource
+    from sde_diffusion.data.augmentation import Augmentation
     from sde_diffusion.denoisers.base import Denoiser, Preconditioned
     from sde_diffusion.exact import Law
     from sde_diffusion.metrics import Classifier, Extractor
@@ -140,6 +141,11 @@ def data(part: Spec) -> DataSource:
     if part["name"] not in choices("data set") and (hint := data_hint(part["name"])):
         raise ValueError(hint)
     return resolver.build("data set", part)
+
+
+def augmentation(part: Spec) -> Augmentation:
+    """Random changes of the training samples."""
+    return resolver.build("augmentation", part)
 
 
 def objective(part: Spec, data_std: float) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from sde_diffusion.data import DataSource
+    from sde_diffusion.data.moments import Moments
     from sde_diffusion.model import DiffusionModel
     from sde_diffusion.standardization import Standardization
     from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -61,16 +62,16 @@ def train_model(
     summary = summary_of(source) if world.is_main else {}
     if world.is_main:
         print("\n".join([*lines_of(summary), _network_line(config.part("network"))]), flush=True)
-    x, labels = source.tensors("train")
     model, objective = new_model(config, source)
-    conditional = labels if model.class_names is not None else None
+    conditional = True if model.class_names is not None else None
     more: dict[str, Any] = {}
     if watch is not None:
-        seen = WatchedRun(folder, model, objective, source, x, config.training.seed)
+        seen = WatchedRun(folder, model, objective, source, config.training.seed)
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
-        x, conditional, settings=config.training, folder=folder, objective=objective, device=device,
+        source, conditional, settings=config.training, folder=folder, objective=objective, device=device,
         compute=compute or ComputeSettings(), world=world, config=config.as_dict(),
+        augment=factories.augmentation(config.part("augment")),
         on_start=lambda: _keep(folder / DATA_SUMMARY, to_json(summary)), **more,
     )  # fmt: skip
 
@@ -90,10 +91,11 @@ def _keep(path: Path, content: bytes) -> None:
 
 def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:
     """The model before its first step, its weights a function of the configuration's seed; and the loss."""
+    from sde_diffusion.data.moments import Moments
+    from sde_diffusion.data.tables import SourceTable
     from sde_diffusion.model import DiffusionModel
 
-    x, _ = source.tensors("train")
-    standard, mean, std = _coordinates(config.standardization, x)
+    standard, mean, std = _coordinates(config.standardization, Moments.of_table(SourceTable(source, labels=False)))
     made = factories.components(config, _Facts(source.event_shape, std, source.classes))
     classes = config.part("network").get("classes")
     names = None if classes is None else source.class_names
@@ -103,15 +105,14 @@ def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, An
     return model, made.objective
 
 
-def _coordinates(wanted: str, x: torch.Tensor) -> tuple[Standardization, float, float]:
+def _coordinates(wanted: str, found: Moments) -> tuple[Standardization, float, float]:
     """The standardisation, and the data's mean and standard deviation under it."""
     from sde_diffusion.standardization import Standardization
 
-    measured = Standardization.of(x)
+    measured = Standardization.of_moments(found)
     if wanted == "data":
         return measured, 0.0, 1.0
-    rows = x.double()
-    return Standardization.identity(), float(rows.mean()), float(rows.std())
+    return Standardization.identity(), *found.overall()
 
 
 def load_model(folder: Path, device: torch.device) -> DiffusionModel:
@@ -144,16 +145,13 @@ def data_of(model: DiffusionModel, asked: Any = None) -> DataSource:
 
 def _compare(model: DiffusionModel, source: DataSource, asked: str | None) -> None:
     """Compare the data with those that the model was trained on, where their digest is known."""
-    from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
-
-    x, labels = source.tensors("train")
-    if tuple(x.shape[1:]) != tuple(model.event_shape):
+    if tuple(source.event_shape) != tuple(model.event_shape):
         raise ValueError(
-            f"the run was trained on samples of shape {tuple(model.event_shape)}, these have {tuple(x.shape[1:])}"
+            f"the run was trained on samples of shape {tuple(model.event_shape)}, these have {tuple(source.event_shape)}"
         )
-    labels = None if model.class_names is None else labels
+    labels = None if model.class_names is None else True
     fits = model.classes in (None, source.classes)
-    if model.data_digest is None or (fits and digest_of_data(model.to_standard(x), labels) == model.data_digest):
+    if model.data_digest is None or (fits and model.digest_of(source, labels) == model.data_digest):
         return
     if asked is not None:
         raise ValueError(
@@ -175,7 +173,7 @@ def standardised_data_of(model: DiffusionModel, asked: Any = None) -> DataSource
 
 def data_spec(model: DiffusionModel) -> Spec | None:
     """The name of the model's data with its arguments; None where its folder has none that the command line can read."""
-    from sde_diffusion.model import GIVEN
+    from sde_diffusion.sharing.run import GIVEN
 
     found = model.run.get("data")
     return None if not found or found.get("name") == GIVEN else check_spec(found, "data")

@@ -14,7 +14,7 @@ from sde_diffusion.cli.hints import data_hint
 from sde_diffusion.cli.own_data import source_at
 from sde_diffusion.specs import Spec, number
 
-NAMES = ("sde", "parameterization", "network", "data", "objective")
+NAMES = ("sde", "parameterization", "network", "data", "augment", "objective")
 """The options that are components."""
 
 TEXT = "text of a number"

@@ -1,12 +1,21 @@
-"""A data source in the coordinates of a model: mean zero, variance one."""
+"""Data in the coordinates of a model, mean zero and variance one: a source, and a table that is read a batch at a time."""
 
 from __future__ import annotations
 
+import hashlib
+import math
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from sde_diffusion.data.base import DataSource, Rows
+from sde_diffusion.data.base import Batch, DataSource, Rows
+from sde_diffusion.data.tables import Table, TensorTable
+from sde_diffusion.io.atomic import to_json
+
+FEW = 2**24
+"""How many numbers are kept as one tensor: 64 MiB of float32. Larger tables are read a batch at a time."""
 
 
 class Standardised(DataSource):
@@ -34,3 +43,44 @@ class Standardised(DataSource):
         """z (B, *E) and labels (B,) or None."""
         x, labels = self.inner.batch(indices, split)
         return self.standardization.to_standard(x), labels
+
+
+class StandardisedTable(Table):
+    """The rows of `inner` under a `Standardization`, in `dtype`; conditions are the same. Each batch is mapped when it is read."""
+
+    def __init__(self, inner: Table, standardization: Any, dtype: torch.dtype) -> None:
+        self.inner, self.standardization, self.dtype, self.device = inner, standardization, dtype, inner.device
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.inner)
+
+    def rows(self, numbers: Tensor) -> Batch:
+        """The rows `numbers` int64 (B,)."""
+        batch = self.inner.rows(numbers)
+        return Batch(self.standardization.to_standard(batch.x).to(self.dtype), batch.source, batch.condition)
+
+    def digest(self) -> dict[str, str]:
+        """See `Table`: of the standardised rows, found once; and of the source's own digest where it has one."""
+        return dict(self._digest)
+
+    @cached_property
+    def _digest(self) -> dict[str, str]:
+        if not callable(getattr(getattr(self.inner, "source", None), "digest", None)):
+            return super().digest()
+        found = self.inner.digest()
+        seen = to_json([found["data"], self.standardization.as_dict()])
+        return found | {"data": hashlib.sha256(seen).hexdigest()}
+
+
+def standardised(table: Table, standardization: Any, dtype: torch.dtype) -> Table:
+    """The rows of a table in a model's coordinates: all of them at once where they are few, else a batch at a time."""
+    found = StandardisedTable(table, standardization, dtype)
+    return in_memory(found) if len(table) * math.prod(table.event_shape) <= FEW else found
+
+
+def in_memory(table: Table) -> TensorTable:
+    """All rows of a table as tensors, read a chunk at a time. Raises ValueError for samples that are not finite."""
+    chunks = list(table.chunks())
+    condition = {name: torch.cat([chunk.condition[name] for chunk in chunks]) for name in chunks[0].condition}
+    return TensorTable(torch.cat([chunk.x for chunk in chunks]), condition)

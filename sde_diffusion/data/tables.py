@@ -7,8 +7,10 @@ a map-style `torch.utils.data.Dataset`. `table_of` makes it of whatever `train` 
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,13 @@ from torch import Tensor
 from sde_diffusion.data.base import Batch, DataSource, validate
 from sde_diffusion.io.atomic import to_json
 
-CHUNK = 1024
-"""Rows that are read at a time to digest a table."""
+NUMBERS = 2**22
+"""How many numbers are read at a time where all of a table is looked at: 16 MiB of float32."""
+
+
+def rows_at_a_time(event_shape: tuple[int, ...]) -> int:
+    """How many rows of this shape hold up to `NUMBERS` numbers, at least one."""
+    return max(1, NUMBERS // max(1, math.prod(event_shape)))
 
 
 class Table(ABC):
@@ -35,13 +42,22 @@ class Table(ABC):
     def rows(self, numbers: Tensor) -> Batch:
         """The rows `numbers` int64 (B,), where the table is."""
 
+    @cached_property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape *E of a sample, by that of the first one."""
+        return tuple(self.rows(torch.arange(min(1, len(self)))).x.shape[1:])
+
+    def chunks(self) -> Iterator[Batch]:
+        """All rows in their order, so many at a time that they take little memory."""
+        return (self.rows(numbers) for numbers in torch.arange(len(self)).split(rows_at_a_time(self.event_shape)))
+
     def digest(self) -> dict[str, str]:
         """SHA-256 of every row: of the samples as `data`, and of each condition by its name.
 
         Raises what `check_batch` raises for rows that are no samples.
         """
         hashes: dict[str, Any] = {}
-        for batch in self._chunks():
+        for batch in self.chunks():
             named = {"data": check_batch(batch).x, **batch.condition}
             for name, value in named.items():
                 if name not in hashes:
@@ -49,9 +65,6 @@ class Table(ABC):
                     hashes[name] = hashlib.sha256(to_json(head))
                 hashes[name].update(_bytes(value))
         return {name: value.hexdigest() for name, value in hashes.items()}
-
-    def _chunks(self) -> Iterator[Batch]:
-        return (self.rows(numbers) for numbers in torch.arange(len(self)).split(CHUNK))
 
 
 class TensorTable(Table):
@@ -151,16 +164,37 @@ class FirstRows(Table):
         return self.table.rows(numbers)
 
 
-def table_of(data: Any, labels: Any = None, condition: Mapping[str, Any] | None = None) -> Table:
-    """The table of tensors or arrays, a `DataSource` or a `Dataset`.
+class WithConditions(Table):
+    """The rows of a table, with more conditions (N, ...) by their names."""
 
-    `labels`: integers (N,) for a tensor or an array, True for those that a source or a data set brings along.
-    `condition`: name -> (N, ...), for a tensor or an array.
+    def __init__(self, table: Table, condition: dict[str, Tensor]) -> None:
+        """Raises ValueError for conditions of another length, or that are not finite."""
+        self.table, self.condition, self.device = table, condition, table.device
+        for name, value in condition.items():
+            _check_condition(name, value, len(table))
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.table)
+
+    def rows(self, numbers: Tensor) -> Batch:
+        """The rows `numbers` int64 (B,)."""
+        batch = self.table.rows(numbers)
+        more = {name: _rows(value, numbers) for name, value in self.condition.items()}
+        return Batch(batch.x, batch.source, batch.condition | more)
+
+
+def table_of(data: Any, labels: Any = None, condition: Mapping[str, Any] | None = None) -> Table:
+    """The table of tensors or arrays, a `DataSource` or a `Dataset`; a table itself, with what is given beside it.
+
+    `labels`: integers (N,) for a tensor, an array or a table, True for those that a source or a data set brings along.
+    `condition`: name -> (N, ...), for a tensor, an array or a table.
 
     Raises TypeError for data of another kind (a DataLoader, an iterable without a length), ValueError for what does not fit.
     """
     if isinstance(data, Table):
-        return data
+        more = _conditions(None if labels is True else labels, condition, len(data))
+        return WithConditions(data, more) if more else data
     data = torch.as_tensor(data) if isinstance(data, np.ndarray) else data
     if isinstance(data, Tensor):
         return TensorTable(data, _conditions(labels, condition, len(data) if data.ndim else 0))

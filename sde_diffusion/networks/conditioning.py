@@ -13,21 +13,38 @@ LEVEL_FEATURES = 64
 class Conditioning(nn.Module):
     """(c_time, label) -> (B, width). Label -1, or no label at all, stands for "any class" and has a vector of its own.
 
+    `augment` is how many numbers say how a sample was changed, see `data.augmentation`; zeros, and none, stand for unchanged.
     Leaving labels out during training, as classifier-free guidance asks, is the training loop's affair.
     """
 
-    def __init__(self, width: int, classes: int | None = None) -> None:
+    def __init__(self, width: int, classes: int | None = None, augment: int = 0) -> None:
         super().__init__()
         self.classes = classes
         self.level = nn.Sequential(nn.Linear(LEVEL_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
+        self.augment = nn.Linear(augment, width, bias=False) if augment else None
 
-    def forward(self, c_time: Tensor | float, x: Tensor, label: Tensor | int | None = None) -> Tensor:
-        """The vectors (B, width) for x (B, *E); c_time is () or (B,), label None or integers of shape () or (B,)."""
+    def forward(
+        self, c_time: Tensor | float, x: Tensor, label: Tensor | int | None = None, changes: Tensor | None = None
+    ) -> Tensor:
+        """The vectors (B, width) for x (B, *E); c_time is () or (B,), label None or integers of shape () or (B,).
+
+        `changes` is None or (B, augment).
+        """
         vector = self.level(level_features(per_sample(c_time, x), LEVEL_FEATURES).to(x))
+        if changes is not None:
+            vector = vector + self._of_changes(changes)
         if self.label is None:
             return _refuse(label, vector)
         return vector + self.label(_rows(label, x, self.label.num_embeddings - 1))
+
+    def _of_changes(self, changes: Tensor) -> Tensor:
+        if self.augment is None or changes.shape[1:] != (self.augment.in_features,):
+            known = "none" if self.augment is None else f"(B, {self.augment.in_features})"
+            raise ValueError(
+                f"this network takes augment_labels {known}, got {tuple(changes.shape)}; build it with augment=K"
+            )
+        return self.augment(changes)
 
 
 def _refuse(label: Tensor | int | None, vector: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class UNet(Backbone):
     Level i has width * multipliers[i] channels and `blocks` residual blocks on the way down, one more on the way up;
     the levels listed in `attention` (0 is the finest) have self-attention, and so has the middle when any level is
     listed. `classes` is the number of labels, `dropout` the share of activations left out in training, `vector` the
-    width of the conditioning, 4 * width unless given.
+    width of the conditioning, 4 * width unless given, `augment` how many numbers say how a sample was changed.
     """
 
     name = "unet"
@@ -59,6 +59,7 @@ class UNet(Backbone):
         vector: int | None = None,
         rank: int = 2,
         checkpointing: bool = False,
+        augment: int = 0,
     ) -> None:
         super().__init__()
         _check(channels, width, multipliers, blocks, attention)
@@ -67,7 +68,7 @@ class UNet(Backbone):
         self.checkpointing = checkpointing
         widths, vector = [width * m for m in multipliers], 4 * width if vector is None else vector
         build = _Builder(rank, vector, dropout, tuple(attention))
-        self.condition = Conditioning(vector, classes)
+        self.condition, self.augment = Conditioning(vector, classes, augment), augment
         self.enter = convolution(rank, channels, width)
         self.down, kept = build.descent(width, widths, blocks)
         middle = widths[-1]
@@ -88,10 +89,16 @@ class UNet(Backbone):
         network.check(event_shape)
         return network
 
-    def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        c_time: Tensor | float,
+        label: Tensor | int | None = None,
+        augment_labels: Tensor | None = None,
+    ) -> Tensor:
         """See `Backbone.forward`; ValueError for samples that do not fit."""
         self.check(x.shape[1:])
-        vector = silu(self.condition(c_time, x, label))
+        vector = silu(self.condition(c_time, x, label, augment_labels))
         h = self.enter(x)
         kept = [h]
         for part in self.down:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from sde_diffusion.resolver import spec_of
 from sde_diffusion.sharing.pretrained import RECORD, digest, fields_of, read_description
+from sde_diffusion.specs import spec
+from sde_diffusion.training.settings import TrainSettings
+
+GIVEN = "given"
+"""The name of the data set in the record of a run that was fitted in Python: an array, known by its digest."""
+
+
+def configuration_of(model: Any, loss: Any, settings: TrainSettings, augment: Any) -> dict[str, Any]:
+    """The configuration of a run in Python as the command line has it, with what it cannot build marked as custom."""
+    kinds = {"network": model.denoiser.backbone, "parameterization": model.denoiser.parameterization}
+    return {
+        "sde": spec_of("process", model.sde),
+        **{kind: spec_of(kind, one) for kind, one in kinds.items()},
+        "data": spec(GIVEN, digest=str(model.data_digest)),
+        "augment": spec("none") if augment is None else spec_of("augmentation", augment),
+        "objective": spec_of("objective", loss),
+        "training": asdict(settings),
+    }
 
 
 def read_run(path: Path, network: nn.Module | None) -> dict[str, Any]:

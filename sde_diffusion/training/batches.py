@@ -24,17 +24,22 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from sde_diffusion.data.augmentation import Augmentation
 from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
-from sde_diffusion.data.tables import Table, map_batch
+from sde_diffusion.data.tables import Table, TensorTable, map_batch
+from sde_diffusion.training.reading import Workers
 from solvers.random import digest, mix
 
 T = TypeVar("T")
+
+_Plain = tuple[Tensor, Tensor | None, dict[str, Tensor]]
 
 NO_LABEL = -1
 
 _LOW = 2**32 - 1
 _OWN = 0x5DEECE66D  # what sets the noise apart from dropout within a step
+_AUGMENT = 0x4155474D454E54  # "AUGMENT": what sets random changes of the samples apart
 _SOURCE = 0x534F55524345  # "SOURCE": what sets the order of a second data set apart
 
 
@@ -44,12 +49,14 @@ class Batches:
 
     Parts are asked for one at a time, every `stride`-th where processes share them. Samples arrive on `device` in `dtype`,
     and so do real conditions; integers arrive as int64. A table that is on the device stays there. From the host's memory
-    to a GPU the next part is read while the present one is computed with.
+    to a GPU the next part is read while the present one is computed with. With `workers` so many processes read ahead, for
+    tables that are not tensors in memory already.
 
     For a share `label_dropout` of the samples all conditions are dropped: integers become -1, "no label", real numbers 0.
     So the model learns both distributions that classifier-free guidance needs.
 
-    With a second table `source`, a batch has as many rows of it, in an order of its own.
+    With a second table `source`, a batch has as many rows of it, in an order of its own. `augment` changes samples at random,
+    as a function of (seed, step, number of the row); what it says it did is a condition, which is never dropped.
 
     References:
         Ho & Salimans, Classifier-Free Diffusion Guidance, 2022, https://arxiv.org/abs/2207.12598, algorithm 1
@@ -64,6 +71,8 @@ class Batches:
     parts: int = 1
     stride: int = 1
     source: Table | None = None
+    workers: int = 0
+    augment: Augmentation | None = None
 
     def __post_init__(self):
         """Raises ValueError for a share outside [0, 1]."""
@@ -73,10 +82,10 @@ class Batches:
     def at(self, step: int, generator: torch.Generator, part: int = 0) -> Batch:
         """A part of the batch of a step, (B, ...) each; `generator` draws which conditions are dropped."""
         batch = map_batch(self._read(step * self.parts + part), self._moved)
-        if not batch.condition:
-            return batch
-        dropped = torch.rand(len(batch), generator=generator, device=self.device) < self.label_dropout
-        return replace(batch, condition={name: drop(value, dropped) for name, value in batch.condition.items()})
+        if batch.condition:
+            dropped = torch.rand(len(batch), generator=generator, device=self.device) < self.label_dropout
+            batch = replace(batch, condition={name: drop(value, dropped) for name, value in batch.condition.items()})
+        return batch if self.augment is None else self._augmented(batch, self.augment, step, part)
 
     def noise_seed(self, step: int, part: int) -> int:
         """The seed of a part's noise: each part of a step counts as a step of its own."""
@@ -85,17 +94,41 @@ class Batches:
     @cached_property
     def _read(self) -> Callable[[int], Batch]:
         """A part by its number, step * parts + part, where its table is."""
-        if self.device.type != "cuda" or self.table.device.type != "cpu":
+        pin = self.device.type == "cuda" and self.table.device.type == "cpu"
+        if self.workers and not isinstance(self.table, TensorTable):
+            travelling = Workers(replace(self, workers=0)._plain_rows, self.workers, self.stride, pin)
+            return _Unpacked(travelling)
+        if not pin:
             return self._rows
         return Prefetch(lambda number: map_batch(self._rows(number), Tensor.pin_memory), self.stride)
 
+    def close(self) -> None:
+        """End what reads ahead; the next batch that is asked for starts it anew."""
+        read = vars(self).pop("_read", None)
+        if isinstance(read, (Prefetch, _Unpacked)):
+            read.close()
+
+    def _plain_rows(self, number: int) -> _Plain:
+        batch = self._rows(number)
+        return batch.x, batch.source, batch.condition
+
     def _rows(self, number: int) -> Batch:
         step, part = divmod(number, self.parts)
-        batch = self.table.rows(indices(self.seed, step, self.size, len(self.table), part, self.parts))
+        batch = self.table.rows(self._numbers(step, part))
         if self.source is None:
             return batch
         rows = indices(self.seed ^ _SOURCE, step, self.size, len(self.source), part, self.parts)
         return replace(batch, source=self.source.rows(rows).x)
+
+    def _numbers(self, step: int, part: int) -> Tensor:
+        """The rows of a part, int64 (B,)."""
+        return indices(self.seed, step, self.size, len(self.table), part, self.parts)
+
+    def _augmented(self, batch: Batch, augment: Augmentation, step: int, part: int) -> Batch:
+        keys = mix(torch.tensor(mix(digest(self.seed ^ _AUGMENT), step)), self._numbers(step, part))
+        x, done = augment(batch.x, keys)
+        more = {} if done is None else {"augment_labels": done}
+        return replace(batch, x=x, condition=batch.condition | more)
 
     def _moved(self, value: Tensor) -> Tensor:
         if value.dtype == torch.bool:
@@ -108,6 +141,19 @@ def drop(condition: Tensor, dropped: Tensor) -> Tensor:
     whole = condition.is_floating_point() or condition.dtype == torch.bool
     rows = dropped.reshape(-1, *(1,) * (condition.ndim - 1))
     return condition.masked_fill(rows, 0 if whole else NO_LABEL)
+
+
+@dataclass(frozen=True)
+class _Unpacked:
+    """Batches that come from worker processes as plain tuples."""
+
+    read: Workers[_Plain]
+
+    def __call__(self, number: int) -> Batch:
+        return Batch(*self.read(number))
+
+    def close(self) -> None:
+        self.read.close()
 
 
 @dataclass
@@ -131,6 +177,10 @@ class Prefetch(Generic[T]):
         self.expected = number + self.stride
         self.answer = self.pool.submit(self.fetch, self.expected)
         return value
+
+    def close(self) -> None:
+        """End the thread."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -10,8 +10,8 @@ from torch import nn
 
 from sde_diffusion.data.tables import Table
 
-ROWS = 4096
-"""Samples that are looked at, evenly spaced."""
+ROWS, NUMBERS = 4096, 2**22
+"""Samples that are looked at, evenly spaced, and about how many numbers these have at most."""
 
 FACTOR = 2.5
 """By how much the standard deviation may differ from the model's `data_std`: data of unit variance fit EDM's 0.5."""
@@ -19,7 +19,8 @@ FACTOR = 2.5
 
 def warn_of_scale(denoiser: nn.Module, table: Table) -> None:
     """One warning where |mean| of the data exceeds their standard deviation, or that is not near the model's `data_std`."""
-    spaced = torch.linspace(0, len(table) - 1, min(len(table), ROWS), dtype=torch.float64).round().long()
+    count = min(len(table), ROWS, max(2, NUMBERS // max(1, math.prod(table.event_shape))))
+    spaced = torch.linspace(0, len(table) - 1, count, dtype=torch.float64).round().long()
     x = table.rows(spaced).x
     if not x.is_floating_point():
         return

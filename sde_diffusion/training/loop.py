@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,6 +77,7 @@ class Loop:
         with (
             self.store.lock_and_resume(self.state),
             _train_mode(self.state.model),
+            closing(self.train_step.batches),
             nullcontext([]) if alone else deferred_signals() as requests,
         ):
             self.state.threads = self.threads(self.state.threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -147,18 +147,20 @@ class Parts:
         if compute.threads or recorded or torch.get_num_threads() == 1:
             return compute.threads or recorded or 1
         with seeded_generators(self.batches.device) as generators:
-            batch = self.batches.at(0, generators(0))
+            batch = replace(self.batches, workers=0).at(0, generators(0))
         return choose_threads(recorded, compute, self.denoiser, self.sde, batch)
 
 
 def _of_data(batches: Batches) -> dict[str, Any]:
     """The data's part of the fingerprint."""
     digests = batches.table.digest()
-    known = {"data": digests.pop("data"), "labels": digests.pop("label", "none")}
+    known: dict[str, Any] = {"data": digests.pop("data"), "labels": digests.pop("label", "none")}
     if known["labels"] != "none" or digests:
         known |= {"label_dropout": batches.label_dropout, "conditions": digests}
     if batches.source is not None:
         known["source"] = batches.source.digest()["data"]
+    if batches.augment is not None:
+        known["augment"] = batches.augment
     return known
 
 

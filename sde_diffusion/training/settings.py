@@ -73,6 +73,7 @@ class ComputeSettings:
         engine: with several processes: replicated (DDP, whole weights everywhere) or sharded (FSDP2, a share each).
         timeout: seconds after which a process that waits for another one gives up.
         threads: of the CPU; 0 takes those that the run began with, or the faster of one and all, measured at its start.
+        workers: processes that read and decode the data ahead; 0 reads in the training's own. Their number changes no bit.
     """
 
     precision: str = "float32"
@@ -81,6 +82,7 @@ class ComputeSettings:
     engine: str = "replicated"
     timeout: float = 600.0
     threads: int = 0
+    workers: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError for a precision or an engine of another name, or a number out of range."""
@@ -90,6 +92,8 @@ class ComputeSettings:
             raise ValueError(f"timeout is a positive number of seconds, got {self.timeout}; 600 is usual")
         if not isinstance(self.threads, int) or isinstance(self.threads, bool) or self.threads < 0:
             raise ValueError(f"threads is a whole number from 0, got {self.threads!r}; 0 lets a measurement choose")
+        if not isinstance(self.workers, int) or isinstance(self.workers, bool) or self.workers < 0:
+            raise ValueError(f"workers is a whole number from 0, got {self.workers!r}; 0 reads without other processes")
 
 
 NOT_WEIGHT_DETERMINING = (

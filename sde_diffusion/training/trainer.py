@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sde_diffusion.data.augmentation import Augmentation, Unchanged, check_network
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.objectives.base import Objective
@@ -39,6 +40,7 @@ def train(
     condition: Mapping[str, Any] | None = None,
     label_dropout: float = 0.1,
     source: Any = None,
+    augment: Augmentation | None = None,
     folder: str | os.PathLike | None = None,
     resume: bool = True,
     device: torch.device | str = "auto",
@@ -63,6 +65,7 @@ def train(
         condition: name -> (N, ...), given to the denoiser by these names: real vectors (N, K), images (N, *E), integers.
         label_dropout: the share of samples whose conditions are dropped: -1 for integers, 0 for real numbers.
         source: a second data set, for objectives that couple two distributions.
+        augment: random changes of the samples, such as `data.augmentation.Flips()`, anew at each step.
         folder, resume: where checkpoints and `metrics.jsonl` are kept, see `Parts.loop`; nothing is kept without one.
         device: `auto` (the GPU where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
         ema, optimizer, schedule: in place of those that the settings name, see `Parts`.
@@ -75,11 +78,12 @@ def train(
     Raises TypeError or ValueError at the call, for arguments that do not fit. The generator raises what `Loop.run` does.
     """
     check_model(denoiser, sde)
+    check_network(denoiser, augment)
     place = device_of(device)
     dtype, table = trainable(denoiser)[0].dtype, table_of(data, labels, condition)
     second = None if source is None else table_of(source)
     more = (settings.seed, settings.batch_size, place, dtype, settings.gradient_accumulation, world.size, second)
-    batches = Batches(table, label_dropout, *more)
+    batches = Batches(table, label_dropout, *more, compute.workers, None if augment == Unchanged() else augment)
     warn_of_scale(denoiser, table)
     average = average_of(denoiser, settings, ema)
     parts = Parts(denoiser, sde, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)

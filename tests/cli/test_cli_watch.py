@@ -38,7 +38,7 @@ def scene(folder, **more):
     source = by_name("digits", held_out=24)
     model = DiffusionModel(VP(), torch.nn.Identity(), (1, 8, 8))
     usual = {"model": model, "objective": DenoisingScoreMatching(), "source": source, "seed": 0}
-    return WatchedRun(folder, x=source.tensors("train")[0], **{**usual, **more})
+    return WatchedRun(folder, **{**usual, **more})
 
 
 def test_a_run_shows_itself_by_default(trained):
@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_the_averaged_model(trained):
     """Measured again on the average of the last checkpoint, on the held-out split."""
     model = load_model(trained, device_of("cpu"))
     source = data_of(model)
-    there = WatchedRun(trained, model, objective_of(model), source, source.tensors("train")[0], seed=0)
+    there = WatchedRun(trained, model, objective_of(model), source, seed=0)
     held_out, levels, pictures = callbacks_of(CallbackSettings(), there)
     (line,) = [line for line in metrics_file.read(trained / "metrics.jsonl") if "held_out_loss" in line]
     assert held_out.measure(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)

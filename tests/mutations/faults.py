@@ -16,6 +16,7 @@ from tests.mutations import (
     in_reversals,
     in_solvers,
     in_stochastic_methods,
+    in_tables,
     in_training,
     in_tuning,
 )
@@ -30,6 +31,7 @@ FAULTS = [
     *in_observers.FAULTS,
     *in_tuning.FAULTS,
     *in_data.FAULTS,
+    *in_tables.FAULTS,
     *in_jobs.FAULTS,
     *in_files.FAULTS,
     *in_kit.FAULTS,

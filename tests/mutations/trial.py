@@ -116,7 +116,8 @@ def _run_once(folder: Path, tests: str, only: str, seconds: float, stop: str) ->
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".log", delete=False) as file:
         log = Path(file.name)  # its own, for the project without a fault serves several runs at once
     command = [*tests.split(), stop, *ALWAYS, *(["-k", only] if only else [])]
-    process = context.Process(target=_pytest, args=(str(folder), command, str(log), seconds), daemon=True)
+    arguments = (str(folder), command, str(log), seconds)
+    process = context.Process(target=_pytest, args=arguments, daemon=False)  # a test may start processes of its own
     process.start()
     process.join(seconds)
     if process.exitcode is None:

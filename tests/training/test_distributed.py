@@ -95,6 +95,14 @@ def test_two_processes_follow_the_curve_of_one(alone, pair, engine):
     assert_same_snapshots(folder / "run", alone[0] / "run", 2e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
+def test_workers_of_two_processes_change_no_bit(pair, tmp_path, engine):
+    (folder, plain), ranks = pair(engine), torchrun("workers", tmp_path, engine)
+    assert ranks == plain
+    assert_close(last(folder / "run"), last(tmp_path / "run"), 0)
+
+
 @pytest.mark.parametrize(
     ("engine", "moment"),
     [("sharded", "stop"), *(pytest.param("replicated", when, marks=pytest.mark.slow) for when in ("stop", "between"))],

@@ -53,11 +53,17 @@ def parts():
 
 
 def losses(folder: Path, world, engine: str, objective=None, job: str = "train") -> list[float]:
-    """The loss of each step; in the job `between` the last process is interrupted while the loop waits for it."""
+    """The loss of each step; in the job `between` the last process is interrupted while the loop waits for it.
+
+    In the job `workers` each process has another one read a data set of the same rows.
+    """
     denoiser, data, labels = parts()
+    workers = int(job == "workers")
+    if workers:
+        data, labels = torch.utils.data.TensorDataset(data, labels), True
     more = {} if objective is None else {"objective": objective}
     seen = []
-    compute = ComputeSettings(engine=engine)
+    compute = ComputeSettings(engine=engine, workers=workers)
     ema = EMA(denoiser, SETTINGS.ema_decay)
     for report in train(
         denoiser, VP(), data, SETTINGS, labels=labels, folder=folder, compute=compute, world=world, ema=ema, **more

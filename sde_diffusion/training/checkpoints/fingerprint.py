@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.io.atomic import to_json
 from sde_diffusion.io.plain import as_read_back
@@ -87,9 +88,9 @@ def digest(tensors: dict[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def digest_of_data(z: Tensor, labels: Tensor | None) -> str:
-    """The digest of the data that a model is fitted to: z (N, *E) in its coordinates, and labels (N,)."""
-    return digest({"data": z} if labels is None else {"data": z, "label": labels})
+def digest_of_data(table: Table) -> str:
+    """The digest of the data that a model is fitted to: every row, in its coordinates, with labels."""
+    return hashlib.sha256(to_json(table.digest())).hexdigest()
 
 
 def _described_object(value: Any, depth: int) -> Any:

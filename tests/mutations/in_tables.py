@@ -1,0 +1,128 @@
+"""Faults of data that are read a batch at a time, of worker processes and of augmentation."""
+
+from __future__ import annotations
+
+from tests.mutations.fault import Fault
+
+MOMENTS, AUGMENT = "tests/data/test_moments.py", "tests/data/test_augmentation.py"
+SOURCES, WORKERS = "tests/model/test_fit_sources.py", "tests/training/test_workers.py"
+
+FAULTS = [
+    Fault(
+        "moments-without-the-step-between-chunks",
+        "Moments.merged",
+        "square + between**2 * (self.count * other.count / count)",
+        "square",
+        "The deviation of two chunks is the mean of theirs: that their means differ is forgotten.",
+        MOMENTS,
+        "any_size",
+    ),
+    Fault(
+        "moments-of-the-last-chunk-weigh-as-much",
+        "Moments.merged",
+        "between * (other.count / count)",
+        "between / 2",
+        "A chunk of one row moves the mean as far as all rows before it.",
+        MOMENTS,
+        "any_size",
+    ),
+    Fault(
+        "arrays-of-other-machines-as-they-lie",
+        "ArrayTable.rows",
+        'rows.astype(rows.dtype.newbyteorder("="), copy=False)',
+        "rows.view(rows.dtype.newbyteorder('='))",
+        "The bytes of a big-endian file are read in this machine's order.",
+        MOMENTS,
+        "any_dtype",
+    ),
+    Fault(
+        "a-digest-without-the-standardisation",
+        "StandardisedTable._digest",
+        'to_json([found["data"], self.standardization.as_dict()])',
+        'to_json([found["data"]])',
+        "A run goes on with the same data in other coordinates.",
+        SOURCES,
+        "own_digest",
+    ),
+    Fault(
+        "callbacks-read-all-data",
+        "WatchedRun.few",
+        "min(count, max(2, LOOKED_AT // math.prod(self.model.event_shape)))",
+        "count",
+        "Thousands of large pictures are kept for a curve of a report.",
+        SOURCES,
+        "few_rows",
+    ),
+    Fault(
+        "the-loader-draws-from-the-global-generator",
+        "Workers._started",
+        "generator=torch.Generator()",
+        "generator=None",
+        "Starting workers moves the generator that dropout draws from: another run.",
+        WORKERS,
+        "change_no_bit",
+    ),
+    Fault(
+        "workers-begin-at-the-start",
+        "Workers._started",
+        "itertools.count(number, self.stride)",
+        "itertools.count(0, self.stride)",
+        "A resumed run sees the batches of its beginning.",
+        WORKERS,
+        "goes_on or begins_anywhere",
+    ),
+    Fault(
+        "workers-read-the-parts-of-others",
+        "Workers._started",
+        "itertools.count(number, self.stride)",
+        "itertools.count(number)",
+        "Of several processes each reads all parts in turn, and trains on those of others.",
+        WORKERS,
+        "begins_anywhere",
+    ),
+    Fault(
+        "workers-stay",
+        "Loop.run",
+        "closing(self.train_step.batches),",
+        "",
+        "The processes of a run that has ended go on waiting.",
+        WORKERS,
+        "change_no_bit or goes_on",
+    ),
+    Fault(
+        "augmentation-without-the-step",
+        "Batches._augmented",
+        "mix(digest(self.seed ^ _AUGMENT), step)",
+        "digest(self.seed ^ _AUGMENT)",
+        "A picture is mirrored in every epoch, or in none.",
+        AUGMENT,
+        "seed_step_and_row",
+    ),
+    Fault(
+        "a-picture-moves-the-other-way",
+        "inverse_map",
+        "-(linear @ shift[:, :, None])",
+        "linear @ shift[:, :, None]",
+        "The network is given the opposite of the move that was made.",
+        AUGMENT,
+        "moved_as",
+    ),
+    Fault(
+        "turned-pictures-are-stretched",
+        "inverse_map",
+        "linear * half / half[:, None]",
+        "linear",
+        "Rotations in units of the sides: a picture that is no square is sheared.",
+        AUGMENT,
+        "moved_as",
+    ),
+    Fault(
+        "changes-are-made-together",
+        "Geometric.numbers",
+        "does[:, [0, 1, 2, 3, 3, 4, 4]]",
+        "does[:, [0, 1, 1, 3, 3, 4, 4]]",
+        "Turns come with scalings alone.",
+        AUGMENT,
+        "moved_as or probability or unchanged",
+    ),
+]

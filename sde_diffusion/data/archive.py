@@ -1,9 +1,35 @@
-"""Reading data sets through torchvision: its many kinds of failure become one sentence."""
+"""Data sets in folders on the disk: where they are, and what goes wrong in reading them as one sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+
+class OnDisk:
+    """A source of files below a folder `root`: a dataclass, or a class that keeps what it was called with as `arguments`."""
+
+    root: str
+    arguments: Mapping[str, Any]
+
+    def resolved(self) -> Any:
+        """The same source with an absolute `root`, which names the same folder from every working directory."""
+        return type(self)(**{**arguments_of(self), "root": absolute(self.root)})
+
+
+def arguments_of(source: Any) -> dict[str, Any]:
+    """What a source of files was called with, by name."""
+    if is_dataclass(source):
+        return {field.name: getattr(source, field.name) for field in fields(source)}
+    return dict(source.arguments)
+
+
+def absolute(root: str) -> str:
+    """A folder's absolute path, `~` expanded, links kept."""
+    return str(Path(root).expanduser().absolute())
 
 
 @contextmanager
@@ -23,8 +49,6 @@ def _remedy(words: str, download: bool) -> str:
     """What to do, by the first line of torchvision's error."""
     if download:
         return "check the connection and the disk"
-    if "class folder" in words:
-        return "put the pictures into one sub-folder for each class; one sub-folder alone will do"
     if "download=True" in words:
         return "check the folder, or fetch the files with download=True, on the command line --data.download true"
     return "check the folder"

@@ -256,7 +256,7 @@ def test_pictures_are_read_when_asked_for(folder):
 def test_a_folder_that_cannot_serve_is_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"a folder of pictures cannot be read from .*nowhere"):
         by_name("image_folder", root=str(tmp_path / "nowhere")).size()
-    with pytest.raises(ValueError, match="held_out a share"):
+    with pytest.raises(ValueError, match="held_out is a share"):
         by_name("image_folder", root=str(folder), held_out=1.0)
     for path in [*(folder / "cats").iterdir(), *sorted((folder / "ants").iterdir())[1:]]:
         path.unlink()

@@ -29,6 +29,9 @@ SUFFIXES = (
 )
 """The suffixes, in lower case, by which the files of these formats are found in a folder."""
 
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""The tag of TIFF files, and its value, for numbers that count from white; PIL turns those of 8 bits alone."""
+
 Background = str | Sequence[int]
 """What transparency is laid over: a colour's name such as "white" or "#00ff00", or red, green and blue in 0 .. 255."""
 
@@ -83,11 +86,7 @@ def read_picture(
 def read_header(path: str | Path) -> Header:
     """The header of a picture file; raises as `read_picture` does."""
     with opened(path) as picture:
-        raw, mode = _raw_mode(picture), picture.mode
-        grey = (
-            (mode[0] in "1LIF" and mode != "LAB") or raw.startswith("LA") or (mode == "P" and _is_grey_palette(picture))
-        )
-        found = (_upright_size(picture), mode, grey, _has_alpha(picture), _top(picture))
+        found = (_upright_size(picture), picture.mode, _is_grey(picture), _has_alpha(picture), _top(picture))
         return Header(*found, pages=getattr(picture, "n_frames", 1))
 
 
@@ -99,7 +98,8 @@ def opened(path: str | Path) -> Iterator[Image]:
     try:
         if not Path(path).is_file():
             raise ValueError("it is no file")
-        with reader.open(path, formats=FORMATS) as picture:
+        # By its handle: PIL maps uncompressed TIFF files that it opens by name into memory, and the rows of turned ones amiss.
+        with open(path, "rb") as file, reader.open(file, formats=FORMATS) as picture:
             if 0 in picture.size:
                 raise ValueError("it has no pixels")
             yield picture
@@ -130,9 +130,12 @@ def grey_of(background: Background) -> float:
 
 
 def _eight_bits(picture: Image, mode: str, background: Background) -> Image:
+    from PIL import Image as images
+
+    if picture.mode in ("LAB", "HSV", "YCbCr", "CMYK"):
+        return picture.convert("RGB").convert(mode)
     if mode == "RGBA" or not _has_alpha(picture):
         return picture.convert(mode)
-    from PIL import Image as images
 
     over = picture.convert("RGBA")
     whole = images.new("RGB", picture.size, colour(background))
@@ -145,6 +148,8 @@ def _numbers(picture: Image, range: Sequence[float], background: Background) -> 
 
     low, high = range
     values = np.asarray(picture, dtype=np.float64)
+    if getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = low + high - values
     if not low <= values.min() <= values.max() <= high:
         raise ValueError(f"it holds {values.min():g} to {values.max():g}, beyond the range {low:g} to {high:g}")
     scaled = (values - low) / (high - low)
@@ -191,6 +196,11 @@ def _correct_transparency(picture: Image) -> None:
         picture.info["transparency"] = one * factor
     if isinstance(one, tuple) and _raw_mode(picture).startswith("RGB;16"):
         raise ValueError("a transparent colour of 16 bits is more than PIL reads; give an alpha channel")
+
+
+def _is_grey(picture: Image) -> bool:
+    grey = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
+    return grey or _raw_mode(picture) == "LA;16B" or (picture.mode == "P" and _is_grey_palette(picture))
 
 
 def _is_grey_palette(picture: Any) -> bool:

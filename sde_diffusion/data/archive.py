@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
-
-
-class OnDisk:
-    """A source of files below a folder `root`: a dataclass, or a class that keeps what it was called with as `arguments`."""
-
-    root: str
-    arguments: Mapping[str, Any]
-
-    def resolved(self) -> Any:
-        """The same source with an absolute `root`, which names the same folder from every working directory."""
-        return type(self)(**{**arguments_of(self), "root": absolute(self.root)})
-
-
-def arguments_of(source: Any) -> dict[str, Any]:
-    """What a source of files was called with, by name."""
-    if is_dataclass(source):
-        return {field.name: getattr(source, field.name) for field in fields(source)}
-    return dict(source.arguments)
 
 
 def absolute(root: str) -> str:
@@ -46,7 +26,7 @@ def reading(name: str, root: str, download: bool = False) -> Iterator[None]:
 
 
 def _remedy(words: str, download: bool) -> str:
-    """What to do, by the first line of torchvision's error."""
+    """What to do, by the first line of the error, torchvision's or our own."""
     if download:
         return "check the connection and the disk"
     if "download=True" in words:

@@ -53,6 +53,10 @@ class CelebA(PictureFiles):
         """One picture, uint8 (3, side, side)."""
         return to_tensor(resized(centred(read_picture(path), (self.crop, self.crop)), (self.side, self.side)))
 
+    def reading(self) -> dict[str, Any]:
+        """The pixels of the file and the attribute that is the label."""
+        return {"crop": self.crop, "attribute": self.attribute}
+
     @cached_property
     def _index(self) -> dict[str, tuple[list[Path], Tensor]]:
         return {split: self._listed(part) for split, part in (("train", "train"), ("held_out", "test"))}

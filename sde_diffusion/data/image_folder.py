@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data.archive import absolute, reading
-from sde_diffusion.data.base import SPLITS, check_split
+from sde_diffusion.data.base import check_split
 from sde_diffusion.data.picture_files import PictureFiles
 from sde_diffusion.data.picture_folder import Listing, class_of, counted, key, listing, refuse_bad
 from sde_diffusion.data.picture_format import PictureFormat, Wanted
@@ -114,6 +115,10 @@ class ImageFolder(PictureFiles):
         """One picture's levels (C, H, W), uint8 or whole float32 numbers; without levels, numbers in [0, 1]."""
         return self.format.read(path)
 
+    def reading(self) -> dict[str, Any]:
+        """The format of the pictures."""
+        return asdict(self.format)
+
     def summary(self) -> dict[str, Any]:
         """What the folder holds and what is done with it, as plain data: counts of files by what they are.
 
@@ -121,19 +126,28 @@ class ImageFolder(PictureFiles):
         """
         headers, names = list(self._headers.values()), self._listing.pictures
         classes = Counter(class_of(name) for name in names)
+        changed = changes(headers, self.format)
         return {
             "pictures": len(names),
-            **{split: self.size(split) for split in SPLITS},
-            "event_shape": list(self.event_shape),
-            "levels": self.levels,
             "classes": None if self.class_names is None else dict(sorted(classes.items())),
             "suffixes": dict(Counter(Path(name).suffix.lower() for name in names).most_common()),
             "modes": dict(Counter(header.mode for header in headers).most_common()),
             "sizes": size_words(headers),
-            "background": self.format.background,
-            "changes": changes(headers, self.format),
+            "changes": changed,
             "passed_over": self._listing.passed_over,
+            "background": self.format.background,
+            "notes": self._notes(classes[None], changed),
         }
+
+    def _notes(self, outside: int, changed: dict[str, int]) -> list[str]:
+        ground = f"the background is {self.format.background}"
+        found = {
+            f"{outside} of {len(self._headers)} pictures lie in no sub-folder: there are no labels": 0
+            < outside
+            < len(self._headers),
+            ground: "padded" in changed or "laid over the background" in changed,
+        }
+        return [note for note, true in found.items() if true]
 
     @cached_property
     def _listing(self) -> Listing:

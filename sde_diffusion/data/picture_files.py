@@ -8,11 +8,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sde_diffusion.data.archive import OnDisk, absolute, arguments_of
+from sde_diffusion.data.archive import absolute
 from sde_diffusion.data.base import SPLITS, DataSource, Rows, check_indices
 from sde_diffusion.data.picture_folder import key, refuse_bad
 from sde_diffusion.data.pixels import from_levels
@@ -22,9 +23,10 @@ SEARCH = 60
 """Seconds in which, once a file cannot be read, other bad ones are looked for."""
 
 
-class PictureFiles(OnDisk, DataSource):
+class PictureFiles(DataSource):
     """A source of picture files, (C, H, W) in [-1, 1]."""
 
+    root: str
     levels: int | None = 256
 
     @abstractmethod
@@ -37,6 +39,10 @@ class PictureFiles(OnDisk, DataSource):
 
         Raises ValueError, with the file's name, for what is no picture of this source.
         """
+
+    @abstractmethod
+    def reading(self) -> dict[str, Any]:
+        """What decides, beside the files, the numbers that are read, as plain data."""
 
     def size(self, split: str = "train") -> int:
         """How many samples the split holds."""
@@ -61,8 +67,7 @@ class PictureFiles(OnDisk, DataSource):
     def _digest(self, split: str) -> str:
         paths, labels = self.files(split)
         numbers = [None] * len(paths) if labels is None else labels.tolist()
-        how = {name: value for name, value in arguments_of(self).items() if name not in ("root", "download")}
-        total = hashlib.blake2b(to_json([how, self.event_shape, self.class_names]), digest_size=32)
+        total = hashlib.blake2b(to_json([self.reading(), self.event_shape, self.class_names]), digest_size=32)
         for path, label in zip(paths, numbers, strict=True):
             head = key(Path(path).relative_to(absolute(self.root)).as_posix())
             total.update(b"%d %d %s " % (-1 if label is None else label, len(head), head) + content(path))

@@ -112,15 +112,16 @@ def colour(background: Background) -> tuple[int, int, int]:
     """Red, green and blue of a background; ValueError for what is no colour."""
     from PIL.ImageColor import getrgb
 
-    if isinstance(background, str):
-        found: Sequence[Any] = getrgb(background)
-    else:
-        found = background
-    if len(found) != 3 or not all(isinstance(part, int) and 0 <= part <= 255 for part in found):
+    try:
+        parts = getrgb(background) if isinstance(background, str) else [int(part) for part in background]
+    except ValueError:
+        parts = ()
+    if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
         raise ValueError(
             f"a background is the name of a colour, or red, green and blue in 0 .. 255, got {background!r}; white is usual"
         )
-    return tuple(found)  # pyright: ignore[reportReturnType]
+    red, green, blue = parts
+    return red, green, blue
 
 
 def grey_of(background: Background) -> float:

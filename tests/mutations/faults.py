@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations import (
+    in_data,
     in_jobs,
     in_kit,
     in_likelihood,
@@ -27,6 +28,7 @@ FAULTS = [
     *in_training.FAULTS,
     *in_observers.FAULTS,
     *in_tuning.FAULTS,
+    *in_data.FAULTS,
     *in_jobs.FAULTS,
     *in_kit.FAULTS,
     *in_likelihood.FAULTS,

@@ -79,7 +79,7 @@ FAULTS = [
         "if False:",
         "Numbers beyond the range, and NaN, are clipped or kept without a word.",
         READING,
-        "range",
+        "known_range",
     ),
     Fault(
         "the-split-is-of-whole-paths-positions",
@@ -124,7 +124,7 @@ FAULTS = [
         "raise",
         "A folder with fifty bad files needs fifty runs.",
         FOLDER,
-        "fifty",
+        "fifty_bad",
     ),
     Fault(
         "the-digest-forgets-the-bytes",
@@ -133,7 +133,7 @@ FAULTS = [
         "",
         "A run goes on with other pictures of the same names.",
         FOLDER,
-        "digest",
+        "digest_is",
     ),
     Fault(
         "idx-of-another-size",
@@ -143,5 +143,23 @@ FAULTS = [
         "Pictures of 32 x 32 are taken for 28 x 28.",
         FILES,
         "another_kind",
+    ),
+    Fault(
+        "cut-off-files-one-at-a-time",
+        "PictureFiles._pictures",
+        "refuse_bad(self._bad(), self.root)",
+        "pass",
+        "A folder with fifty files that are cut off needs fifty runs.",
+        FOLDER,
+        "cut_off_after",
+    ),
+    Fault(
+        "samples-of-sixteen-bits-by-themselves",
+        "load_samples:_picture",
+        "picture = read_picture(file, mode)",
+        "from PIL import Image\npicture = Image.open(file).convert(mode)",
+        "The samples that are measured are read in another way than the data.",
+        FOLDER,
+        "samples_are_read",
     ),
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sde_diffusion.cli.main import main
 
@@ -87,8 +88,11 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
     Path("sounds").mkdir()
     for i, wave in enumerate(waves[:8]):
         np.save(f"sounds/{i}.npy", wave)
+    Path("pictures").mkdir()
+    for i in range(8):
+        Image.fromarray(draws.integers(0, 256, (48, 64), dtype=np.uint8)).save(f"pictures/{i}.png")
     found = commands("your-own-data.md")
-    assert len(found) == 6
+    assert len(found) == 8
     for command in found:
         short = " --watch.pictures_every 0 --watch.levels_every 0 --training.batch_size 4" * ("train" in command)
         assert main(shlex.split(command.replace("--training.steps 2000", "--training.steps 2") + short)) == 0, command

@@ -107,7 +107,7 @@ def test_a_text_reaches_the_object():
     [
         ("process", "vp(beta_max=high)", "beta_max is a number, got"),
         ("process", "vp(beta_max=true)", "beta_max is a number, got 'True'"),
-        ("data set", "image_folder(root=x, side=[48, 64])", r"side is a whole number, got '\[48, 64\]'"),
+        ("data set", "image_folder(root=x, side=[48, 64])", r"side is a whole number or null, got '\[48, 64\]'"),
         ("data set", "image_folder", r"needs 'root'; write image_folder\(root=...\)"),
         ("process", "vpsde", "did you mean 'vp'"),
         ("weighting", "eps", "did you mean 'simple'"),

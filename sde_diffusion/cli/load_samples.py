@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sde_diffusion.data.base import validate
 from sde_diffusion.data.pixels import from_levels
 from sde_diffusion.io.finite import finite_rows
@@ -14,14 +12,13 @@ from sde_diffusion.io.finite import finite_rows
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-
 
 def load_samples(path: Path, event_shape: tuple[int, ...]) -> Tensor:
     """Samples (N, *E): `x` of a .safetensors file, or the images of a folder in the order of their names.
 
     Raises ValueError for anything else and for samples of another shape, FloatingPointError for values that are not finite.
-    Images are not resized: that would change what is measured.
+    Images are not resized: that would change what is measured. Hidden files are passed over, sub-folders are not entered;
+    transparency is laid over white where the samples have fewer than four channels.
     """
     if path.is_dir():
         return _pictures(path, event_shape)
@@ -48,26 +45,34 @@ def _stored(path: Path) -> Tensor:
 def _pictures(folder: Path, event_shape: tuple[int, ...]) -> Tensor:
     import torch
 
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not files or len(event_shape) != 3:
+    from sde_diffusion.data.picture_folder import flat, refuse_bad
+
+    files = flat(folder)
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(event_shape[0]) if len(event_shape) == 3 else None
+    if not files or mode is None:
         raise ValueError(
-            f"{folder} holds {len(files)} images ({', '.join(SUFFIXES)}), the run's samples have shape {event_shape}; "
-            "name a folder of images for a run of images"
+            f"{folder} holds {len(files)} images, the run's samples have shape {event_shape}; name a folder of images for a "
+            "run of images"
         )
-    return from_levels(torch.stack([_picture(file, event_shape) for file in files]))
+    pictures, errors = [], []
+    for file in files:
+        try:
+            pictures.append(_picture(file, mode, event_shape[1:]))
+        except ValueError as error:
+            errors.append(error)
+    refuse_bad(errors, str(folder))
+    return from_levels(torch.stack(pictures))
 
 
-def _picture(file: Path, event_shape: tuple[int, ...]) -> Tensor:
+def _picture(file: Path, mode: str, size: tuple[int, ...]) -> Tensor:
     """One image, uint8 (C, H, W)."""
-    import torch
-
+    from sde_diffusion.data.picture_fit import to_tensor
     from sde_diffusion.data.pictures import read_picture
 
-    channels, height, width = event_shape
-    picture = np.array(read_picture(file, "L" if channels == 1 else "RGB"))
-    if picture.shape[:2] != (height, width):
+    picture = read_picture(file, mode)
+    if picture.size != size[::-1]:
         raise ValueError(
-            f"{str(file)!r} is {picture.shape[1]} pixels wide and {picture.shape[0]} high, the run's images are {width} and "
-            f"{height}; give images of that size"
+            f"{str(file)!r} is {picture.width} pixels wide and {picture.height} high, the run's images are {size[1]} and "
+            f"{size[0]}; give images of that size"
         )
-    return torch.from_numpy(picture).reshape(height, width, channels).movedim(-1, 0)
+    return to_tensor(picture)

@@ -14,7 +14,6 @@ READERS = {
 }  # fmt: skip
 """The data source of a file, by its suffix."""
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 SIGNALS = (".npy", ".wav")
 PLACES = ("root", "path")
 """The arguments of data sources that are places on the disk."""
@@ -55,7 +54,16 @@ def _is_name(text: str) -> bool:
 
 def _folder(text: str) -> Spec:
     """By the files in it and in its folders, hidden ones apart."""
-    kinds = Counter(_kind(path.suffix.lower()) for path in Path(text).rglob("*") if not _is_hidden(path, text))
+    from sde_diffusion.data.picture_folder import is_litter
+    from sde_diffusion.data.pictures import SUFFIXES
+
+    def kind(path: Path) -> str:
+        if any(map(is_litter, path.relative_to(text).parts)):
+            return "hidden"
+        suffix = path.suffix.lower()
+        return "pictures" if suffix in SUFFIXES else "signals" if suffix in SIGNALS else "others"
+
+    kinds = Counter(map(kind, Path(text).rglob("*")))
     pictures, signals = kinds["pictures"], kinds["signals"]
     if pictures and signals:
         raise ValueError(
@@ -64,15 +72,7 @@ def _folder(text: str) -> Spec:
         )
     if not pictures and not signals:
         raise ValueError(
-            f"{text!r} holds no pictures ({', '.join(PICTURES)}) and no signals ({', '.join(SIGNALS)}); name a folder of "
+            f"{text!r} holds no pictures ({', '.join(SUFFIXES)}) and no signals ({', '.join(SIGNALS)}); name a folder of "
             "one of them"
         )
     return spec("image_folder" if pictures else "signal_folder", root=text)
-
-
-def _kind(suffix: str) -> str:
-    return "pictures" if suffix in PICTURES else "signals" if suffix in SIGNALS else "others"
-
-
-def _is_hidden(path: Path, root: str) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)

@@ -1,9 +1,15 @@
-"""Reading data sets through torchvision: its many kinds of failure become one sentence."""
+"""Data sets in folders on the disk: where they are, and what goes wrong in reading them as one sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+
+def absolute(root: str) -> str:
+    """A folder's absolute path, `~` expanded, links kept."""
+    return str(Path(root).expanduser().absolute())
 
 
 @contextmanager
@@ -20,11 +26,9 @@ def reading(name: str, root: str, download: bool = False) -> Iterator[None]:
 
 
 def _remedy(words: str, download: bool) -> str:
-    """What to do, by the first line of torchvision's error."""
+    """What to do, by the first line of the error, torchvision's or our own."""
     if download:
         return "check the connection and the disk"
-    if "class folder" in words:
-        return "put the pictures into one sub-folder for each class; one sub-folder alone will do"
     if "download=True" in words:
         return "check the folder, or fetch the files with download=True, on the command line --data.download true"
     return "check the folder"

@@ -13,9 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
-from sde_diffusion.data.archive import reading
+from sde_diffusion.data.archive import absolute, reading
 from sde_diffusion.data.base import check_split
-from sde_diffusion.data.pictures import PictureFiles, read_square
+from sde_diffusion.data.picture_files import PictureFiles
+from sde_diffusion.data.picture_fit import centred, resized, to_tensor
+from sde_diffusion.data.pictures import read_picture
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ class CelebA(PictureFiles):
 
     def picture(self, path: str | Path) -> Tensor:
         """One picture, uint8 (3, side, side)."""
-        return read_square(path, self.side, self.crop)
+        return to_tensor(resized(centred(read_picture(path), (self.crop, self.crop)), (self.side, self.side)))
+
+    def reading(self) -> dict[str, Any]:
+        """The pixels of the file and the attribute that is the label."""
+        return {"crop": self.crop, "attribute": self.attribute}
 
     @cached_property
     def _index(self) -> dict[str, tuple[list[Path], Tensor]]:
@@ -59,9 +65,9 @@ class CelebA(PictureFiles):
         from torchvision.datasets import CelebA as Reader
 
         with reading("CelebA", self.root, self.download):
-            data: Any = Reader(self.root, split=part, download=self.download)
+            data: Any = Reader(absolute(self.root), split=part, download=self.download)
         if self.attribute not in data.attr_names:
             known = ", ".join(name for name in data.attr_names if name)
             raise ValueError(f"an attribute of CelebA is one of {known}, got {self.attribute!r}")
-        folder = Path(self.root) / data.base_folder / "img_align_celeba"
+        folder = Path(absolute(self.root)) / data.base_folder / "img_align_celeba"
         return [folder / name for name in data.filename], data.attr[:, data.attr_names.index(self.attribute)]

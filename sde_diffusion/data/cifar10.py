@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.data.archive import reading
+from sde_diffusion.data.archive import absolute, reading
 from sde_diffusion.data.memory import InMemory
 
 
@@ -38,5 +38,5 @@ class CIFAR10(InMemory):
         from torchvision.datasets import CIFAR10 as Reader
 
         with reading("CIFAR-10", self.root, self.download):
-            data = Reader(self.root, train=split == "train", download=self.download)
+            data = Reader(absolute(self.root), train=split == "train", download=self.download)
         return torch.from_numpy(data.data).movedim(-1, 1).contiguous(), torch.tensor(data.targets)

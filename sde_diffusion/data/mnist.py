@@ -10,12 +10,15 @@ References:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sde_diffusion.data.archive import reading
+from sde_diffusion.data.archive import absolute, reading
+from sde_diffusion.data.idx import read_idx
 from sde_diffusion.data.memory import InMemory
 
 
@@ -23,8 +26,8 @@ from sde_diffusion.data.memory import InMemory
 class _IdxImages(InMemory):
     """Pictures (1, side, side) in [-1, 1]: the 28 x 28 originals, with a black border when `side` is larger.
 
-    `root` is the folder that holds, or with `download` will hold, torchvision's folder of this data set. An even `side`
-    such as 32 suits networks that halve the picture.
+    `root` is the folder that holds, or with `download` will hold, torchvision's folder of this data set; its files may be
+    gzipped. An even `side` such as 32 suits networks that halve the picture.
     """
 
     root: str
@@ -42,6 +45,38 @@ class _IdxImages(InMemory):
         """The shape of one event."""
         return (1, self.side, self.side)
 
+    @abstractmethod
+    def parts(self) -> dict[str, str]:
+        """How the names of each split's files begin."""
+
+    @abstractmethod
+    def download_files(self, root: str) -> None:
+        """Fetch the files by torchvision, which compares their md5 sums with the published ones."""
+
+    def load(self, split: str) -> tuple[Tensor, Tensor]:
+        """Values (N, *E) uint8 and labels (N,) int64 of a split."""
+        name, root = type(self).__name__, absolute(self.root)
+        with reading(name, self.root, self.download):
+            if self.download:
+                self.download_files(root)
+            start = Path(root, name, "raw", self.parts()[split])
+            images = read_idx(start.with_name(f"{start.name}-images-idx3-ubyte"), (28, 28))
+            labels = read_idx(start.with_name(f"{start.name}-labels-idx1-ubyte"), ())
+            return self.bordered(self.upright(images)), self.checked(labels.long(), len(images))
+
+    def upright(self, pictures: Tensor) -> Tensor:
+        """The pictures (N, 28, 28) as the files hold them, upright."""
+        return pictures
+
+    def checked(self, labels: Tensor, count: int) -> Tensor:
+        """The labels (N,); ValueError for another number of them, or one that is no class."""
+        if len(labels) != count or (count and not 0 <= int(labels.min()) <= int(labels.max()) < (self.classes or 0)):
+            raise ValueError(
+                f"{len(labels)} labels up to {int(labels.max()) if len(labels) else None} for {count} pictures of "
+                f"{self.classes} classes"
+            )
+        return labels
+
     def bordered(self, pictures: Tensor) -> Tensor:
         """(N, 28, 28) -> (N, 1, side, side), black around."""
         return pad(pictures[:, None], (((self.side - 28) // 2),) * 4)
@@ -51,26 +86,30 @@ class _IdxImages(InMemory):
 class MNIST(_IdxImages):
     """60,000 + 10,000 handwritten digits, in root/MNIST/raw."""
 
-    def load(self, split: str) -> tuple[Tensor, Tensor]:
-        """Values (N, *E) uint8 and labels (N,) int64 of a split."""
+    def parts(self) -> dict[str, str]:
+        """How the names of each split's files begin."""
+        return {"train": "train", "held_out": "t10k"}
+
+    def download_files(self, root: str) -> None:
+        """Fetch the files by torchvision."""
         from torchvision.datasets import MNIST as Reader
 
-        with reading("MNIST", self.root, self.download):
-            data = Reader(self.root, train=split == "train", download=self.download)
-        return self.bordered(data.data), data.targets
+        Reader(root, download=True)
 
 
 @dataclass(frozen=True)
 class FashionMNIST(_IdxImages):
     """60,000 + 10,000 pieces of clothing, in root/FashionMNIST/raw."""
 
-    def load(self, split: str) -> tuple[Tensor, Tensor]:
-        """Values (N, *E) uint8 and labels (N,) int64 of a split."""
+    def parts(self) -> dict[str, str]:
+        """How the names of each split's files begin."""
+        return {"train": "train", "held_out": "t10k"}
+
+    def download_files(self, root: str) -> None:
+        """Fetch the files by torchvision."""
         from torchvision.datasets import FashionMNIST as Reader
 
-        with reading("FashionMNIST", self.root, self.download):
-            data = Reader(self.root, train=split == "train", download=self.download)
-        return self.bordered(data.data), data.targets
+        Reader(root, download=True)
 
 
 PARTS = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 26, "digits": 10, "mnist": 10}
@@ -95,10 +134,20 @@ class EMNIST(_IdxImages):
         """The number of labels."""
         return PARTS[self.part]
 
-    def load(self, split: str) -> tuple[Tensor, Tensor]:
-        """Values (N, *E) uint8 and labels (N,) int64 of a split."""
+    def parts(self) -> dict[str, str]:
+        """How the names of each split's files begin."""
+        return {"train": f"emnist-{self.part}-train", "held_out": f"emnist-{self.part}-test"}
+
+    def download_files(self, root: str) -> None:
+        """Fetch the files by torchvision."""
         from torchvision.datasets import EMNIST as Reader
 
-        with reading("EMNIST", self.root, self.download):
-            data = Reader(self.root, split=self.part, train=split == "train", download=self.download)
-        return self.bordered(data.data.mT), data.targets - int(self.part == "letters")
+        Reader(root, split=self.part, download=True)
+
+    def upright(self, pictures: Tensor) -> Tensor:
+        """The pictures (N, 28, 28), transposed in the files, upright."""
+        return pictures.mT
+
+    def checked(self, labels: Tensor, count: int) -> Tensor:
+        """The labels (N,), counted from 0."""
+        return super().checked(labels - int(self.part == "letters"), count)

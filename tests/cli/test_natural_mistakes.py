@@ -73,12 +73,10 @@ TYPED = [
     Row(17, "train --data csv", "write --data FILE.npy"),
     Row(17, "train --data npy", "write --data FILE.npy"),
     Row(17, "train --data numpy", "write --data FILE.npy"),
-    Row(18, "train --data 'image_folder(root=flat)'", ("one sub-folder for each class", WORKS)),
-    Row(
-        19, "train --data 'image_folder(root=flat, side=[48,64])'", ("side is a whole number", "one sub-folder", WORKS)
-    ),
+    Row(18, "train --network mlp --data 'image_folder(root=flat)' QUICK --name flat", WORKS),
+    Row(19, "train --data 'image_folder(root=flat, side=[48,64])'", ("side is a whole number", WORKS)),
     Row(20, "train --network mlp --data 'image_folder(root=grey, side=8)' QUICK", ("grey", WORKS)),
-    Row(21, "train --data image_folder --data.root flat --data.channels 1", ("takes no 'channels'", WORKS)),
+    Row(21, "train --network mlp --data image_folder --data.root flat --data.channels 1 QUICK --name grey", WORKS),
     Row(22, "train --network 'unet(multipliers=[1,2,4])' --data 'image_folder(root=grey, side=50)'", "divisible by 4"),
     Row(23, "train --network unet --data moons", "try TimeMLP"),
     Row(24, "sample nosuchrun", "`train` makes one"),
@@ -182,8 +180,8 @@ def places(trained, tmp_path_factory) -> dict[str, str]:
     assert main(["train", *quick, "--network.classes", "10", "--output", str(root / "classes")]) == 0
     for name in ("flat", "grey/a"):
         (root / name).mkdir(parents=True)
-        for i in range(4):
-            Image.fromarray(np.full((8, 12), 60 * i, np.uint8)).save(root / name / f"{i}.png")
+        for i in range(8):
+            Image.fromarray(np.full((8, 12), 30 * i, np.uint8)).save(root / name / f"{i}.png")
     np.save(root / "series.npy", np.random.default_rng(0).normal(size=(40, 8)))
     (root / "table.csv").write_text("mass,length\n" + "".join(f"{i},{i % 7}\n" for i in range(40)))
     (root / "lr.yaml").write_text("training: {lr: 1e-3}\n")

@@ -256,7 +256,7 @@ def test_pictures_are_read_when_asked_for(folder):
 def test_a_folder_that_cannot_serve_is_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"a folder of pictures cannot be read from .*nowhere"):
         by_name("image_folder", root=str(tmp_path / "nowhere")).size()
-    with pytest.raises(ValueError, match="held_out a share"):
+    with pytest.raises(ValueError, match="held_out is a share"):
         by_name("image_folder", root=str(folder), held_out=1.0)
     for path in [*(folder / "cats").iterdir(), *sorted((folder / "ants").iterdir())[1:]]:
         path.unlink()
@@ -278,4 +278,45 @@ def test_a_damaged_idx_file_is_refused(tmp_path):
     files = idx_files({"train": "train", "held_out": "t10k"}, both_splits(10))
     write(raw, {name.removesuffix(".gz"): gzip.decompress(data)[:-900] for name, data in files.items()})
     with pytest.raises(ValueError, match="MNIST cannot be read"):
+        by_name("mnist", root=str(tmp_path)).tensors()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ""])
+def test_idx_files_are_found_gzipped_or_not(tmp_path, suffix):
+    arrays = both_splits(10)
+    files = idx_files({"train": "train", "held_out": "t10k"}, arrays)
+    plain = {name.removesuffix(".gz"): gzip.decompress(data) for name, data in files.items()}
+    write(tmp_path / "FashionMNIST" / "raw", files if suffix else plain)
+    source = by_name("fashion_mnist", root=str(tmp_path))
+    for split, (images, labels) in arrays.items():
+        x, y = source.tensors(split)
+        assert np.array_equal(to_levels(x)[:, 0].numpy(), images)
+        assert y.tolist() == labels.tolist()
+
+
+WRONG = {
+    "another size": ("images", np.zeros((7, 32, 32), np.uint8), r"items of shape \(32, 32\), not \(28, 28\)"),
+    "another rank": ("images", np.zeros((7, 784), np.uint8), r"items of shape \(784,\), not \(28, 28\)"),
+    "fewer labels": ("labels", np.zeros(6, np.uint8), "6 labels up to 0 for 7 pictures of 10 classes"),
+    "another label": ("labels", np.full(7, 10, np.uint8), "7 labels up to 10 for 7 pictures of 10 classes"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_idx_files_of_another_kind_are_refused(tmp_path, case):
+    kind, array, words = WRONG[case]
+    files = idx_files({"train": "train", "held_out": "t10k"}, both_splits(10))
+    name = f"train-{kind}-idx{'3' if kind == 'images' else '1'}-ubyte.gz"
+    write(tmp_path / "MNIST" / "raw", {**files, name: idx(array)})
+    with pytest.raises(ValueError, match=rf"MNIST cannot be read from .*{words}"):
+        by_name("mnist", root=str(tmp_path)).tensors()
+
+
+@pytest.mark.parametrize("cut", [3, 10, 200])
+@pytest.mark.parametrize("more", [b"", b"\0"])
+def test_idx_files_cut_off_or_too_long_are_refused(tmp_path, cut, more):
+    files = idx_files({"train": "train", "held_out": "t10k"}, both_splits(10))
+    whole = gzip.decompress(files["train-images-idx3-ubyte.gz"])
+    write(tmp_path / "MNIST" / "raw", {**files, "train-images-idx3-ubyte": whole + more if more else whole[:cut]})
+    with pytest.raises(ValueError, match=r"MNIST cannot be read from .*train-images-idx3-ubyte: its? "):
         by_name("mnist", root=str(tmp_path)).tensors()

@@ -102,7 +102,7 @@ FAULTS = [
     ),
     Fault(
         "a-picture-that-is-a-pipe",
-        "read_picture",
+        "opened",
         "if not Path(path).is_file():",
         "if False:",
         "The reader waits for somebody who writes into the pipe; a link to nothing names no file.",
@@ -111,9 +111,9 @@ FAULTS = [
     ),
     Fault(
         "pictures-of-any-format",
-        "read_picture",
-        "reader.open(path, formats=FORMATS)",
-        "reader.open(path)",
+        "opened",
+        "reader.open(file, formats=FORMATS)",
+        "reader.open(file)",
         "PIL's reader of EPS starts a program on a file of anybody.",
         PICTURES,
         "does_harm",

@@ -81,6 +81,15 @@ FAULTS = [
         "others_are_refused or are_a_warning",
     ),
     Fault(
+        "steps-counted-from-the-left",
+        "ks_distance",
+        "points, right=True)",
+        "points)",
+        "The distribution function without the jump at its own point.",
+        "tests/evaluation/test_columns.py",
+        "in_the_units_of_the_table or that_of_scipy",
+    ),
+    Fault(
         "a-place-from-here",
         "RunConfig.as_dict",
         'parts["data"] = absolute(parts["data"])',

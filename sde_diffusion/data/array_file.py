@@ -77,7 +77,7 @@ class _Arrays(Mapping[str, Any]):
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.names = self._guarded(lambda: [""] if file.suffix.lower() == ".npy" else list(self._open().keys()))
+        self.names: list[str] = self._guarded(self._listed)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,20 +90,26 @@ class _Arrays(Mapping[str, Any]):
             raise KeyError(name)
         return self._guarded(lambda: self._read(name))
 
+    def _listed(self) -> list[str]:
+        if self.file.suffix.lower() == ".npy":
+            return [""]
+        with self._open() as found:
+            return list(found.keys())
+
     def _read(self, name: str) -> np.ndarray:
         if self.file.suffix.lower() == ".npy":
             return np.lib.format.open_memmap(self.file, mode="r")
-        if self.file.suffix.lower() == ".npz":
-            return self._open()[name]
-        tensor = self._open().get_tensor(name)
+        with self._open() as found:
+            if self.file.suffix.lower() == ".npz":
+                return found[name]
+            tensor = found.get_tensor(name)
         return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
 
     def _open(self) -> Any:
         from safetensors import safe_open
 
-        return (
-            np.load(self.file, allow_pickle=False) if self.file.suffix.lower() == ".npz" else safe_open(self.file, "pt")
-        )
+        npz = self.file.suffix.lower() == ".npz"
+        return np.load(self.file, allow_pickle=False) if npz else safe_open(self.file, "pt")
 
     def _guarded(self, read: Any) -> Any:
         try:

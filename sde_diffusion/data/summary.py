@@ -19,11 +19,12 @@ SHOWN = 12
 def summary_of(source: DataSource) -> dict[str, Any]:
     """Samples of each split, their shape and range, the samples of each class, names of columns, and the source's own summary.
 
-    The range is that of the numbers as a model gets them, of each column where the columns have names. It is left out for a
-    source that counts its classes by itself: its files are read when they are needed.
+    The range is that of the numbers as a model gets them, of each column where the columns have names. Range and classes are
+    left out for a source of many `files`, which are read when they are needed, unless it counts its classes by itself.
     """
     facts = source.summary()
-    ranges, counts = (None, facts["classes"]) if "classes" in facts else _measured(source)
+    of_files = "classes" in facts or hasattr(source, "files")
+    ranges, counts = (None, facts.get("classes")) if of_files else _measured(source)
     if ranges is not None and source.column_names is None:
         ranges = [min(low for low, _ in ranges), max(high for _, high in ranges)]
     return {

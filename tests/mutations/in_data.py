@@ -81,6 +81,15 @@ FAULTS = [
         "others_are_refused or are_a_warning",
     ),
     Fault(
+        "samples-above-unseen",
+        "ks_distance",
+        "(shares[0] - shares[1]).abs().max()",
+        "(shares[0] - shares[1]).max()",
+        "Samples that are all too large are at no distance.",
+        "tests/evaluation/test_columns.py",
+        "in_the_units_of_the_table or that_of_scipy",
+    ),
+    Fault(
         "a-place-from-here",
         "RunConfig.as_dict",
         'parts["data"] = absolute(parts["data"])',

@@ -60,6 +60,15 @@ class FromFiles(Run):
         )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked():
+    """Workers begin in milliseconds, whatever started this process."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
 @pytest.fixture(scope="module")
 def alone():
     """Reports and weights of the run that reads its own data."""
@@ -141,6 +150,13 @@ def test_a_reader_begins_anywhere():
 def test_tables_in_memory_need_no_workers():
     batches = Batches(table_of(X), 0.0, 3, 4, torch.device("cpu"), torch.float32, workers=4)
     assert batches._read == batches._rows
+
+
+@pytest.mark.slow
+def test_a_program_ends_though_its_reader_was_left_open():
+    """Workers ignore SIGTERM, by which the interpreter ends what is left at its exit."""
+    script = "from operator import neg; from sde_diffusion.training.reading import Workers; w = Workers(neg, 1); w(3)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, cwd=Path(__file__).parents[2]).returncode == 0
 
 
 SCRIPT = """

@@ -102,6 +102,13 @@ def test_workers_change_no_bit(alone, same, workers):
     assert (run.go(), True) == (alone[0], same(run.weights(), alone[1]))
 
 
+def test_a_run_that_is_left_early_closes_its_reader(monkeypatch):
+    kept, started = [], Workers._started
+    monkeypatch.setattr(Workers, "_started", lambda self, number: kept.append(self) or started(self, number))
+    FromFiles(workers=1).go(2)
+    assert [(reader.answers, reader.end) for reader in kept] == [(None, None)]
+
+
 @pytest.mark.usefixtures("no_child_left")
 @pytest.mark.parametrize(("before", "after"), [(2, 0), (0, 1)])
 def test_a_run_goes_on_with_other_workers(tmp_path, alone, same, before, after):

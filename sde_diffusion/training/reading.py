@@ -13,6 +13,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -38,12 +39,14 @@ class Workers(Generic[T]):
     pin: bool = False
     expected: int | None = None
     answers: Iterator[Any] | None = field(default=None, repr=False)
+    end: Finalize | None = field(default=None, repr=False)
 
     def __call__(self, number: int) -> T:
         """fetch(number)."""
         if self.answers is None or self.expected != number:
             self.close()
             self.answers = self._started(number)
+            self.end = Finalize(self, _end, (self.answers,), exitpriority=10)  # before the interpreter waits for them
         self.expected = number + self.stride
         answer = next(self.answers)
         if isinstance(answer, _Failed):
@@ -52,14 +55,9 @@ class Workers(Generic[T]):
 
     def close(self) -> None:
         """End the processes."""
-        answers, self.answers = self.answers, None
-        if answers is None:
-            return
-        processes = list(getattr(answers, "_workers", ()))
-        answers._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]
-        for process in processes:
-            if process.is_alive():
-                process.kill()
+        end, self.end, self.answers = self.end, None, None
+        if end is not None:
+            end()
 
     def _started(self, number: int) -> Iterator[Any]:
         with warnings.catch_warnings():
@@ -76,6 +74,15 @@ class Workers(Generic[T]):
                 generator=torch.Generator(),  # else the loader draws from the global one, from which dropout does
             )
             return iter(loader)
+
+
+def _end(answers: Any) -> None:
+    """Ask the processes to end, and end those that do not: they ignore SIGTERM."""
+    processes = list(answers._workers)
+    answers._shutdown_workers()
+    for process in processes:
+        if process.is_alive():
+            process.kill()
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ FAULTS = [
         "",
         "The processes of a run that has ended go on waiting.",
         WORKERS,
-        "change_no_bit or goes_on",
+        "closes_its_reader",
     ),
     Fault(
         "augmentation-without-the-step",

@@ -60,6 +60,15 @@ class FromFiles(Run):
         )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked():
+    """Workers begin in milliseconds, whatever started this process."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
 @pytest.fixture(scope="module")
 def alone():
     """Reports and weights of the run that reads its own data."""
@@ -71,7 +80,7 @@ def alone():
 def no_child_left(monkeypatch):
     """No worker is left at the end, though whatever started them is still there."""
     kept, started = [], Workers._started
-    monkeypatch.setattr(Workers, "_started", lambda self, number: kept.append(started(self, number)) or kept[-1])
+    monkeypatch.setattr(Workers, "_started", lambda self, number: kept.append(self) or started(self, number))
     yield
     assert kept
     assert multiprocessing.active_children() == []
@@ -91,6 +100,13 @@ def test_tensors_and_files_are_one_run(alone, same):
 def test_workers_change_no_bit(alone, same, workers):
     run = FromFiles(workers=workers)
     assert (run.go(), True) == (alone[0], same(run.weights(), alone[1]))
+
+
+def test_a_run_that_is_left_early_closes_its_reader(monkeypatch):
+    kept, started = [], Workers._started
+    monkeypatch.setattr(Workers, "_started", lambda self, number: kept.append(self) or started(self, number))
+    FromFiles(workers=1).go(2)
+    assert [(reader.answers, reader.end) for reader in kept] == [(None, None)]
 
 
 @pytest.mark.usefixtures("no_child_left")
@@ -141,6 +157,13 @@ def test_a_reader_begins_anywhere():
 def test_tables_in_memory_need_no_workers():
     batches = Batches(table_of(X), 0.0, 3, 4, torch.device("cpu"), torch.float32, workers=4)
     assert batches._read == batches._rows
+
+
+@pytest.mark.slow
+def test_a_program_ends_though_its_reader_was_left_open():
+    """Workers ignore SIGTERM, by which the interpreter ends what is left at its exit."""
+    script = "from operator import neg; from sde_diffusion.training.reading import Workers; w = Workers(neg, 1); w(3)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, cwd=Path(__file__).parents[2]).returncode == 0
 
 
 SCRIPT = """

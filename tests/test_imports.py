@@ -34,6 +34,7 @@ FLOORS = {
     "sde_diffusion.io": 1,
     "sde_diffusion.sde": 2,
     "sde_diffusion.parameterization": 2,
+    "sde_diffusion.data_paths": 2,
     "sde_diffusion.arrays": 3,
     "sde_diffusion.conditions": 3,
     "sde_diffusion.denoisers": 3,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-from sde_diffusion.cli.own_data import absolute
 from sde_diffusion.cli.specs import NAMES, check_spec
+from sde_diffusion.data_paths import absolute
 from sde_diffusion.specs import Spec, spec
 from sde_diffusion.training.settings import TrainSettings
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sde_diffusion.cli import factories
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.own_data import read_alike
 from sde_diffusion.cli.specs import check_spec as check_data_spec
+from sde_diffusion.data_paths import read_alike
 from sde_diffusion.specs import Spec, check_spec, to_text
 from sde_diffusion.training.settings import ComputeSettings
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sde_diffusion import specs
 from sde_diffusion.cli.hints import data_hint
-from sde_diffusion.cli.own_data import source_at
+from sde_diffusion.data_paths import source_at
 from sde_diffusion.specs import Spec, number
 
 NAMES = ("sde", "parameterization", "network", "data", "augment", "objective")

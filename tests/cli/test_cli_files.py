@@ -9,7 +9,7 @@ from sde_diffusion.cli import main as program
 from tests.cli.conftest import TINY
 
 ROOM = "sde_diffusion/cli/"
-MOST = 13
+MOST = 12
 
 
 def crossed(arguments: list[str]) -> set[str]:

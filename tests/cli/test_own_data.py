@@ -14,8 +14,8 @@ from scipy.io import wavfile
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.main import main
 from sde_diffusion.cli.model import data_of, load_model
-from sde_diffusion.cli.own_data import source_at
 from sde_diffusion.cli.specs import parse
+from sde_diffusion.data_paths import source_at
 from sde_diffusion.resolver import build
 
 QUICK = ["--training.steps", "2", "--training.batch_size", "8", "--network.width", "8", "--device", "cpu"]

@@ -102,7 +102,7 @@ FAULTS = [
     Fault(
         "hidden-folders-are-classes",
         "picture_folder:_walk",
-        "if _is_litter(entry.name):",
+        "if is_litter(entry.name):",
         "if False:",
         ".ipynb_checkpoints becomes a class, copies of training pictures among them.",
         FOLDER,

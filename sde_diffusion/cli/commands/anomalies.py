@@ -54,7 +54,7 @@ def run(settings: Settings) -> None:
     from sde_diffusion.cli import factories as build
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import data_spec, load_model
-    from sde_diffusion.cli.own_data import read_alike
+    from sde_diffusion.data_paths import read_alike
 
     source, asked = run_folder(settings.run), check_spec(settings.data, "data")
     model = load_model(source, device_of(settings.device))

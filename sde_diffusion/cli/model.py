@@ -52,16 +52,13 @@ def train_model(
     it. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
     CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
     """
-    from sde_diffusion.data.summary import lines_of, summary_of
-    from sde_diffusion.io.atomic import to_json
+    from sde_diffusion.data.summary import summary_of
     from sde_diffusion.training import ProcessGroup
 
     source = factories.data(config.part("data"))
     config = factories.with_network(config, source)
     world = world or ProcessGroup()
     summary = summary_of(source) if world.is_main else {}
-    if world.is_main:
-        print("\n".join([*lines_of(summary), _network_line(config.part("network"))]), flush=True)
     model, objective = new_model(config, source)
     conditional = True if model.class_names is not None else None
     more: dict[str, Any] = {}
@@ -72,8 +69,18 @@ def train_model(
         source, conditional, settings=config.training, folder=folder, objective=objective, device=device,
         compute=compute or ComputeSettings(), world=world, config=config.as_dict(),
         augment=factories.augmentation(config.part("augment")),
-        on_start=lambda: _keep(folder / DATA_SUMMARY, to_json(summary)), **more,
+        on_start=lambda: _keep_and_show(folder, summary, _network_line(config.part("network"))), **more,
     )  # fmt: skip
+
+
+def _keep_and_show(folder: Path, summary: dict[str, Any], network: str) -> None:
+    """The summary of the data: written into the run's folder, then shown beside the progress."""
+    from sde_diffusion.data.summary import lines_of
+    from sde_diffusion.io.atomic import to_json
+    from sde_diffusion.io.terminal import complain
+
+    _keep(folder / DATA_SUMMARY, to_json(summary))
+    complain("\n".join([*lines_of(summary), network]))
 
 
 def _network_line(part: Spec) -> str:

@@ -123,7 +123,7 @@ def test_a_folder_of_sounds_and_a_folder_whose_name_is_a_number(tmp_path, monkey
     Path("2024/readme.txt").write_text("x")
     config = train("--data", "2024")
     assert config["data"] == {"name": "signal_folder", "root": str(tmp_path / "2024")}
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "samples of shape 1 x 16" in said
     assert "2 classes: hiss (4), hum (4)" in said
     assert "1 other files passed over: 1 .txt" in said

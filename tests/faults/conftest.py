@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sentences(said: str) -> list[str]:
-    """The lines that a command wrote on the standard error, without those of its progress."""
-    return [line for line in said.splitlines() if not re.match(r"step \d+ of \d+ \(", line)]
+    """The lines that a command wrote on the standard error, without its progress and the summary of its data."""
+    return [line for line in said.splitlines() if not re.match(r"step \d+ of \d+ \(|data: |  ", line)]
 
 
 def one_in(n: int):

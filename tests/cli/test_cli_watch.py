@@ -25,6 +25,7 @@ from sde_diffusion.objectives import DenoisingScoreMatching
 from sde_diffusion.sde import VP
 from sde_diffusion.training import Doubling, Every, RunFolder
 from tests.cli.conftest import TINY
+from tests.faults.conftest import sentences
 
 NOTHING = ["--watch.held_out_every", "0", "--watch.levels_every", "0", "--watch.pictures_every", "0"]
 
@@ -111,7 +112,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(Pictures, "on_report", full)
     assert main(["train", *TINY, "--output", str(tmp_path / "run"), "--watch.pictures_every", "4"]) == 0
-    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("step ")]
+    said = sentences(capsys.readouterr().err)
     assert len(said) == 1
     assert said[0].startswith("sde-diffusion: warning: Pictures failed at step 4 (OSError")
 

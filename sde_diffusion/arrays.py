@@ -19,7 +19,8 @@ from sde_diffusion.sde import LinearSDE
 def as_tensor(x: Any) -> Tensor:
     """Data (N, *E) as a finite floating tensor: tensors, arrays, nested lists of numbers, and whole data sets.
 
-    The labels of a data set are left out. Raises TypeError for what is no array, ValueError for another shape, or for NaN and infinite numbers.
+    The labels of a data set are left out. Raises TypeError for what is no array, ValueError for another shape, or for NaN
+    and infinite numbers.
     """
     _check_not_swapped(x)
     if isinstance(x, DataLoader | Dataset | DataSource):

@@ -34,7 +34,7 @@ class RunConfig:
         sde: the forward process and its arguments: `--sde ve --sde.sigma_max 20`.
         parameterization: what the network's output means; its data_std is measured on the data unless given.
         network: the backbone and its arguments; auto is an MLP for tables and a U-Net for signals, images and volumes,
-            which takes the labels where there are any (`--network.classes null` leaves them out); an MLP for the digits.
+            which takes the labels where there are any (`--network.classes null` leaves them out).
         data: the data set and its arguments, or the path of your own: a file of an array or a table, or a folder.
         augment: random changes of the training samples: none, flips, geometric (with `--network.augment 9`).
         objective: the loss and its arguments.

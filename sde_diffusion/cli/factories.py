@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from solvers import Method
 
 
-DEMO = "digits"
-"""The data set of the demo."""
-
-
 class DataFacts(Protocol):
     """What the components must know of the data: the shape of one sample, its standard deviation, its classes."""
 
@@ -74,17 +70,12 @@ def components(config: RunConfig, facts: DataFacts) -> Components:
 
 
 def with_network(config: RunConfig, source: DataSource) -> RunConfig:
-    """The configuration with the network that suits the data, where it asks for `auto`; arguments beside it win.
-
-    The digits have an MLP without labels: the figures in the documents were measured with it.
-    """
+    """The configuration with the network that suits the data, where it asks for `auto`; arguments beside it win."""
     from sde_diffusion.networks.choose import options_for
 
     part = config.part("network")
     if part["name"] != AUTO:
         return config
-    if config.part("data")["name"] == DEMO:
-        return replace(config, network={**part, "name": "mlp"})
     name, options = options_for(source.event_shape)
     labels = {} if source.classes is None else {"classes": source.classes}
     return replace(config, network={**options, **labels, **part, "name": name})

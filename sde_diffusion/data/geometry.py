@@ -9,8 +9,8 @@ probability `share`, apart from the others, else its numbers are zero. The netwo
 
     a_0, a_1, a_2, cos a_3 - 1, sin a_3, a_5 cos a_4, a_5 sin a_4, a_6, a_7                                        (2)
 
-which are the same for (a_4, a_5) and (a_4 + pi, -a_5), as in the paper. The authors interpolate by a wavelet filter on a picture of twice the size; this is bilinear, and beyond the edge the picture
-is reflected. What is not moved keeps its bits.
+which are the same for (a_4, a_5) and (a_4 + pi, -a_5), as in the paper. The authors interpolate by a wavelet filter on a
+picture of twice the size; this is bilinear, and beyond the edge the picture is reflected. What is not moved keeps its bits.
 
 References:
     Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,

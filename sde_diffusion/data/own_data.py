@@ -17,9 +17,7 @@ from sde_diffusion.data.base import DataSource, Rows, check_indices, check_split
 from sde_diffusion.data.labels import Labels
 from sde_diffusion.data.pixels import from_levels
 from sde_diffusion.data.split import held_out
-
-CHUNK = 1024
-"""Samples that are read at a time to check an array."""
+from sde_diffusion.data.tables import rows_at_a_time
 
 FLOAT32_MOST = float(np.finfo(np.float32).max)
 
@@ -122,8 +120,9 @@ class OwnData(DataSource):
 
 def checked_rows(values: np.ndarray, place: str) -> Iterator[bytes]:
     """The bytes of each sample, read a few at a time. Raises ValueError for numbers that are not finite in float32."""
-    for start in range(0, len(values), CHUNK):
-        chunk = np.ascontiguousarray(values[start : start + CHUNK])
+    size = rows_at_a_time(values.shape[1:])
+    for start in range(0, len(values), size):
+        chunk = np.ascontiguousarray(values[start : start + size])
         if chunk.dtype != np.uint8:
             good = np.abs(chunk.astype(np.float64, copy=False).reshape(len(chunk), -1)) <= FLOAT32_MOST
             if not good.all():

@@ -7,6 +7,7 @@ has a copy among those that a model is trained on.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 
 import torch
@@ -21,6 +22,8 @@ def held_out(items: Iterable[bytes], share: float, seed: int = 0) -> Tensor:
         share: in (0, 1).
         seed: of the hash.
 
+    Each item is held out by chance `share`, so that of a few items many more may be: a UserWarning says so.
+
     Raises:
         ValueError: a share outside (0, 1), or fewer than two different items.
     """
@@ -32,7 +35,18 @@ def held_out(items: Iterable[bytes], share: float, seed: int = 0) -> Tensor:
             f"{len(places)} items, {len(places.unique())} of them different, cannot be split; give at least 2, one to "
             "train on and one to hold out"
         )
-    return ((places < share) | (places == places.min())) & (places < places.max())
+    found = ((places < share) | (places == places.min())) & (places < places.max())
+    _say_if_far(int(found.sum()), len(found), share)
+    return found
+
+
+def _say_if_far(count: int, of: int, share: float) -> None:
+    if count > 2 * share * of + 1:
+        warnings.warn(
+            f"{count} of {of} items are held out, and a share of {share:g} was asked for: with so few it is a matter of chance; "
+            "take another seed of the split",
+            stacklevel=3,
+        )
 
 
 def _place(item: bytes, seed: int) -> float:

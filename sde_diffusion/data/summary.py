@@ -8,9 +8,7 @@ from typing import Any
 import torch
 
 from sde_diffusion.data.base import SPLITS, DataSource, Rows
-
-CHUNK = 1024
-"""Samples that are read at a time."""
+from sde_diffusion.data.tables import rows_at_a_time
 
 SHOWN = 12
 """Classes and columns that are written out in the lines."""
@@ -93,6 +91,6 @@ def _measured(source: DataSource) -> tuple[list[list[float]], dict[str, int] | N
 
 def _chunks(source: DataSource) -> Iterator[Rows]:
     for split in SPLITS:
-        for rows in torch.arange(source.size(split)).split(CHUNK):
+        for rows in torch.arange(source.size(split)).split(rows_at_a_time(source.event_shape)):
             if len(rows):
                 yield source.batch(rows, split)

@@ -9,7 +9,18 @@ import pytest
 
 from sde_diffusion.cli.main import main
 
-TINY = ["--network.width", "16", "--network.depth", "1", "--training.steps", "12", "--training.batch_size", "32"]
+TINY = [
+    "--network",
+    "mlp",
+    "--network.width",
+    "16",
+    "--network.depth",
+    "1",
+    "--training.steps",
+    "12",
+    "--training.batch_size",
+    "32",
+]
 TINY += ["--training.checkpoint_every", "4", "--training.log_every", "2", "--data.held_out", "24", "--device", "cpu"]
 
 

@@ -166,7 +166,7 @@ def test_a_preset_stands_for_its_arguments_and_others_win(refused):
     model = factories.components(config, _Facts((1, 8, 8), 1.0, None)).denoiser
     assert model.backbone.arguments == {**UNet.presets["tiny"], "width": 8, "channels": 1, "rank": 2}
     assert "did you mean 'small'?" in refused("train", "--network", "unet", "--network.preset", "smal")
-    assert "has no preset 'small'" in refused("train", "--network.preset", "small")
+    assert "has no preset 'small'" in refused("train", "--network", "mlp", "--network.preset", "small")
 
 
 DEMO = [*TINY, "--samplers", "[data_adams, ancestral/3, reverse_sde/3, langevin]", "--budgets", "[2, 4]"]

@@ -73,10 +73,10 @@ TYPED = [
     Row(17, "train --data csv", "write --data FILE.npy"),
     Row(17, "train --data npy", "write --data FILE.npy"),
     Row(17, "train --data numpy", "write --data FILE.npy"),
-    Row(18, "train --network mlp --data 'image_folder(root=flat)' QUICK --name flat", WORKS),
+    Row(18, "train --data 'image_folder(root=flat)' QUICK --name flat", WORKS),
     Row(19, "train --data 'image_folder(root=flat, side=[48,64])'", ("side is a whole number", WORKS)),
-    Row(20, "train --network mlp --data 'image_folder(root=grey, side=8)' QUICK", ("grey", WORKS)),
-    Row(21, "train --network mlp --data image_folder --data.root flat --data.channels 1 QUICK --name grey", WORKS),
+    Row(20, "train --data 'image_folder(root=grey, side=8)' QUICK", ("grey", WORKS)),
+    Row(21, "train --data image_folder --data.root flat --data.channels 1 QUICK --name grey", WORKS),
     Row(22, "train --network 'unet(multipliers=[1,2,4])' --data 'image_folder(root=grey, side=50)'", "divisible by 4"),
     Row(23, "train --network unet --data moons", "try TimeMLP"),
     Row(24, "sample nosuchrun", "`train` makes one"),
@@ -176,8 +176,8 @@ def places(trained, tmp_path_factory) -> dict[str, str]:
 
     root = tmp_path_factory.mktemp("mistakes")
     few = "--training.steps 2 --training.batch_size 8 --device cpu --watch.held_out_every 0 --watch.levels_every 0"
-    quick = [*few.split(), "--watch.pictures_every", "0", "--network.width", "8", "--network.depth", "1"]
-    assert main(["train", *quick, "--network.classes", "10", "--output", str(root / "classes")]) == 0
+    quick = [*few.split(), "--watch.pictures_every", "0", "--network.width", "8"]
+    assert main(["train", *quick, "--output", str(root / "classes")]) == 0
     for name in ("flat", "grey/a"):
         (root / name).mkdir(parents=True)
         for i in range(8):

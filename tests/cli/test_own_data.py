@@ -130,9 +130,10 @@ def test_a_folder_of_sounds_and_a_folder_whose_name_is_a_number(tmp_path, monkey
     assert "network: unet, class-conditional" in said
 
 
-def test_the_digits_keep_their_network_and_arguments_beside_auto_win(tmp_path, monkeypatch):
+def test_the_digits_have_a_network_of_images_and_arguments_beside_auto_win(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert train("--data.held_out", "24")["network"] == {"name": "mlp", "width": 8}
+    found = train("--data.held_out", "24")["network"]
+    assert (found["name"], found["classes"], found["width"]) == ("unet", 10, 8)
     np.save("s.npy", DRAWS.normal(size=(40, 1, 8, 8)))
     shutil.rmtree("run")
     assert train("--data", "s.npy", "--network.blocks", "2")["network"]["blocks"] == 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
 
 from sde_diffusion.data import by_name
+from sde_diffusion.data.own_data import checked_rows
 from sde_diffusion.data.split import held_out
 
 
@@ -60,6 +63,17 @@ def test_bytes_are_images_with_channels_first_in_minus_one_to_one(tmp_path, shap
     rows = {tuple((2 * row.astype(np.float64) / 255 - 1).astype(np.float32).ravel().tolist()) for row in first}
     found = {tuple(row.flatten().tolist()) for row in everything(source)[0]}
     assert max(abs(np.array(sorted(rows)) - np.array(sorted(found))).ravel()) < 1e-6
+
+
+def test_large_samples_are_checked_a_few_at_a_time():
+    """Four of 64 MiB in float64, which take no memory of their own: beside one of them, less than three more."""
+    values = np.broadcast_to(np.float32(1.0), (4, 2**23))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in checked_rows(values, "x.npy")) == 4
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**26
+    finally:
+        tracemalloc.stop()
 
 
 def test_labels_by_key_and_by_file(tmp_path):

@@ -21,6 +21,7 @@ def test_the_share_is_held_out(share):
     assert abs(count - share * 4000) < 4 * math.sqrt(4000 * share * (1 - share))
 
 
+@pytest.mark.filterwarnings("ignore:.*items are held out")
 @given(st.permutations(range(30)), st.integers(0, 10))
 def test_an_items_side_is_its_own(order, left_out):
     """Reordered, and with some left out: nobody changes sides."""
@@ -35,6 +36,7 @@ def test_seeds_are_unrelated():
     assert abs(agree - 2000) < 4 * math.sqrt(1000)
 
 
+@pytest.mark.filterwarnings("ignore:.*items are held out")
 @given(st.integers(2, 5), st.sampled_from([1e-9, 0.3, 1 - 1e-9]), st.integers(0, 50))
 def test_both_sides_have_an_item(n, share, seed):
     sides = held_out(ITEMS[:n], share, seed)
@@ -45,6 +47,14 @@ def test_both_sides_have_an_item(n, share, seed):
 def test_equal_items_are_on_one_side():
     sides = held_out(ITEMS[:50] * 2, 0.4)
     assert torch.equal(sides[:50], sides[50:])
+
+
+def test_many_more_than_asked_for_are_said():
+    """A seed by which more than twice the share of 4 items, and one more, are held out; a usual one says nothing."""
+    items = [f"a/{i}.png".encode() for i in range(4)]
+    with pytest.warns(UserWarning, match="3 of 4 items are held out, and a share of 0.1 was asked for"):
+        assert int(held_out(items, 0.1, 0).sum()) == 3
+    assert int(held_out(items, 0.1, 1).sum()) == 1
 
 
 def test_what_cannot_be_split_is_refused():

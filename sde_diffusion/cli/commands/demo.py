@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sde_diffusion.cli.folders import new_folder
 from sde_diffusion.cli.sampler_specs import COMPARED, samplers
 from sde_diffusion.io.plain import as_read_back, read_json
 from sde_diffusion.io.terminal import say
+from sde_diffusion.specs import Spec, spec
 
 if TYPE_CHECKING:
     from sde_diffusion.data import DataSource
@@ -25,6 +27,7 @@ class Settings(RunConfig):
     """The run, the samplers and what to draw; the defaults take about two minutes on two cores.
 
     Attributes:
+        network: the backbone and its arguments; a small MLP without labels unless given, for two minutes on a CPU.
         name: the run's name; its folder is runs/NAME.
         output: another folder for the run.
         samplers: a list, each named or as reversal/method/steps/spacing, in quotes where it holds a comma.
@@ -35,6 +38,7 @@ class Settings(RunConfig):
         watch: what is seen of the model while it trains; it changes nothing.
     """
 
+    network: Spec | str = field(default_factory=partial(spec, "mlp"))
     name: str = "demo"
     output: str | None = None
     samplers: list[str] = field(default_factory=lambda: list(COMPARED))

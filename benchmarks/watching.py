@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from sde_diffusion.cli import factories as build
+from sde_diffusion.cli import factories
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
-from sde_diffusion.cli.config import RunConfig
-from sde_diffusion.cli.model import Facts
+from sde_diffusion.cli.commands.demo import Settings
+from sde_diffusion.cli.model import new_model
 from sde_diffusion.report.table import Table
-from sde_diffusion.training import Callback, CallbackContext, fit
+from sde_diffusion.training import Callback, CallbackContext
 
 
 class Timed(Callback):
@@ -44,18 +44,16 @@ class Timed(Callback):
 
 def run(steps: int, watch: CallbackSettings) -> tuple[list[Timed], float, float]:
     """The callbacks of a run of the demo, timed, the seconds that it took to make them, and those of all."""
-    config = RunConfig()
-    source = build.data(config.part("data"))
-    x, _ = source.tensors("train")
-    made = build.components(config, Facts.of(x, source.classes))
-    sde, objective = made.sde, made.objective
+    config = Settings()
+    source = factories.data(config.part("data"))
+    model, objective = new_model(config, source)
+    settings = dataclasses.replace(config.training, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
-        scene = WatchedRun(Path(folder), sde, objective, source, x, None, 0)
+        scene = WatchedRun(Path(folder), model, objective, source, settings.seed)
         timed = [Timed(one) for one in callbacks_of(watch, scene)]
         setup = time.process_time() - begun
-        settings = dataclasses.replace(config.training, steps=steps)
-        fit(made.denoiser, sde, x, settings, objective=objective, folder=folder, callbacks=timed)
+        model.fit(source, settings=settings, objective=objective, folder=folder, device="cpu", callbacks=timed)
         return timed, setup, time.process_time() - begun
 
 

@@ -121,7 +121,7 @@ class TenthLines:
         left = seconds / max(done - self.first, 1) * (self.total - done)
         start = f"{self.words}: " if self.words else ""
         more = f", {note}" if note else ""
-        line = f"{start}{self.unit} {done} of {self.total} ({10 * tenth}%){more}, {_clock(left)} left"
+        line = f"{start}{self.unit} {done} of {self.total} ({100 * done // max(self.total, 1)}%){more}, {_clock(left)} left"
         complain(line)
 
 

@@ -81,14 +81,17 @@ def write(records: Path, places: Places, stages: Sequence[Stage]) -> None:
     replace_file(places.page / "gpu.md", page(found, stages).encode())
 
 
-def publish(records: Path) -> str:
-    """The page of the repository from records; that of no GPU where there are none. ValueError for those of a CPU."""
-    found = gathered(records, STAGES)
+def publish(folder: Path) -> str:
+    """The page of the repository from the records of a run, in its folder or below; that of no GPU where there are none.
+
+    Raises ValueError for records of a CPU, and for none where the page is that of a GPU: it stays.
+    """
+    records = folder / "records" if (folder / "records").is_dir() else folder
+    found, places = gathered(records, STAGES), Places.of(None)
     if on_cpu(found):
-        raise ValueError(
-            f"the records in {records} are of a CPU, and docs/gpu.md is that of a GPU; give those of a GPU"
-        )
-    places = Places.of(None)
+        raise ValueError(f"the records in {folder} are of a CPU, and docs/gpu.md is that of a GPU; give those of a GPU")
+    if not found and (places.results / "gpu.json").exists():
+        raise ValueError(f"{folder} holds no records, and docs/gpu.md stays that of a GPU; give the folder of a run")
     write(records, places, STAGES)
     return f"{places.page / 'gpu.md'}: {', '.join(found) or 'no GPU has been at hand'}"
 

@@ -12,30 +12,18 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from benchmarks.gpu.card import card
+from benchmarks.gpu.process import alarm, end_with_the_parent
 from benchmarks.gpu.record import BEGUN, DONE, Record, sentence
-from benchmarks.gpu.stage import AGAIN, Job, Part, end_with_the_parent
-
-
-@contextmanager
-def alarm(seconds: float) -> Iterator[None]:
-    """The operating system ends the process after so many seconds of the block."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+from benchmarks.gpu.stage import AGAIN, Job, Part
 
 
 def usable(device: torch.device) -> bool:

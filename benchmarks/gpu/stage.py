@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,13 +97,3 @@ class Part:
     run: Callable[[Job, Record], None]
     needs: float = 5.0
     limit: float = 60.0
-
-
-def end_with_the_parent() -> None:
-    """Ends this process and those that it has started when the standard input is closed, as it is when the parent ends."""
-
-    def wait() -> None:
-        sys.stdin.buffer.read()
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -40,11 +40,11 @@ def training(job: Job, record: Record) -> None:
     given, said = pictures(job)
     if said:
         record.note(said)
-    options = job.scaled(
+    sizes = job.scaled(
         {"width": 8, "multipliers": (1,), "blocks": 1},
         {"width": 64, "multipliers": (1, 2, 2), "blocks": 2, "attention": (2,)},
     )
-    network = UNet.fitting(tuple(given.x.shape[1:]), **options)
+    network = UNet.fitting(tuple(given.x.shape[1:]), **sizes)
     model = DiffusionModel.for_data(given.x, network=network, levels=256)
     z = model.standardization.to_standard(given.x).to(job.device)
     settings = TrainSettings(steps=LONGEST, batch_size=job.scaled(8, 256), learning_rate=1e-3, warmup=job.scaled(2, 300),
@@ -55,13 +55,9 @@ def training(job: Job, record: Record) -> None:
     compute = ComputeSettings(
         "bfloat16" if job.gpu else "float32", channels_last=job.gpu, threads=torch.get_num_threads()
     )
-    last = None
-    for last in train(
-        model.denoiser, model.sde, z, settings, device=job.device, ema=ema, schedule=clock.share, compute=compute
-    ):
-        if clock.elapsed() >= clock.seconds:
-            break
-    assert last is not None
+    options = {"device": job.device, "ema": ema, "schedule": clock.share, "compute": compute}
+    reports = train(model.denoiser, model.sde, z, settings, **options)
+    last = next(report for report in reports if clock.elapsed() >= clock.seconds)
     model.denoiser, model.trained = ema.model, True
     folder = job.folder / MODEL
     shutil.rmtree(folder, ignore_errors=True)

@@ -145,8 +145,7 @@ def throughput(name: str, compiled: bool, job: Job, record: Record) -> None:
         if runner is mine:
             record.figure(f"{name}, outside", share)
         beside = f"{ratio(runner, runners[1]):.2f}" if len(runners) > 1 else "-"
-        record.row("Training in bfloat16, 3 x 32 x 32", COLUMNS, row(name, compiled, runner, rate, share) + [beside])
-        getattr(runner.steps, "close")()
+        record.row("Training in bfloat16, 3 x 32 x 32", COLUMNS, [*row(name, compiled, runner, rate, share), beside])
 
 
 def contestants(work: Work, record: Record) -> list[Contestant]:

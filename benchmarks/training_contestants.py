@@ -28,7 +28,10 @@ from sde_diffusion.training.ema.exponential import EMA
 
 @dataclass(frozen=True)
 class Job:
-    """What all have to do: the size, the batch, the device, and one of float32, bfloat16. `network` is that of our loop alone."""
+    """What all have to do: the size, the batch, the device, and one of float32, bfloat16.
+
+    `network` and, on a GPU, `channels_last` are those of our loop alone.
+    """
 
     options: dict
     batch: int
@@ -37,6 +40,7 @@ class Job:
     compile: bool
     block: int
     network: type[Backbone] = UNet
+    channels_last: bool = True
 
     def images(self) -> Tensor:
         """As many as are needed for every batch to be a new one, in [-1, 1]."""
@@ -51,7 +55,8 @@ def ours(job: Job) -> Iterator[nn.Module]:
     denoiser = Preconditioned(job.network.fitting(EVENT, **job.options), EDMPreconditioning())
     steps = 10**6
     settings = TrainSettings(steps=steps, batch_size=job.batch, log_every=job.block, checkpoint_every=steps)
-    compute = ComputeSettings(precision=job.precision, compile=job.compile, channels_last=job.device.type == "cuda")
+    last = job.channels_last and job.device.type == "cuda"
+    compute = ComputeSettings(precision=job.precision, compile=job.compile, channels_last=last)
     yield denoiser.backbone
     ema = EMA(denoiser, settings.ema_decay)
     for _ in train(denoiser, VP(), job.images(), settings, device=job.device, ema=ema, compute=compute):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from contextlib import closing
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ def training(job: Job, record: Record) -> None:
     )
     options = {"device": job.device, "ema": ema, "schedule": clock.share, "compute": compute}
     reports = train(model.denoiser, model.sde, z, settings, **options)
-    last = next(report for report in reports if clock.elapsed() >= clock.seconds)
+    with closing(reports):  # pyright: ignore[reportArgumentType]
+        last = next(report for report in reports if clock.elapsed() >= clock.seconds)
     model.denoiser, model.trained = ema.model, True
     folder = job.folder / MODEL
     shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,7 @@ def unet(name: str, job: Job) -> nn.Module:
 
 def loop_share(name: str, job: Job, record: Record) -> None:
     """Euler's method on the flow, in Python and as one CUDA graph."""
-    batch, steps, rounds = job.scaled((2, 3, 1), (64, 50, 8))
+    batch, steps, rounds = job.scaled((2, 3, 1), (64, 20, 5))
     shares = unet_share(str(job.device), unet(name, job), batch, steps, rounds)
     shown = [f"{100 * shares[kind]:.2f}%" if kind in shares else "-" for kind in ("loop", "graph")]
     for kind, share in shares.items():

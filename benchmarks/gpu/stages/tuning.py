@@ -2,7 +2,7 @@
 
 An error is the root mean square distance, in standard deviations of the data, between a sampler's end and that of the flow from
 the same x_T, which the default rule finds with `REFERENCE` calls. The points are drawn after the tuning. Peers run each solver on
-two grids; "best peer" is picked afterwards, for each number of calls.
+two grids; "best peer" is picked afterwards, for each number of calls. All is computed in float32 without TF32.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sde_diffusion import DiffusionModel
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.report.plots.cost import Line, Panel, cost_plot
 from sde_diffusion.sampling.default_ode import default_solver
+from sde_diffusion.training.precision import tf32_policy
 from sde_diffusion.tuning.tune import TuneSettings, tune
 from solvers.random import mix, normals
 
@@ -63,7 +64,14 @@ def points(model: DiffusionModel, job: Job) -> Points:
 
 def tuned(calls: int, job: Job, record: Record) -> None:
     """A row for this number of calls."""
-    model, began, nfe = loaded(job), time.perf_counter(), job.scaled(CALLS[calls], calls)
+    with tf32_policy("float32"):
+        compared(loaded(job), job.scaled(CALLS[calls], calls), job, record)
+    draw(job, record)
+
+
+def compared(model: DiffusionModel, nfe: int, job: Job, record: Record) -> None:
+    """A tuned solver, the default rule and the peers at `nfe` calls."""
+    began = time.perf_counter()
     given = points(model, job)
     found = tuning(model, nfe, job)
     seconds = time.perf_counter() - began
@@ -88,7 +96,6 @@ def tuned(calls: int, job: Job, record: Record) -> None:
             str(found.record["iterations"]),
         ],
     )
-    draw(job, record)
 
 
 def tuning(model: DiffusionModel, nfe: int, job: Job):

@@ -11,6 +11,7 @@ import math
 import shutil
 import time
 from contextlib import closing
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from benchmarks.gpu.stage import Job, Part
 from benchmarks.gpu.stages.pictures import Pictures, pictures
 from benchmarks.networks import clocked, parameters
 from sde_diffusion import DiffusionModel
+from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.metrics import estimate_distance, frechet, train_classifier
 from sde_diffusion.networks import UNet
 from sde_diffusion.report.plots.images import image_grid
@@ -60,7 +62,7 @@ def training(job: Job, record: Record) -> None:
     reports = train(model.denoiser, model.sde, z, settings, **options)
     with closing(reports):  # pyright: ignore[reportArgumentType]
         last = next(report for report in reports if clock.elapsed() >= clock.seconds)
-    model.denoiser, model.trained = ema.model, True
+    model.denoiser, model.trained = cast(Denoiser, ema.model), True
     folder = job.folder / MODEL
     shutil.rmtree(folder, ignore_errors=True)
     model.save(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -59,7 +59,9 @@ def noise_share(name: str, job: Job, record: Record) -> None:
     batch, steps, rounds = job.scaled((2, 3, 1), (64, 20, 5))
     reversal, solver = SAMPLERS["euler_maruyama"]().build(VP(), denoiser, steps=steps)
     drawn = partial(sample, reversal, solver, (batch, *EVENT), chunk=batch, device=job.device)
-    turns = {kind: partial(drawn, noise=made) for kind, made in {**NOISES, "none": Same}.items()}
+    turns: dict[str, Callable[[], object]] = {
+        kind: partial(drawn, noise=made) for kind, made in {**NOISES, "none": Same}.items()
+    }
     best = fastest(turns, rounds, job.device.type)
     for kind, made in NOISES.items():
         share = 1 - best["none"] / best[kind]

@@ -142,7 +142,7 @@ def ends(peer: Peer, grid: str, steps: int, given: Points) -> float:
     """The error of one setting; NaN where it fails. Its state is x/alpha, float32 on the device, and its levels are float64."""
     sde, model = given.model.sde, given.model
     first, last = sde.kernel(sde.horizon), sde.kernel(sde.t_min)
-    kappas = GRIDS[grid](first.sigma / first.alpha, last.sigma / last.alpha, steps)
+    kappas = GRIDS[grid](float(first.sigma / first.alpha), float(last.sigma / last.alpha), steps)
 
     def denoise(y: Tensor, kappa: float) -> Tensor:
         return model.denoiser(y.to(given.x), Kernel(1.0, kappa)).to(y)

@@ -155,6 +155,15 @@ for part in ("a", "b", "c"):
     assert said(tmp_path, "broken") == ""
 
 
+def test_a_page_that_cannot_be_written_stops_no_stage(tmp_path, hurried, capsys):
+    def written() -> None:
+        raise OSError("the disk is full")
+
+    Runner([stage("a", FINE), stage("b", FINE)], 60, tmp_path, [], written).run()
+    assert all("ended" in read(tmp_path / f"{name}.json")["figures"] for name in "ab")
+    assert capsys.readouterr().err.count("the page was not written: the disk is full") == 2
+
+
 def test_results_of_an_earlier_run_are_not_those_of_this_one(tmp_path, hurried):
     run(tmp_path, 60, stage("a", "record.figure('old', 1)"))
     run(tmp_path, 60, stage("a", FINE))

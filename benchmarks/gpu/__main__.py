@@ -76,9 +76,9 @@ def write(records: Path, places: Places, stages: Sequence[Stage]) -> None:
         for name in one.get("pictures", []):
             (places.page / "pictures").mkdir(exist_ok=True)
             shutil.copyfile(records / name, places.page / "pictures" / name)
+    replace_file(places.page / "gpu.md", page(found, stages).encode())
     if found:
         save_summary("gpu", found, DIGITS, places.results)
-    replace_file(places.page / "gpu.md", page(found, stages).encode())
 
 
 def publish(folder: Path) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -62,10 +63,17 @@ class Runner:
                 said = self.stage(stage, until)
             except BaseException as stop:
                 self.note(stage, began, f"the run was stopped here by {type(stop).__name__}")
-                self.written()
+                self.write()
                 raise
             self.note(stage, began, said)
+            self.write()
+
+    def write(self) -> None:
+        """Call `written`; what goes wrong in it is said on the standard error, and the records stay."""
+        try:
             self.written()
+        except (OSError, ValueError) as error:
+            print(f"the page was not written: {error}; its records are in {self.folder}", file=sys.stderr)
 
     def stage(self, stage: Stage, until: float) -> str:
         """Run a stage to its end or that of its time; a sentence where something went wrong, else nothing."""

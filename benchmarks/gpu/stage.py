@@ -41,9 +41,9 @@ class Stage:
 
 
 STAGES = (
-    Stage("correctness", "Does it work?", 75),
-    Stage("training", "Training: how fast?", 185),
-    Stage("sampling", "Sampling: what is spent outside the network?", 80),
+    Stage("correctness", "Does it work?", 90),
+    Stage("training", "Training: how fast?", 175),
+    Stage("sampling", "Sampling: what is spent outside the network?", 75),
     Stage("quality", "Quality: how good are the pictures of a short training?", 95),
     Stage("tuning", "Tuning: error against calls", 45),
 )

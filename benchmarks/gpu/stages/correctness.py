@@ -113,7 +113,7 @@ def model(network: type[Backbone], shape: tuple[int, ...], **options: object) ->
 def samplers(job: Job, record: Record) -> None:
     """Each named sampler on a U-Net, from the same noise."""
     shape = job.scaled((1, 8, 8), (3, 16, 16))
-    options = job.scaled({"width": 8, "multipliers": (1,)}, {"width": 64, "multipliers": (1, 2)})
+    options = job.scaled({"width": 8, "multipliers": (1,)}, {"width": 32, "multipliers": (1, 2)})
     given, wrong = model(UNet, shape, attention=(0,), **options), 0
     for name in SAMPLERS:
         try:
@@ -128,7 +128,7 @@ def samplers(job: Job, record: Record) -> None:
 
 def sampled(name: str, given: Denoiser, shape: tuple[int, ...], job: Job) -> tuple[bool, list[str]]:
     """Whether the device's samples are the CPU's, and the row that says so."""
-    adaptive, tol = name.startswith("adaptive"), job.scaled(0.1, 1e-2)
+    adaptive, tol = name.startswith("adaptive"), job.scaled(0.1, 3e-2)
     budget = {"tol": tol} if adaptive else {"nfe": job.scaled(7, 13)}
 
     def states(device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -221,7 +221,7 @@ def resumed(job: Job, record: Record) -> None:
 PARTS = (
     Part("the tests that ask for a GPU", tests, needs=10, limit=60),
     Part("noise on the device", noise, limit=30),
-    Part("samplers on the device", samplers, limit=60),
     Part("training on the device", training, limit=40),
     Part("killed and resumed", resumed, needs=10, limit=60),
+    Part("samplers on the device", samplers, limit=60),
 )

@@ -121,10 +121,11 @@ class Runner:
         return self.folder / f"{stage.name}.state.json"
 
     def note(self, stage: Stage, began: float, said: str) -> None:
-        """Write what became of a stage."""
+        """Write what became of a stage, then say it."""
         about: dict[str, Any] = {"seconds": round(time.time() - began, 1), "said": said}
         about["date"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began))
         replace_file(self.state(stage), to_json(about))
+        print(f"{stage.name}: {about['seconds']:.0f} s{': ' * bool(said)}{said}", flush=True)
 
 
 def ended(code: int, error: str) -> str:

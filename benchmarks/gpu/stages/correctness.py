@@ -3,7 +3,7 @@
 Both sides compute in float32, without TF32. A state counts as equal when it differs from the CPU's by at most `FACTOR` times
 what the CPU's own float32 differs from its float64, and by `FLOOR` of the largest value: rounding, in another order. Adaptive
 samplers may differ by as many times their tolerance. Noise is a function of integers, and these are equal bit for bit; a normal
-number may differ by the last bit of its float32.
+number may differ by the last bit of its float32, and so may what is added up of them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def noise(job: Job, record: Record) -> None:
     rows = [("words of 64 bits", *bits(*raw), torch.equal(*raw))]
     for kind in (KeyedIncrements, WienerTree, AreaTree):
         dw = [path.increment(0.1, 0.7).cpu() for path in (kind(spec(shape, d)) for d in (CPU, job.device))]
-        rows.append((kind.__name__, *bits(*dw), torch.allclose(dw[1], dw[0], rtol=2e-7, atol=1e-8)))
+        rows.append((kind.__name__, *bits(*dw), torch.allclose(dw[1], dw[0], rtol=2e-7, atol=2.5e-7)))
     for name, same, worst, fine in rows:
         wrong += not fine
         record.row("Noise: the device beside the CPU", ["what", "equal bits", "largest difference", ""],

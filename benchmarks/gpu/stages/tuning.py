@@ -173,4 +173,4 @@ def draw(job: Job, record: Record) -> None:
         record.picture(path)
 
 
-PARTS = tuple(Part(f"tuned to {calls} calls", partial(tuned, calls), needs=10, limit=60) for calls in CALLS)
+PARTS = tuple(Part(f"tuned to {calls} calls", partial(tuned, calls), needs=1.5 * calls, limit=60) for calls in CALLS)

@@ -13,7 +13,6 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -49,19 +48,21 @@ def write_table(name: str, title: str, columns: list[str], rows: list[list[str]]
 
 def origin(module: str) -> dict[str, Any]:
     """The command and the machine."""
+    import torch
+
     machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": torch.get_num_threads()}
     return {"command": f"python -m benchmarks.{module}", "machine": machine}
 
 
-def save_summary(name: str, record: dict[str, Any], digits: int = 6) -> Path:
+def save_summary(name: str, record: dict[str, Any], digits: int = 6, folder: Path | None = None) -> Path:
     """Write results/NAME.json, numbers to so many significant digits. Raises ValueError for a summary of more than 50 kB."""
-    content, path = (laid_out(rounded(record, digits)) + "\n").encode(), RESULTS / f"{name}.json"
+    content, path = (laid_out(rounded(record, digits)) + "\n").encode(), (folder or RESULTS) / f"{name}.json"
     if len(content) > LARGEST_SUMMARY:
         raise ValueError(
             f"the summary {path.name} has {len(content)} bytes, expected at most {LARGEST_SUMMARY}; keep rows of cells alone "
             "and give the rest to save_raw"
         )
-    RESULTS.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     return path
 

@@ -43,6 +43,10 @@ class Half(Denoiser):
 
     calls = 0
 
+    def __call__(self, x_t: Tensor, *level, **condition) -> Tensor:
+        """As other libraries call it too: with a level of their own, or none."""
+        return super().__call__(x_t, *(level[:1] or (None,)), **condition)  # pyright: ignore[reportArgumentType]
+
     def forward(self, x_t: Tensor, *level, **condition) -> Tensor:
         self.calls += 1
         return 0.5 * x_t

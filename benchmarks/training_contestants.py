@@ -19,6 +19,7 @@ from torch.nn.functional import mse_loss
 from benchmarks.networks import EVENT, theirs
 from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.networks import UNet
+from sde_diffusion.networks.base import Backbone
 from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import ComputeSettings, TrainSettings, train
@@ -27,7 +28,10 @@ from sde_diffusion.training.ema.exponential import EMA
 
 @dataclass(frozen=True)
 class Job:
-    """What all have to do: the size, the batch, the device, and one of float32, bfloat16."""
+    """What all have to do: the size, the batch, the device, and one of float32, bfloat16.
+
+    `network` and, on a GPU, `channels_last` are those of our loop alone.
+    """
 
     options: dict
     batch: int
@@ -35,6 +39,8 @@ class Job:
     precision: str
     compile: bool
     block: int
+    network: type[Backbone] = UNet
+    channels_last: bool = True
 
     def images(self) -> Tensor:
         """As many as are needed for every batch to be a new one, in [-1, 1]."""
@@ -46,10 +52,11 @@ Contestant = Callable[[Job], Iterator[nn.Module]]
 
 def ours(job: Job) -> Iterator[nn.Module]:
     """`train`, with a report at the end of each block, the average of the weights, and no folder."""
-    denoiser = Preconditioned(UNet.fitting(EVENT, **job.options), EDMPreconditioning())
+    denoiser = Preconditioned(job.network.fitting(EVENT, **job.options), EDMPreconditioning())
     steps = 10**6
     settings = TrainSettings(steps=steps, batch_size=job.batch, log_every=job.block, checkpoint_every=steps)
-    compute = ComputeSettings(precision=job.precision, compile=job.compile, channels_last=job.device.type == "cuda")
+    last = job.channels_last and job.device.type == "cuda"
+    compute = ComputeSettings(precision=job.precision, compile=job.compile, channels_last=last)
     yield denoiser.backbone
     ema = EMA(denoiser, settings.ema_decay)
     for _ in train(denoiser, VP(), job.images(), settings, device=job.device, ema=ema, compute=compute):

@@ -53,6 +53,11 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(f"{config.stash[_left_out]} slow left out: --slow or CI_SLOW=1 runs them too")
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("it asks for a CUDA GPU, and there is none")
+
+
 # The global generator of torch belongs to the caller: a sampler, a loss or a path that draws from it gives another
 # sample in another program. Two uses are fair: a network's initial weights (torch.nn.init), and setting the state.
 

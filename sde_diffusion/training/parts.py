@@ -92,7 +92,7 @@ class Parts:
         """The state before the first step, and the loss, as the strategy shares them out."""
         device = self.batches.device
         model = _prepared(self.strategy.place(self.denoiser, device), self.compute)
-        self.average.model.to(next(self.denoiser.parameters()).device)
+        _laid_out(self.average.model.to(next(self.denoiser.parameters()).device), self.compute)
         loss = self.strategy.wrap_loss(Loss(model, with_run(self.objective), self.sde))
         if model is not self.denoiser:
             self.average.track(model)
@@ -177,8 +177,13 @@ def average_of(denoiser: Denoiser, settings: TrainSettings, ema: EMA | None) -> 
 
 def _prepared(model: nn.Module, compute: ComputeSettings) -> nn.Module:
     """The model in the memory layout asked for, its network compiled if asked."""
-    if compute.channels_last:
-        model.to(memory_format=torch.channels_last)  # pyright: ignore
+    _laid_out(model, compute)
     if compute.compile:
         getattr(model, "backbone", model).compile()
     return model
+
+
+def _laid_out(model: nn.Module, compute: ComputeSettings) -> None:
+    """The memory layout asked for: the average's is the model's, for one fused operation updates all weights of equal layout."""
+    if compute.channels_last:
+        model.to(memory_format=torch.channels_last)  # pyright: ignore

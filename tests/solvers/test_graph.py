@@ -50,10 +50,7 @@ def test_the_door(solver, noise, error, says):
         Graphed(solver, NOISY, spec(3), noise)
 
 
-cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a CUDA device, and there is none")
-
-
-@cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", KEYED)
 def test_a_replayed_graph_is_the_loop(kind):
     """The same states as the loop's, for other states and other samples than it was recorded with."""
@@ -66,7 +63,7 @@ def test_a_replayed_graph_is_the_loop(kind):
         torch.testing.assert_close(graph(x, numbers.cuda()), expected, rtol=1e-6, atol=1e-6)
 
 
-@cuda
+@pytest.mark.cuda
 def test_values_on_the_gpu_are_those_of_the_cpu():
     """Within the last bit of float32: erfinv in float64 may differ by its own last bit."""
     for kind in KEYED:

@@ -91,3 +91,24 @@ def test_channels_last_is_a_layout_and_nothing_else(tmp_path):
     assert last == pytest.approx(first, rel=1e-4)
     pictures(True, 3, tmp_path)
     assert pictures(False, 6, tmp_path)[1] == pytest.approx(first[3:], rel=1e-4)
+
+
+def test_the_average_lies_in_memory_as_the_weights_do():
+    """One fused operation updates it only then; and it is the same average."""
+    from sde_diffusion.denoisers.base import Preconditioned
+    from sde_diffusion.networks import UNet
+    from sde_diffusion.parameterization import EDMPreconditioning
+    from sde_diffusion.training import EMA, TrainSettings
+
+    averages = []
+    for layout in (True, False):
+        torch.manual_seed(3)
+        denoiser = Preconditioned(UNet(2, width=8, attention=(1,)), EDMPreconditioning())
+        data, ema = torch.randn(16, 2, 8, 8, generator=torch.Generator().manual_seed(0)), EMA(denoiser, 0.9)
+        settings = TrainSettings(steps=4, batch_size=4, log_every=4, ema_decay=0.9)
+        for _ in train(denoiser, VP(), data, settings, compute=ComputeSettings(channels_last=layout), ema=ema):
+            pass
+        pairs = list(zip(denoiser.parameters(), ema.model.parameters(), strict=True))
+        assert all(weight.stride() == average.stride() for weight, average in pairs)
+        averages.append(torch.cat([average.flatten() for _, average in pairs]))
+    torch.testing.assert_close(*averages, rtol=1e-3, atol=1e-5)

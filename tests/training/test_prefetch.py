@@ -57,9 +57,9 @@ def test_batches_ahead_are_the_batches(parts, stride, monkeypatch):
     assert len(fetched) == len(set(fetched)) == 5 * parts // stride + 1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: tables in the host's memory travel to it")
+@pytest.mark.cuda
 def test_tables_of_the_host_train_as_tables_of_the_gpu():
-    data, gpu = torch.randn(64, 3), torch.device("cuda")
+    data, gpu = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)), torch.device("cuda")
     here, there = (Batches(table_of(table), 0.0, 0, 16, gpu, torch.float32) for table in (data, data.to(gpu)))
     assert isinstance(here._read, Prefetch)
     for step in range(6):

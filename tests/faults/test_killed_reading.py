@@ -1,0 +1,99 @@
+"""Killed in every step while files are read, with and without workers, alone and as two processes: the same bits."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sde_diffusion.data import by_name
+from sde_diffusion.training.checkpoints.checkpoint import checkpoints
+from tests.faults import reading
+from tests.training.conftest import STEPS
+from tests.training.left_behind import contents
+
+
+def pictures(files: Path):
+    """Picture files, decoded for each batch."""
+    return reading.Flat(by_name("image_folder", root=str(files), held_out=0.1))
+
+
+def shards(files: Path):
+    """Pictures in tar shards."""
+    return reading.Flat(by_name("image_shards", path=str(files), held_out=0.1))
+
+
+SOURCES = {"files": (pictures, reading.write_pictures), "shards": (shards, reading.write_shards)}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def ended(child):
+    """`ended(job, folder, size, killed=(rank, call))`: the processes of a run to their end, which is that of the killed one."""
+
+    def run(job, folder, size, killed=None, name="whole") -> None:
+        port = free_port()
+        with ExitStack() as stack:
+            processes = []
+            for rank in range(size):
+                call = killed[1] if killed is not None and killed[0] == rank else None
+                told = (job, folder, size, rank, port, call)
+                processes.append(stack.enter_context(child(reading.body, *told, name=f"{name}-{rank}")))
+            if killed is None:
+                assert [process.ended() for process in processes] == [0] * size, processes[0].words()
+            else:
+                assert processes[killed[0]].ended() == -signal.SIGKILL, processes[killed[0]].words()
+
+    return run
+
+
+def test_other_files_make_another_run(ended, same, tmp_path):
+    """What shows that the comparison below can fail: other files make another run."""
+    for name in ("one", "two"):
+        reading.write_pictures(tmp_path / name)
+    (tmp_path / "two/class-0/00.png").write_bytes((tmp_path / "two/class-1/01.png").read_bytes())
+    for name in ("one", "two"):
+        ended(reading.Job(pictures, tmp_path / name, 0), tmp_path / f"run-{name}", 1, name=name)
+    assert not same(contents(tmp_path / "run-one")["model"], contents(tmp_path / "run-two")["model"])
+
+
+def everyday(*what):
+    """Killed twice, in the steps 0 and 5."""
+    return pytest.param(*what, 5, id="-".join(map(str, (*what, "some"))))
+
+
+def slow(*what):
+    return pytest.param(*what, 1, id="-".join(map(str, (*what, "all"))), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "engine", "workers", "every"),
+    [
+        *(everyday(source, 1, "replicated", 2) for source in SOURCES),
+        *(slow(source, 1, "replicated", workers) for source in SOURCES for workers in (0, 2)),
+        *(slow(source, 2, engine, n) for source in SOURCES for engine in ("replicated", "sharded") for n in (0, 2)),
+    ],
+)
+def test_killed_in_every_step(ended, same, attempted, tmp_path, source, size, engine, workers, every):
+    """Weights, averages, moments, counters and losses; of two processes they die in turns, and both begin again."""
+    read, write = SOURCES[source]
+    job = reading.Job(read, write(tmp_path / "files"), workers, engine)
+    ended(job, tmp_path / "straight", size)
+    whole, parts = contents(tmp_path / "straight"), 2 // size
+
+    def attempt(k):
+        folder = tmp_path / str(k)
+        ended(job, folder, size, killed=(k % size, k * parts), name=f"{k}-killed")
+        assert list(checkpoints(folder / "checkpoints")) == list(range(1, k + 1))
+        ended(job, folder, size, name=f"{k}-again")
+        assert same(contents(folder), whole), "other weights, moments, counters or losses"
+
+    attempted(range(0, STEPS, every), attempt)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sde_diffusion.data.stream import Followed, StreamTable
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.objectives.base import Objective, with_run
 from sde_diffusion.sde.base import LinearSDE
@@ -98,7 +99,9 @@ class Parts:
             self.average.track(model)
         power = PowerAverages.of(model, self.settings.tracked)
         made = make_optimizer(model, self.settings, self.optimizer)
-        return TrainState(model, self.average, made, RunningMetrics(device), power=power), loss
+        table = self.batches.table
+        stream = Followed(table, self.settings.batch_size) if isinstance(table, StreamTable) else None
+        return TrainState(model, self.average, made, RunningMetrics(device), power=power, stream=stream), loss
 
     def _step(self, state: TrainState, loss: nn.Module, shares: Any) -> TrainStep:
         place, teacher = self.batches.device, self.teacher

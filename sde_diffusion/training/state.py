@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from sde_diffusion.data.stream import Followed
 from sde_diffusion.training.checkpoints.checkpoint import Checkpoint, CheckpointError
 from sde_diffusion.training.checkpoints.fingerprint import check_fingerprint
 from sde_diffusion.training.checkpoints.snapshots import Snapshot
@@ -33,6 +34,7 @@ class TrainState:
         threads: of the CPU, which decide the last bits; 0 until they are chosen.
         asked: [step, steps] for each time that the run was started with another number of steps: from that step on the
             learning rate was that of a run of `steps`.
+        stream: what is read in an order of its own, where the data are that.
     """
 
     model: nn.Module
@@ -44,6 +46,7 @@ class TrainState:
     power: PowerAverages = field(default_factory=PowerAverages)
     threads: int = 0
     asked: list[list[int]] = field(default_factory=list)
+    stream: Followed | None = None
 
     def __post_init__(self) -> None:
         self.averages: list[Average] = [self.ema.average, *self.power.averages.values()]
@@ -51,13 +54,14 @@ class TrainState:
     def checkpoint(self, fingerprint: dict) -> Checkpoint:
         """The state as a checkpoint of the run of this fingerprint; all processes must ask."""
         tensors, facts = self.optimizer.state()
+        read = {} if self.stream is None else {"stream": self.stream.state(self.step)}
         counters = {"averaged": self.ema.count, "metrics": self.metrics.state(), "threads": self.threads}
         return Checkpoint(
             step=self.step,
             model=full_state(self.model.state_dict()),
             ema=full_state(self.ema.state_dict()),
             optimizer=tensors,
-            state={**counters, "asked": self.asked, "optimizer": facts, "fingerprint": fingerprint},
+            state={**counters, **read, "asked": self.asked, "optimizer": facts, "fingerprint": fingerprint},
             power=full_state(self.power.state_dict()),
         )
 
@@ -82,6 +86,8 @@ class TrainState:
             self.asked = [[_count(step), _count(steps)] for step, steps in checkpoint.state["asked"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
+        if self.stream is not None:
+            self.stream.load(checkpoint.state.get("stream"))
         fill(self.model, checkpoint.model, source)
         fill(self.ema, checkpoint.ema, source)
         self.step = checkpoint.step

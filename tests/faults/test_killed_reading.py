@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sde_diffusion.data import by_name
+from sde_diffusion.data import by_name, hugging_face
+from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from tests.faults import reading
 from tests.training.conftest import STEPS
@@ -26,7 +27,14 @@ def shards(files: Path):
     return reading.Flat(by_name("image_shards", path=str(files), held_out=0.1))
 
 
+def stream(files: Path):
+    """Picture files in the order of their names, as a stream with a state."""
+    columns = hugging_face.Columns("x", "label", ("0", "1", "2"))
+    return StreamTable(reading.OneAfterAnother(files), columns, columns.names)
+
+
 SOURCES = {"files": (pictures, reading.write_pictures), "shards": (shards, reading.write_shards)}
+STREAMS = {"stream": (stream, reading.write_pictures)}
 
 
 def free_port() -> int:
@@ -78,13 +86,15 @@ def slow(*what):
     ("source", "size", "engine", "workers", "every"),
     [
         *(everyday(source, 1, "replicated", 2) for source in SOURCES),
+        everyday("stream", 1, "replicated", 0),
+        *(slow("stream", *shared, 0) for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))),
         *(slow(source, 1, "replicated", workers) for source in SOURCES for workers in (0, 2)),
         *(slow(source, 2, engine, n) for source in SOURCES for engine in ("replicated", "sharded") for n in (0, 2)),
     ],
 )
 def test_killed_in_every_step(ended, same, attempted, tmp_path, source, size, engine, workers, every):
     """Weights, averages, moments, counters and losses; of two processes they die in turns, and both begin again."""
-    read, write = SOURCES[source]
+    read, write = (SOURCES | STREAMS)[source]
     job = reading.Job(read, write(tmp_path / "files"), workers, engine)
     ended(job, tmp_path / "straight", size)
     whole, parts = contents(tmp_path / "straight"), 2 // size

@@ -28,7 +28,7 @@ Row = tuple[Tensor, dict[str, Any]]
 _END = object()
 
 FIRST, KEPT = 64, 8
-"""Samples by which a stream is told from others, and the batches that are remembered."""
+"""The samples that identify a stream, and the batches that are remembered."""
 
 LARGEST = 2**24
 """Samples of a batch."""
@@ -107,7 +107,7 @@ class StreamTable(Table):
         return StreamTable(self.iterable, self.row, self.class_names, change)
 
     def digest(self) -> dict[str, str]:
-        """SHA-256 of the first samples, which tell a stream from others; what comes later is not known."""
+        """SHA-256 of the first samples, which identify a stream; what comes later is not known."""
         batch = check_batch(self.rows(self.spaced(FIRST)))
         return {"data": f"stream {_digest(batch.x)}"} | dict.fromkeys(batch.condition, "of the stream")
 

@@ -84,7 +84,8 @@ class Parts:
         state, loss = self._placed()
         known = {} if folder is None and self.world.size == 1 else self._fingerprint(state, dict(extra or {}))
         self.world.assert_same_on_all_ranks(known)
-        store = store_for(folder, known, self.settings, resume, self.world, self._starting(state, on_start))
+        starting, in_shares = self._starting(state, on_start), self.compute.checkpoints == "shares"
+        store = store_for(folder, known, self.settings, resume, self.world, starting, in_shares)
         step, due = self._step(state, loss, shares), RunTriggers(self.settings)
         precision = self.compute.precision
         return Loop(state, self.settings, step, precision, self.world, store, self.denoiser, due, self._threads)

@@ -97,6 +97,7 @@ class Job:
     files: Path
     workers: int
     engine: str = "replicated"
+    checkpoints: str = "whole"
 
 
 def write_pictures(folder: Path) -> Path:
@@ -129,7 +130,10 @@ def write_shards(folder: Path) -> Path:
 def trained(job: Job, folder: Path, world: ProcessGroup, call: int | None = None) -> None:
     """The run of the training tests in two parts a step, each step saved; killed at a call of its objective."""
     whole = Run(folder, checkpoint_every=1, log_every=1, gradient_accumulation=2)
-    data, compute = job.source(job.files), ComputeSettings(engine=job.engine, workers=job.workers)
+    data, compute = (
+        job.source(job.files),
+        ComputeSettings(engine=job.engine, workers=job.workers, checkpoints=job.checkpoints),
+    )
     more = {"labels": True, "objective": Killer(call), "folder": folder, "compute": compute, "world": world}
     for _ in train(whole.denoiser, VP(), data, whole.settings, ema=whole.ema, device="cpu", **more):
         pass

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -35,32 +32,6 @@ def stream(files: Path):
 
 SOURCES = {"files": (pictures, reading.write_pictures), "shards": (shards, reading.write_shards)}
 STREAMS = {"stream": (stream, reading.write_pictures)}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@pytest.fixture
-def ended(child):
-    """`ended(job, folder, size, killed=(rank, call))`: the processes of a run to their end, which is that of the killed one."""
-
-    def run(job, folder, size, killed=None, name="whole") -> None:
-        port = free_port()
-        with ExitStack() as stack:
-            processes = []
-            for rank in range(size):
-                call = killed[1] if killed is not None and killed[0] == rank else None
-                told = (job, folder, size, rank, port, call)
-                processes.append(stack.enter_context(child(reading.body, *told, name=f"{name}-{rank}")))
-            if killed is None:
-                assert [process.ended() for process in processes] == [0] * size, processes[0].words()
-            else:
-                assert processes[killed[0]].ended() == -signal.SIGKILL, processes[killed[0]].words()
-
-    return run
 
 
 def test_other_files_make_another_run(ended, same, tmp_path):

@@ -64,7 +64,7 @@ def _check_not_swapped(x: Any) -> None:
 def class_names_of(x: Any) -> tuple[str, ...]:
     """The names of the classes of a source or a data set that brings labels along; ValueError for any other data."""
     names = getattr(x, "class_names", None) or getattr(x, "classes", None)
-    if isinstance(x, Table) or isinstance(names, int | str) or not names:
+    if isinstance(names, int | str) or not names:
         raise ValueError(
             f"labels=True takes those of a source, or of a data set with `classes`, and {type(x).__name__} has none; "
             "give one label for each sample"

@@ -10,11 +10,13 @@ from sde_diffusion.specs import Spec, spec
 
 READERS = {
     ".npy": "array_file", ".npz": "array_file", ".safetensors": "array_file",
+    ".tar": "image_shards",
     ".csv": "table_file", ".tsv": "table_file", ".parquet": "table_file",
 }  # fmt: skip
 """The data source of a file, by its suffix."""
 
 SIGNALS = (".npy", ".wav")
+KINDS = {suffix: "signals" for suffix in SIGNALS} | {".tar": "shards"}
 PLACES = ("root", "path")
 """The arguments of data sources that are places on the disk."""
 
@@ -61,10 +63,12 @@ def _folder(text: str) -> Spec:
         if any(map(is_litter, path.relative_to(text).parts)):
             return "hidden"
         suffix = path.suffix.lower()
-        return "pictures" if suffix in SUFFIXES else "signals" if suffix in SIGNALS else "others"
+        return "pictures" if suffix in SUFFIXES else KINDS.get(suffix, "others")
 
     kinds = Counter(map(kind, Path(text).rglob("*")))
     pictures, signals = kinds["pictures"], kinds["signals"]
+    if kinds["shards"]:
+        return _shards(text, kinds)
     if pictures and signals:
         raise ValueError(
             f"{text!r} holds {pictures} pictures and {signals} signals; write --data image_folder --data.root {text}, or "
@@ -72,7 +76,16 @@ def _folder(text: str) -> Spec:
         )
     if not pictures and not signals:
         raise ValueError(
-            f"{text!r} holds no pictures ({', '.join(SUFFIXES)}) and no signals ({', '.join(SIGNALS)}); name a folder of "
-            "one of them"
+            f"{text!r} holds no pictures ({', '.join(SUFFIXES)}), no signals ({', '.join(SIGNALS)}) and no shards "
+            "(.tar); name a folder of one of them"
         )
     return spec("image_folder" if pictures else "signal_folder", root=text)
+
+
+def _shards(text: str, kinds: Counter[str]) -> Spec:
+    if kinds["pictures"] or kinds["signals"]:
+        raise ValueError(
+            f"{text!r} holds {kinds['shards']} shards and {kinds['pictures'] + kinds['signals']} other files of data; write "
+            f"--data image_shards --data.path {text} for the shards, or name the folder of the files"
+        )
+    return spec("image_shards", path=text)

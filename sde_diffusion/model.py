@@ -26,6 +26,7 @@ from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
 from sde_diffusion.conditions import conditions
 from sde_diffusion.data.moments import Moments
 from sde_diffusion.data.standardised import standardised
+from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
 from sde_diffusion.io.atomic import replace_file
@@ -365,7 +366,7 @@ class DiffusionModel:
         from sde_diffusion.training.labels import labelled_table
 
         table = labelled_table(x, labels, self.class_names)
-        self._check_shape((len(table), *table.event_shape))
+        self._check_shape((1 if isinstance(table, StreamTable) else len(table), *table.event_shape))
         return standardised(table, self.standardization, self.state_dtype)
 
     def to_standard(self, x: Any) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ def test_your_own_data(tmp_path, monkeypatch):
     assert space["nats"].isfinite().all()
     assert space["pictures"].shape == (4, 1, 16, 16)
     assert space["points"].shape == (16, 2)
+    assert space["sorted_model"].class_names == ("left", "right")
+    assert space["walker"].sample(3).isfinite().all()
 
 
 def commands(page: str) -> list[str]:
@@ -91,8 +94,12 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
     Path("pictures").mkdir()
     for i in range(8):
         Image.fromarray(draws.integers(0, 256, (48, 64), dtype=np.uint8)).save(f"pictures/{i}.png")
+    Path("shards").mkdir()
+    with tarfile.open("shards/one.tar", "w") as archive:
+        for i in range(8):
+            archive.add(f"pictures/{i}.png", f"{i}.png")
     found = commands("your-own-data.md")
-    assert len(found) == 8
+    assert len(found) == 9
     for command in found:
         short = " --watch.pictures_every 0 --watch.levels_every 0 --training.batch_size 4" * ("train" in command)
         assert main(shlex.split(command.replace("--training.steps 2000", "--training.steps 2") + short)) == 0, command

@@ -17,7 +17,7 @@ from sde_diffusion.data.archive import absolute, reading
 from sde_diffusion.data.base import check_split
 from sde_diffusion.data.picture_files import PictureFiles
 from sde_diffusion.data.picture_fit import centred, resized, to_tensor
-from sde_diffusion.data.pictures import read_picture
+from sde_diffusion.data.pictures import Place, read_picture
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class CelebA(PictureFiles):
         """Paths and labels (N,) int64 of a split."""
         return self._index[check_split(split)]
 
-    def picture(self, path: str | Path) -> Tensor:
+    def picture(self, path: str | Place) -> Tensor:
         """One picture, uint8 (3, side, side)."""
         return to_tensor(resized(centred(read_picture(path), (self.crop, self.crop)), (self.side, self.side)))
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from sde_diffusion.data.archive import absolute, reading
-from sde_diffusion.data.base import check_split
-from sde_diffusion.data.picture_files import PictureFiles
-from sde_diffusion.data.picture_folder import Listing, class_of, counted, key, listing, refuse_bad
-from sde_diffusion.data.picture_format import PictureFormat, Wanted
-from sde_diffusion.data.picture_summary import changes, size_words
-from sde_diffusion.data.pictures import Header, read_header
-from sde_diffusion.data.split import held_out as held_out_rows
+from sde_diffusion.data.own_pictures import OwnPictures, check_share
+from sde_diffusion.data.picture_folder import Listing, class_of, counted, listing
+from sde_diffusion.data.picture_format import Wanted
+from sde_diffusion.data.pictures import Place
 
 
-class ImageFolder(PictureFiles):
+class ImageFolder(OwnPictures):
     """Pictures below `root`, at any depth, (C, H, W) in [-1, 1], each upright and in the range of its own depth.
 
     Classes are the sub-folders of `root`, numbered in the order of their names. There are no labels where a picture lies
@@ -41,6 +33,7 @@ class ImageFolder(PictureFiles):
         background: str | list[int] = "white",
         range: list[float] | None = None,
         labels: bool | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         """Which files, and how they are read. Nothing is read yet.
 
@@ -59,33 +52,20 @@ class ImageFolder(PictureFiles):
             range: [low, high] of the numbers in grey files, brought to [-1, 1]. Left out: the range of each file's own depth;
                 32-bit and floating-point files have none and are refused.
             labels: whether sub-folders are classes. Left out: if every picture lies in one.
+            max_pixels: how many pixels the largest picture may have. Left out: PIL's limit, 178,956,970, against small files
+                that would become a large memory. Raise it for files that you trust.
 
         Raises ValueError for wrong arguments; when files are first asked for, for a folder without two pictures, and, in one
         sentence, for all files whose headers cannot be read.
         """
-        if not 0 < held_out < 1:
-            raise ValueError(f"held_out is a share in (0, 1), got {held_out}; 0.1 is usual")
         if side is not None and size is not None:
             raise ValueError(f"side is the size of a square, got side={side} and size={size}; give one of them")
-        self.root, self.held_out, self.seed, self.labels = root, held_out, seed, labels
-        self.wanted = Wanted(side if size is None else size, fit, channels, background, range)
+        self.root, self.held_out, self.seed, self.labels = root, check_share(held_out), seed, labels
+        self.wanted = Wanted(side if size is None else size, fit, channels, background, range, max_pixels)
         self.arguments = {
             "root": root, "side": side, "held_out": held_out, "seed": seed, "size": size, "fit": fit, "channels": channels,
-            "background": background, "range": range, "labels": labels,
+            "background": background, "range": range, "labels": labels, "max_pixels": max_pixels,
         }  # fmt: skip
-
-    def __repr__(self) -> str:
-        return f"ImageFolder({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """The shape of one event."""
-        return (self.format.channels, *self.format.size)
-
-    @property
-    def levels(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """How many values a pixel takes: 256; of grey files with more bits as many as those have; None for real numbers."""
-        return self.format.levels
 
     @cached_property
     def class_names(self) -> tuple[str, ...] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -97,57 +77,24 @@ class ImageFolder(PictureFiles):
             )
         return None if self.labels is False or None in found else tuple(sorted(name for name in found if name))
 
-    @property
-    def classes(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The number of labels, None without."""
-        return None if self.class_names is None else len(self.class_names)
+    def places(self) -> dict[str, Place]:
+        """The path of each picture, by its name below the root."""
+        folder = absolute(self.root)
+        return {name: Path(folder, name) for name in self._listing.pictures}
 
-    @cached_property
-    def format(self) -> PictureFormat:
-        """The shape, levels and background of all pictures."""
-        return self.wanted.of(self._headers, self.root)
-
-    def files(self, split: str) -> tuple[list[Path], Tensor | None]:
-        """Paths and labels (N,) int64, or None, of a split."""
-        return self._index[check_split(split)]
-
-    def picture(self, path: str | Path) -> Tensor:
-        """One picture's levels (C, H, W), uint8 or whole float32 numbers; without levels, numbers in [0, 1]."""
-        return self.format.read(path)
-
-    def reading(self) -> dict[str, Any]:
-        """The format of the pictures."""
-        return asdict(self.format)
+    def class_of(self, name: str) -> str | None:
+        """The first folder on a picture's way, None for one outside any."""
+        return class_of(name)
 
     def summary(self) -> dict[str, Any]:
         """What the folder holds and what is done with it, as plain data: counts of files by what they are.
 
         `passed_over` counts the files that are not read, by suffix; `changes` those that are changed in each way.
         """
-        headers, names = list(self._headers.values()), self._listing.pictures
-        classes = Counter(class_of(name) for name in names)
-        changed = changes(headers, self.format)
-        return {
-            "pictures": len(names),
-            "classes": None if self.class_names is None else dict(sorted(classes.items())),
-            "suffixes": dict(Counter(Path(name).suffix.lower() for name in names).most_common()),
-            "modes": dict(Counter(header.mode for header in headers).most_common()),
-            "sizes": size_words(headers),
-            "changes": changed,
-            "passed_over": self._listing.passed_over,
-            "background": self.format.background,
-            "notes": self._notes(classes[None], changed),
-        }
-
-    def _notes(self, outside: int, changed: dict[str, int]) -> list[str]:
-        ground = f"the background is {self.format.background}"
-        found = {
-            f"{outside} of {len(self._headers)} pictures lie in no sub-folder: there are no labels": 0
-            < outside
-            < len(self._headers),
-            ground: "padded" in changed or "laid over the background" in changed,
-        }
-        return [note for note, true in found.items() if true]
+        found = self.counts(self._listing.passed_over)
+        outside, count = sum(class_of(name) is None for name in self.headers), len(self.headers)
+        notes = [f"{outside} of {count} pictures lie in no sub-folder: there are no labels"] * (0 < outside < count)
+        return found | {"notes": notes + self.background_note(found["changes"])}
 
     @cached_property
     def _listing(self) -> Listing:
@@ -160,31 +107,3 @@ class ImageFolder(PictureFiles):
                 "hold out"
             )
         return found
-
-    @cached_property
-    def _headers(self) -> dict[str, Header]:
-        """The header of each picture. Raises ValueError for the bad ones, all in one sentence."""
-        found, errors = {}, []
-        for name in self._listing.pictures:
-            try:
-                path = Path(absolute(self.root), name)
-                found[name] = read_header(path)
-                self.wanted.check(found[name], path)
-            except ValueError as error:
-                errors.append(error)
-        refuse_bad(errors, self.root)
-        return found
-
-    @cached_property
-    def _index(self) -> dict[str, tuple[list[Path], Tensor | None]]:
-        names = list(self._headers)
-        out = held_out_rows([key(name) for name in names], self.held_out, self.seed)
-        return {"train": self._listed(names, ~out), "held_out": self._listed(names, out)}
-
-    def _listed(self, names: list[str], chosen: Tensor) -> tuple[list[Path], Tensor | None]:
-        taken = [names[row] for row in chosen.nonzero()[:, 0].tolist()]
-        paths = [Path(absolute(self.root), name) for name in taken]
-        if self.class_names is None:
-            return paths, None
-        number: dict[str | None, int] = {name: label for label, name in enumerate(self.class_names)}
-        return paths, torch.tensor([number[class_of(name)] for name in taken])

@@ -7,7 +7,6 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from sde_diffusion.data.archive import absolute
 from sde_diffusion.data.base import SPLITS, DataSource, Rows, check_indices
 from sde_diffusion.data.picture_folder import key, refuse_bad
+from sde_diffusion.data.pictures import Place
 from sde_diffusion.data.pixels import from_levels
 from sde_diffusion.io.atomic import to_json
 
@@ -30,11 +30,11 @@ class PictureFiles(DataSource):
     levels: int | None = 256
 
     @abstractmethod
-    def files(self, split: str) -> tuple[Sequence[Path], Tensor | None]:
-        """The split's paths, N of them, in a fixed order, and labels (N,) int64 or None."""
+    def files(self, split: str) -> tuple[Sequence[Place], Tensor | None]:
+        """Where the split's pictures lie, N of them, in a fixed order, and labels (N,) int64 or None."""
 
     @abstractmethod
-    def picture(self, path: str | Path) -> Tensor:
+    def picture(self, path: str | Place) -> Tensor:
         """One picture's levels (C, H, W), uint8 or whole float32 numbers; without levels, numbers in [0, 1].
 
         Raises ValueError, with the file's name, for what is no picture of this source.
@@ -69,7 +69,7 @@ class PictureFiles(DataSource):
         numbers = [None] * len(paths) if labels is None else labels.tolist()
         total = hashlib.blake2b(to_json([self.reading(), self.event_shape, self.class_names]), digest_size=32)
         for path, label in zip(paths, numbers, strict=True):
-            head = key(Path(path).relative_to(absolute(self.root)).as_posix())
+            head = key(path.relative_to(absolute(self.root)).as_posix())
             total.update(b"%d %d %s " % (-1 if label is None else label, len(head), head) + content(path))
         return total.hexdigest()
 
@@ -77,7 +77,7 @@ class PictureFiles(DataSource):
     def _digests(self) -> dict[str, str]:
         return {}
 
-    def _pictures(self, paths: Sequence[Path]) -> Tensor:
+    def _pictures(self, paths: Sequence[Place]) -> Tensor:
         try:
             pictures = [self.picture(path) for path in paths]
         except ValueError:
@@ -98,10 +98,10 @@ class PictureFiles(DataSource):
         return found
 
 
-def content(path: Path) -> bytes:
+def content(path: Place) -> bytes:
     """A hash of a file's bytes; ValueError for one that cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             return hashlib.file_digest(file, hashlib.blake2b).digest()
     except OSError as error:
         raise ValueError(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch import Tensor
 
 from sde_diffusion.data.picture_fit import FITS, fitted, to_tensor
 from sde_diffusion.data.picture_folder import counted, refuse_bad
 from sde_diffusion.data.picture_summary import size_words
-from sde_diffusion.data.pictures import Background, Header, colour, read_picture
+from sde_diffusion.data.pictures import Background, Header, Place, colour, pixel_limit, read_header, read_picture
 
 SIDE = 64
 """Height and width of pictures whose files are of several sizes, unless a size is given."""
@@ -30,17 +30,23 @@ class PictureFormat:
     fit: str
     background: Background
     range: tuple[float, float] | None
+    max_pixels: int | None = None
 
-    def read(self, path: str | Path) -> Tensor:
+    def read(self, path: str | Place) -> Tensor:
         """One picture's levels (C, H, W), uint8 or whole float32 numbers; without levels, numbers in [0, 1].
 
         Raises ValueError, with the file's name, as `read_picture` does, and for another size under fit="keep".
         """
         eight = self.range is None and self.levels == 256
-        whole = read_picture(path, MODES[self.channels] if eight else "F", self.background, self.range)
-        if self.fit == "keep" and whole.size != self.size[::-1]:
-            raise other_size(path, whole.size, self.size)
-        return to_tensor(fitted(whole, self.size, self.fit, self.background), self.levels)
+        with pixel_limit(self.max_pixels):
+            whole = read_picture(path, MODES[self.channels] if eight else "F", self.background, self.range)
+            if self.fit == "keep" and whole.size != self.size[::-1]:
+                raise other_size(path, whole.size, self.size)
+            return to_tensor(fitted(whole, self.size, self.fit, self.background), self.levels)
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides the numbers that are read, as plain data."""
+        return {name: value for name, value in asdict(self).items() if name != "max_pixels"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Wanted:
     channels: int | None = None
     background: Background = "white"
     range: Sequence[float] | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         if self.fit not in FITS or self.channels not in (None, *MODES):
@@ -60,6 +67,7 @@ class Wanted:
             )
         self._check_size()
         self._check_range()
+        self._check_limit()
         colour(self.background)
 
     def of(self, headers: Mapping[str, Header], root: str) -> PictureFormat:
@@ -68,9 +76,18 @@ class Wanted:
         channels = self.channels or (1 if all(header.grey for header in every) else 3)
         span = None if self.range is None else (float(self.range[0]), float(self.range[1]))
         size = self._size(headers, root)
-        return PictureFormat(size, channels, self._levels(every, channels), self.fit, self.background, span)
+        return PictureFormat(
+            size, channels, self._levels(every, channels), self.fit, self.background, span, self.max_pixels
+        )
 
-    def check(self, header: Header, path: Path) -> None:
+    def header(self, path: Place) -> Header:
+        """The header of a file. Raises ValueError for one that cannot be read, or whose numbers cannot be brought to [-1, 1]."""
+        with pixel_limit(self.max_pixels):
+            found = read_header(path)
+        self.check(found, path)
+        return found
+
+    def check(self, header: Header, path: Place) -> None:
         """Raise ValueError for a file whose numbers cannot be brought to [-1, 1]."""
         if self.range is None and header.top is None:
             raise ValueError(
@@ -90,6 +107,11 @@ class Wanted:
             raise ValueError(f"range is [low, high] of a file's numbers, got {self.range}; correct it")
         if self.range is not None and self.channels not in (None, 1):
             raise ValueError(f"range is for grey files, got channels={self.channels}; give channels=1")
+
+    def _check_limit(self) -> None:
+        most = self.max_pixels
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise ValueError(f"max_pixels is the number of pixels of the largest picture, at least 1, got {most!r}")
 
     def _size(self, headers: Mapping[str, Header], root: str) -> tuple[int, int]:
         """H and W."""
@@ -119,7 +141,7 @@ class Wanted:
         return None if real or steps > 65535 else int(steps) + 1
 
 
-def other_size(path: str | Path, found: tuple[int, int], wanted: tuple[int, int]) -> ValueError:
+def other_size(path: str | Place, found: tuple[int, int], wanted: tuple[int, int]) -> ValueError:
     """The error of a file of another size: `found` is (W, H), `wanted` (H, W)."""
     return ValueError(
         f"{str(path)!r} is {found[0]} pixels wide and {found[1]} high, not {wanted[1]} and {wanted[0]}, and fit=keep changes "

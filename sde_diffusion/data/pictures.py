@@ -9,16 +9,40 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+class Place(Protocol):
+    """Where the bytes of a picture file lie: a `Path`, or a part of another file; its text names it in messages."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        ...
+
+    def is_file(self) -> bool:
+        """Whether there is a file."""
+        ...
+
+    def open(self, mode: Any) -> Any:
+        """The bytes from their beginning, for mode "rb"."""
+        ...
+
+    def relative_to(self, other: Any, /) -> PurePath:
+        """The name below a folder."""
+        ...
+
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 """The formats of pictures that are read, by PIL's names."""
@@ -31,6 +55,9 @@ SUFFIXES = (
 
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 """The tag of TIFF files, and its value, for numbers that count from white; PIL turns those of 8 bits alone."""
+
+_LIMIT = RLock()
+"""Held by whoever has changed PIL's limit, which is one for the process."""
 
 Background = str | Sequence[int]
 """What transparency is laid over: a colour's name such as "white" or "#00ff00", or red, green and blue in 0 .. 255."""
@@ -58,7 +85,7 @@ class Header:
 
 
 def read_picture(
-    path: str | Path, mode: str = "RGB", background: Background = "white", range: Sequence[float] | None = None
+    path: str | Place, mode: str = "RGB", background: Background = "white", range: Sequence[float] | None = None
 ) -> Image:
     """A picture file as a PIL image of that mode, upright, all of it in memory.
 
@@ -83,7 +110,7 @@ def read_picture(
         return numbers if mode == "F" else _rounded(numbers).convert(mode)
 
 
-def read_header(path: str | Path) -> Header:
+def read_header(path: str | Place) -> Header:
     """The header of a picture file; raises as `read_picture` does."""
     with opened(path) as picture:
         found = (_upright_size(picture), picture.mode, _is_grey(picture), _has_alpha(picture), _top(picture))
@@ -91,21 +118,49 @@ def read_header(path: str | Path) -> Header:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image]:
+def opened(path: str | Place) -> Iterator[Image]:
     """The file opened by PIL, its pixels not yet decoded; what goes wrong inside is a ValueError with the file's name."""
     from PIL import Image as reader
 
+    place = Path(path) if isinstance(path, str) else path
     try:
-        if not Path(path).is_file():
+        if not place.is_file():
             raise ValueError("it is no file")
         # By its handle: PIL maps uncompressed TIFF files that it opens by name into memory, and the rows of turned ones amiss.
-        with open(path, "rb") as file, reader.open(file, formats=FORMATS) as picture:
+        with place.open("rb") as file, reader.open(file, formats=FORMATS) as picture:
             if 0 in picture.size:
                 raise ValueError("it has no pixels")
             yield picture
     except Exception as error:  # what PIL's readers raise for damage is of any kind
         words = " ".join(str(error).split()) or type(error).__name__
+        words += " max_pixels allows larger ones" if isinstance(error, _too_large()) else ""
         raise ValueError(f"{str(path)!r} cannot be read as a picture ({words}); remove or replace it") from error
+
+
+@contextmanager
+def pixel_limit(most: int | None) -> Iterator[None]:
+    """For the length of the block, pictures of up to `most` pixels are read; None leaves PIL's own limit, 178,956,970.
+
+    PIL warns from half of its own limit on.
+    """
+    if most is None:
+        yield
+        return
+    from PIL import Image as reader
+
+    with _LIMIT, warnings.catch_warnings():
+        warnings.simplefilter("error", reader.DecompressionBombWarning)
+        before, reader.MAX_IMAGE_PIXELS = reader.MAX_IMAGE_PIXELS, most
+        try:
+            yield
+        finally:
+            reader.MAX_IMAGE_PIXELS = before
+
+
+def _too_large() -> tuple[type[Exception], ...]:
+    from PIL import Image as reader
+
+    return reader.DecompressionBombError, reader.DecompressionBombWarning
 
 
 def colour(background: Background) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data.base import Batch, DataSource, Rows
+from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.data.tables import Table, TensorTable
 from sde_diffusion.io.atomic import to_json
 
@@ -73,8 +75,25 @@ class StandardisedTable(Table):
         return found | {"data": hashlib.sha256(seen).hexdigest()}
 
 
+@dataclass(frozen=True)
+class Standard:
+    """Samples (B, *E) -> z (B, *E) in `dtype`."""
+
+    standardization: Any
+    dtype: torch.dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """z."""
+        return self.standardization.to_standard(x).to(self.dtype)
+
+
 def standardised(table: Table, standardization: Any, dtype: torch.dtype) -> Table:
-    """The rows of a table in a model's coordinates: all of them at once where they are few, else a batch at a time."""
+    """The rows of a table in a model's coordinates: all of them at once where they are few, else a batch at a time.
+
+    A stream is read a batch at a time.
+    """
+    if isinstance(table, StreamTable):
+        return table.changed(Standard(standardization, dtype))
     found = StandardisedTable(table, standardization, dtype)
     return in_memory(found) if len(table) * math.prod(table.event_shape) <= FEW else found
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data.base import Batch, DataSource, validate
+from sde_diffusion.data.order import indices
 from sde_diffusion.io.atomic import to_json
 
 NUMBERS = 2**22
@@ -42,10 +43,18 @@ class Table(ABC):
     def rows(self, numbers: Tensor) -> Batch:
         """The rows `numbers` int64 (B,), where the table is."""
 
+    def order(self, seed: int, step: int, size: int, part: int = 0, parts: int = 1) -> Tensor:
+        """The rows of a part of a step's batch of `size`, int64 (B,): a function of these numbers; see `data.order`."""
+        return indices(seed, step, size, len(self), part, parts)
+
+    def spaced(self, most: int) -> Tensor:
+        """The numbers of up to `most` rows, int64, evenly spaced from the first to the last."""
+        return torch.linspace(0, len(self) - 1, min(len(self), most), dtype=torch.float64).round().long()
+
     @cached_property
     def event_shape(self) -> tuple[int, ...]:
         """The shape *E of a sample, by that of the first one."""
-        return tuple(self.rows(torch.arange(min(1, len(self)))).x.shape[1:])
+        return tuple(self.rows(self.spaced(1)).x.shape[1:])
 
     def chunks(self) -> Iterator[Batch]:
         """All rows in their order, so many at a time that they take little memory."""
@@ -137,6 +146,11 @@ class DatasetTable(Table):
         item = self.dataset[number]
         x, *rest = item if isinstance(item, (tuple, list)) and 1 <= len(item) <= 2 else (item,)
         more = rest[0] if rest else None
+        if isinstance(x, Mapping):
+            raise TypeError(
+                f"row {number} of {type(self.dataset).__name__} holds {', '.join(map(str, x))}; say which of them is the sample: "
+                "hugging_face.rows(data, column)"
+            )
         if not isinstance(x, (Tensor, np.ndarray)):
             raise TypeError(
                 f"row {number} of {type(self.dataset).__name__} is a {type(x).__name__}; give tensors, as with "
@@ -193,15 +207,18 @@ def table_of(data: Any, labels: Any = None, condition: Mapping[str, Any] | None 
     Raises TypeError for data of another kind (a DataLoader, an iterable without a length), ValueError for what does not fit.
     """
     if isinstance(data, Table):
-        more = _conditions(None if labels is True else labels, condition, len(data))
-        return WithConditions(data, more) if more else data
+        given = None if labels is True or labels is False else labels
+        if given is None and not condition:
+            return data
+        return WithConditions(data, _conditions(given, condition, len(data)))
     data = torch.as_tensor(data) if isinstance(data, np.ndarray) else data
     if isinstance(data, Tensor):
         return TensorTable(data, _conditions(labels, condition, len(data) if data.ndim else 0))
     kind = type(data).__name__
     if _is_loader(data):
         raise TypeError(
-            f"the data are a {kind}, which draws batches in an order of its own; give its data set (loader.dataset)"
+            f"the data are a {kind}, which draws samples in an order of its own; give its data set (loader.dataset), or a "
+            "data.stream.StreamTable of it"
         )
     if condition is not None or not (labels is None or isinstance(labels, bool)):
         raise TypeError(

@@ -42,7 +42,9 @@ def read_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
     record, newest = path / RECORD, latest(RunFolder(path).checkpoints)
     described = read_description(record)
     if newest is None:
-        raise ValueError(f"{path} has no checkpoint yet; run its training until the first one")
+        in_shares = ", but in shares: go on with its training in one process, which saves whole ones"
+        none = in_shares if RunFolder(path).shares.is_dir() else " yet; run its training until the first one"
+        raise ValueError(f"{path} has no checkpoint{none}")
     stored = fingerprint_of(newest)
     if stored.get("extra", {}).get("model") != digest(described):
         raise ValueError(f"{record} is not the record that {newest.name} was made with; restore it, or train again")

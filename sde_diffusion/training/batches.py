@@ -27,6 +27,7 @@ from torch import Tensor
 from sde_diffusion.data.augmentation import Augmentation
 from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
+from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.data.tables import Table, TensorTable, map_batch
 from sde_diffusion.training.reading import Workers
 from solvers.random import digest, mix
@@ -75,9 +76,13 @@ class Batches:
     augment: Augmentation | None = None
 
     def __post_init__(self):
-        """Raises ValueError for a share outside [0, 1]."""
+        """Raises ValueError for a share outside [0, 1], and for workers of a stream."""
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout is a share in [0, 1], got {self.label_dropout}; 0.1 is usual")
+        if self.workers and isinstance(self.table, StreamTable):
+            raise ValueError(
+                f"a stream is read in its order by the process that trains, got workers={self.workers}; give 0"
+            )
 
     def at(self, step: int, generator: torch.Generator, part: int = 0) -> Batch:
         """A part of the batch of a step, (B, ...) each; `generator` draws which conditions are dropped."""
@@ -122,7 +127,7 @@ class Batches:
 
     def _numbers(self, step: int, part: int) -> Tensor:
         """The rows of a part, int64 (B,)."""
-        return indices(self.seed, step, self.size, len(self.table), part, self.parts)
+        return self.table.order(self.seed, step, self.size, part, self.parts)
 
     def _augmented(self, batch: Batch, augment: Augmentation, step: int, part: int) -> Batch:
         keys = mix(torch.tensor(mix(digest(self.seed ^ _AUGMENT), step)), self._numbers(step, part))

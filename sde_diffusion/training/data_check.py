@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 
-import torch
 from torch import nn
 
 from sde_diffusion.data.tables import Table
@@ -19,9 +18,8 @@ FACTOR = 2.5
 
 def warn_of_scale(denoiser: nn.Module, table: Table) -> None:
     """One warning where |mean| of the data exceeds their standard deviation, or that is not near the model's `data_std`."""
-    count = min(len(table), ROWS, max(2, NUMBERS // max(1, math.prod(table.event_shape))))
-    spaced = torch.linspace(0, len(table) - 1, count, dtype=torch.float64).round().long()
-    x = table.rows(spaced).x
+    most = min(ROWS, max(2, NUMBERS // max(1, math.prod(table.event_shape))))
+    x = table.rows(table.spaced(most)).x
     if not x.is_floating_point():
         return
     mean, std = float(x.double().mean()), float(x.double().std(correction=0))

@@ -111,7 +111,14 @@ class Optimizer:
 
         Raises TypeError for a state that is neither.
         """
-        tensors = full_state({name: value for name, value in self._slots() if isinstance(value, Tensor)})
+        return full_state(self.tensors()), self.facts()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors of the state by name, of which this process may hold shares."""
+        return {name: value for name, value in self._slots() if isinstance(value, Tensor)}
+
+    def facts(self) -> dict[str, Any]:
+        """What else the state is, as fits JSON. Raises TypeError for a state that does not."""
         numbers = {name: value for name, value in self._slots() if not isinstance(value, Tensor) and value is not None}
         changed = [
             {key: value for key, value in _plain(group).items() if key != "lr" and value != begin.get(key)}
@@ -120,7 +127,21 @@ class Optimizer:
         for name, value in numbers.items():
             if not isinstance(value, (bool, int, float, str)):
                 raise TypeError(f"{name} of the optimizer is a {type(value).__name__}, which a checkpoint cannot hold")
-        return tensors, {"numbers": numbers, "groups": changed}
+        return {"numbers": numbers, "groups": changed}
+
+    def begin(self, known: set[str]) -> dict[str, Tensor]:
+        """The tensors of a new state, to be filled: those of the parameters that have any of the slots `known`."""
+        self._make_state()
+        owners = {name.rpartition("/")[0] for name in known}
+        for part in self.parts:
+            for parameter in [one for one in part.state if self.names[id(one)] not in owners]:
+                del part.state[parameter]
+        return self.tensors()
+
+    def set_facts(self, facts: dict[str, Any]) -> None:
+        """The other half of `begin`. Raises KeyError or ValueError for facts of another optimizer."""
+        self._set_numbers(facts["numbers"])
+        self._set_groups(facts["groups"])
 
     def load(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Go on from `state()`. Raises ValueError unless names, shapes and dtypes are those of this optimizer's own state.
@@ -149,9 +170,18 @@ class Optimizer:
                 for slot, own in kept.items():
                     if isinstance(own, Tensor):
                         copy_into_shards(own, tensors[f"{name}/{slot}"])
-                    elif own is not None:
-                        kept[slot] = facts["numbers"][f"{name}/{slot}"]
-        for group, begin, changed in zip(self._groups(), self._initial, facts["groups"], strict=True):
+        self._set_numbers(facts["numbers"])
+        self._set_groups(facts["groups"])
+
+    def _set_numbers(self, numbers: dict[str, Any]) -> None:
+        for part in self.parts:
+            for parameter, kept in part.state.items():
+                for slot, own in kept.items():
+                    if own is not None and not isinstance(own, Tensor):
+                        kept[slot] = numbers[f"{self.names[id(parameter)]}/{slot}"]
+
+    def _set_groups(self, groups: list[dict[str, Any]]) -> None:
+        for group, begin, changed in zip(self._groups(), self._initial, groups, strict=True):
             group.update(begin | {key: value for key, value in changed.items() if type(value) is type(begin.get(key))})
 
     def _make_state(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sde_diffusion.data.stream import Followed, StreamTable
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.objectives.base import Objective, with_run
 from sde_diffusion.sde.base import LinearSDE
@@ -83,7 +84,8 @@ class Parts:
         state, loss = self._placed()
         known = {} if folder is None and self.world.size == 1 else self._fingerprint(state, dict(extra or {}))
         self.world.assert_same_on_all_ranks(known)
-        store = store_for(folder, known, self.settings, resume, self.world, self._starting(state, on_start))
+        starting, in_shares = self._starting(state, on_start), self.compute.checkpoints == "shares"
+        store = store_for(folder, known, self.settings, resume, self.world, starting, in_shares)
         step, due = self._step(state, loss, shares), RunTriggers(self.settings)
         precision = self.compute.precision
         return Loop(state, self.settings, step, precision, self.world, store, self.denoiser, due, self._threads)
@@ -98,7 +100,9 @@ class Parts:
             self.average.track(model)
         power = PowerAverages.of(model, self.settings.tracked)
         made = make_optimizer(model, self.settings, self.optimizer)
-        return TrainState(model, self.average, made, RunningMetrics(device), power=power), loss
+        table = self.batches.table
+        stream = Followed(table, self.settings.batch_size) if isinstance(table, StreamTable) else None
+        return TrainState(model, self.average, made, RunningMetrics(device), power=power, stream=stream), loss
 
     def _step(self, state: TrainState, loss: nn.Module, shares: Any) -> TrainStep:
         place, teacher = self.batches.device, self.teacher

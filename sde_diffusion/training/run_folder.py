@@ -110,6 +110,11 @@ class RunFolder(os.PathLike):
         return self.path / "checkpoints"
 
     @property
+    def shares(self) -> Path:
+        """The folder of checkpoints in shares."""
+        return self.path / "shares"
+
+    @property
     def snapshots(self) -> Path:
         """The folder of snapshots."""
         return self.path / "snapshots"

@@ -15,6 +15,7 @@ from sde_diffusion.training.ema.profile import LONGEST
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 ENGINES = ("replicated", "sharded")
+CHECKPOINTS = ("whole", "shares")
 OPTIMIZERS = ("adam", "adamw", "muon")
 SCHEDULES = ("constant", "cosine", "inverse_sqrt")
 
@@ -73,6 +74,7 @@ class ComputeSettings:
         engine: with several processes: replicated (DDP, whole weights everywhere) or sharded (FSDP2, a share each).
         timeout: seconds after which a process that waits for another one gives up.
         threads: of the CPU; 0 takes those that the run began with, or the faster of one and all, measured at its start.
+        checkpoints: with several processes: whole (whole tensors, put together in each) or shares (each writes what it holds).
         workers: processes that read and decode the data ahead; 0 reads in the training's own. Their number changes no bit.
     """
 
@@ -83,10 +85,11 @@ class ComputeSettings:
     timeout: float = 600.0
     threads: int = 0
     workers: int = 0
+    checkpoints: str = "whole"
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a precision or an engine of another name, or a number out of range."""
-        for name, known in (("precision", PRECISIONS), ("engine", ENGINES)):
+        """Raises ValueError for a precision, an engine or a kind of checkpoint of another name, or a number out of range."""
+        for name, known in (("precision", PRECISIONS), ("engine", ENGINES), ("checkpoints", CHECKPOINTS)):
             _one_of(name, getattr(self, name), known)
         if not 0 < self.timeout < float("inf"):
             raise ValueError(f"timeout is a positive number of seconds, got {self.timeout}; 600 is usual")

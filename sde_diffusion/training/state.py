@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from sde_diffusion.data.stream import Followed
+from sde_diffusion.training.checkpoints import manifest, shares
 from sde_diffusion.training.checkpoints.checkpoint import Checkpoint, CheckpointError
 from sde_diffusion.training.checkpoints.fingerprint import check_fingerprint
 from sde_diffusion.training.checkpoints.snapshots import Snapshot
-from sde_diffusion.training.checkpoints.tensors import check_alike, fill
+from sde_diffusion.training.checkpoints.tensors import Tensors, check_alike, fill
 from sde_diffusion.training.distributed.parallel import full_state
 from sde_diffusion.training.ema.average import Average
 from sde_diffusion.training.ema.exponential import EMA
@@ -33,6 +37,7 @@ class TrainState:
         threads: of the CPU, which decide the last bits; 0 until they are chosen.
         asked: [step, steps] for each time that the run was started with another number of steps: from that step on the
             learning rate was that of a run of `steps`.
+        stream: what is read in an order of its own, where the data are that.
     """
 
     model: nn.Module
@@ -44,22 +49,33 @@ class TrainState:
     power: PowerAverages = field(default_factory=PowerAverages)
     threads: int = 0
     asked: list[list[int]] = field(default_factory=list)
+    stream: Followed | None = None
 
     def __post_init__(self) -> None:
         self.averages: list[Average] = [self.ema.average, *self.power.averages.values()]
 
     def checkpoint(self, fingerprint: dict) -> Checkpoint:
         """The state as a checkpoint of the run of this fingerprint; all processes must ask."""
-        tensors, facts = self.optimizer.state()
-        counters = {"averaged": self.ema.count, "metrics": self.metrics.state(), "threads": self.threads}
+        tensors, _ = self.optimizer.state()
         return Checkpoint(
             step=self.step,
             model=full_state(self.model.state_dict()),
             ema=full_state(self.ema.state_dict()),
             optimizer=tensors,
-            state={**counters, "asked": self.asked, "optimizer": facts, "fingerprint": fingerprint},
+            state=self.facts(fingerprint),
             power=full_state(self.power.state_dict()),
         )
+
+    def facts(self, fingerprint: dict) -> dict[str, Any]:
+        """What fits JSON of a checkpoint of the run of this fingerprint."""
+        read = {} if self.stream is None else {"stream": self.stream.state(self.step)}
+        counters = {"averaged": self.ema.count, "metrics": self.metrics.state(), "threads": self.threads}
+        more = {"asked": self.asked, "optimizer": self.optimizer.facts(), "fingerprint": fingerprint}
+        return {**counters, **read, **more}
+
+    def shares(self) -> Tensors:
+        """All tensors of a checkpoint under one name each, as this process holds them."""
+        return self._models() | _under("optimizer", self.optimizer.tensors())
 
     def snapshot(self, fingerprint: dict) -> Snapshot:
         """The power-function averages, each as the state of a whole model; all processes must ask."""
@@ -73,18 +89,36 @@ class TrainState:
         check_fingerprint(checkpoint.state.get("fingerprint"), fingerprint, source)
         check_alike(checkpoint.model, self.model.state_dict(), source)
         fill(self.power, checkpoint.power, source)
-        self.power.begin_at(checkpoint.step)
-        try:
+        with _foreign(source):
             self.optimizer.load(checkpoint.optimizer, checkpoint.state["optimizer"])
-            self.metrics.load(checkpoint.state["metrics"])
-            self.ema.average.count = _count(checkpoint.state["averaged"])
-            self.threads = _count(checkpoint.state["threads"])
-            self.asked = [[_count(step), _count(steps)] for step, steps in checkpoint.state["asked"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
+        self._load_counters(checkpoint.state, checkpoint.step, source)
         fill(self.model, checkpoint.model, source)
         fill(self.ema, checkpoint.ema, source)
-        self.step = checkpoint.step
+
+    def load_shares(self, path: Path, fingerprint: dict) -> None:
+        """The same from shares that were verified, whatever number of processes wrote them."""
+        state = shares.read_state(path)
+        check_fingerprint(state.get("fingerprint"), fingerprint, path)
+        known = {name.partition(":")[2] for name in shares.names_in(path) if name.startswith("optimizer:")}
+        shares.fill(path, self._models() | _under("optimizer", self.optimizer.begin(known)))
+        with _foreign(path):
+            self.optimizer.set_facts(state["optimizer"])
+        self._load_counters(state, manifest.step_of(path), path)
+
+    def _models(self) -> Tensors:
+        parts = {"model": self.model, "ema": self.ema, "power": self.power}
+        return {key: value for name, part in parts.items() for key, value in _under(name, part.state_dict()).items()}
+
+    def _load_counters(self, state: dict[str, Any], step: int, source: Path) -> None:
+        with _foreign(source):
+            self.metrics.load(state["metrics"])
+            self.ema.average.count = _count(state["averaged"])
+            self.threads = _count(state["threads"])
+            self.asked = [[_count(done), _count(steps)] for done, steps in state["asked"]]
+        if self.stream is not None:
+            self.stream.load(state.get("stream"))
+        self.power.begin_at(step)
+        self.step = step
 
     def ask(self, steps: int) -> str | None:
         """Note that the run is to have `steps`; a sentence where it was to have another number until now.
@@ -100,6 +134,19 @@ class TrainState:
         if not self.asked or before != steps:
             self.asked = [*self.asked, [self.step, steps]]
         return None if before == steps else f"asked for {steps} steps instead of {before}, from step {self.step} on"
+
+
+@contextmanager
+def _foreign(source: Path) -> Iterator[None]:
+    """What goes wrong with the numbers of a checkpoint as a CheckpointError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
+
+
+def _under(name: str, tensors: Tensors) -> Tensors:
+    return {f"{name}:{key}": value for key, value in tensors.items()}
 
 
 def _count(value: Any) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from sde_diffusion.io import json_lines as metrics_file
 from sde_diffusion.io.atomic import sweep
 from sde_diffusion.io.lock import locked, refuse_links
-from sde_diffusion.training.checkpoints import checkpoint, snapshots
+from sde_diffusion.training.checkpoints import checkpoint, manifest, shares, snapshots
 from sde_diffusion.training.checkpoints.checkpoint import Checkpoint
 from sde_diffusion.training.checkpoints.snapshots import Snapshot
 from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -91,6 +91,7 @@ class FolderStore(CheckpointStore):
         self.resume, self.on_start = resume, on_start
         self.saved: int | None = None
         self.snapped: int | None = None
+        self.resumed: Path | None = None
 
     @contextmanager
     def lock_and_resume(self, state: TrainState) -> Iterator[None]:
@@ -117,8 +118,13 @@ class FolderStore(CheckpointStore):
     def write(self, whole: Checkpoint) -> None:
         """The same for a state that has been put together."""
         checkpoint.save(self.run.checkpoints, whole)
-        self.saved = whole.step
-        checkpoint.prune(self.run.checkpoints, self.settings.max_checkpoints, whole.step)
+        self.note_saved(whole.step)
+
+    def note_saved(self, step: int) -> None:
+        """A checkpoint of that step is there: remove the oldest beyond `max_checkpoints`."""
+        self.saved = step
+        for folder in (self.run.checkpoints, self.run.shares):
+            checkpoint.prune(folder, self.settings.max_checkpoints, step)
 
     def snapshot(self, state: TrainState) -> None:
         """Write a snapshot. Raises OSError when it cannot be written."""
@@ -132,13 +138,18 @@ class FolderStore(CheckpointStore):
 
     def roll_back(self, state: TrainState) -> str:
         """Load the newest whole checkpoint; before the first one, leave the parameters, which no skip changes."""
-        return self.return_to(checkpoint.latest(self.run.checkpoints), state)
+        return self.return_to(self.newest(), state)
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint that verifies, of whole tensors or in shares; None when there are none at all."""
+        found = (checkpoint.latest(self.run.checkpoints), shares.latest(self.run.shares))
+        return max((path for path in found if path is not None), key=manifest.step_of, default=None)
 
     def return_to(self, path: Path | None, state: TrainState) -> str:
         """The same for a checkpoint that has been found."""
         if path is None:
             return "there is no checkpoint yet"
-        state.load_state(checkpoint.load(path), self.fingerprint, path)
+        self._fill(state, path)
         return f"rolled back to {path.name}"
 
     def report(self, record: dict[str, Any]) -> None:
@@ -147,13 +158,20 @@ class FolderStore(CheckpointStore):
 
     def resume_from(self, path: Path, state: TrainState) -> str | None:
         """Load a checkpoint; a sentence where the run is now to have another number of steps."""
-        state.load_state(checkpoint.load(path), self.fingerprint, path)
+        self._fill(state, path)
         change = state.ask(self.settings.steps)
         self.saved = self.snapped = state.step
         return change
 
+    def _fill(self, state: TrainState, path: Path) -> None:
+        if path.parent == self.run.shares:
+            state.load_shares(path, self.fingerprint)
+        else:
+            state.load_state(checkpoint.load(path), self.fingerprint, path)
+        self.resumed = path
+
     def _load(self, state: TrainState) -> str | None:
-        path = checkpoint.latest(self.run.checkpoints)
+        path = self.newest()
         if path is not None and not self.resume:
             raise FileExistsError(f"{self.run.path} holds checkpoints up to {path.name}; resume or take another folder")
         if path is not None:
@@ -163,35 +181,45 @@ class FolderStore(CheckpointStore):
     def _tidy(self, state: TrainState) -> None:
         """Remove orphans, and what comes after the state."""
         self.run.checkpoints.mkdir(exist_ok=True)
-        for folder in (self.run.path, self.run.checkpoints, self.run.snapshots):
+        for folder in (self.run.path, self.run.checkpoints, self.run.shares, self.run.snapshots):
             sweep(folder)
         if state.step:
             checkpoint.quarantine(self.run.checkpoints, state.step)
+            checkpoint.quarantine(self.run.shares, state.step)
         snapshots.remove_after(self.run.snapshots, state.step)
         metrics_file.truncate_after(self.run.metrics_file, state.step)
 
 
 class DistributedStore(CheckpointStore):
-    """A folder that several processes read and the main one writes, as on one machine or a shared disk."""
+    """A folder that several processes read, as on one machine or a shared disk.
 
-    def __init__(self, folder: FolderStore, world: ProcessGroup) -> None:
-        self.folder, self.world = folder, world
+    The main process writes whole tensors; with `in_shares` each writes what it holds, which no process puts together.
+    """
+
+    def __init__(self, folder: FolderStore, world: ProcessGroup, in_shares: bool = False) -> None:
+        self.folder, self.world, self.in_shares = folder, world, in_shares
 
     @contextmanager
     def lock_and_resume(self, state: TrainState) -> Iterator[None]:
         """The main process opens the folder; the others load the checkpoint that it loaded."""
         with ExitStack() as stack:
-            step = self.world.run_on_main(lambda: self._open(stack, state))
+            path = self.world.run_on_main(lambda: self._open(stack, state))
             if not self.world.is_main:
-                self._follow(step, state)
+                self._follow(path, state)
             yield
 
     def save(self, state: TrainState) -> None:
-        """All put the state together, one writes it, and its error is raised on all."""
-        if state.step != self.folder.saved:
+        """All take part, and the error of the main process is raised on all."""
+        if state.step == self.folder.saved:
+            return
+        if self.in_shares:
+            facts, place = state.facts(self.folder.fingerprint), self.folder.run.shares
+            shares.save(place, state.step, state.shares(), facts, self.world)
+            self.world.run_on_main(lambda: self.folder.note_saved(state.step))
+        else:
             whole = state.checkpoint(self.folder.fingerprint)
             self.world.run_on_main(lambda: self.folder.write(whole))
-            self.folder.saved = whole.step
+        self.folder.saved = state.step
 
     def snapshot(self, state: TrainState) -> None:
         """Likewise."""
@@ -202,7 +230,7 @@ class DistributedStore(CheckpointStore):
 
     def roll_back(self, state: TrainState) -> str:
         """All return to the checkpoint that the main process finds."""
-        path = self.world.run_on_main(lambda: checkpoint.latest(self.folder.run.checkpoints))
+        path = self.world.run_on_main(self.folder.newest)
         return self.folder.return_to(path, state)
 
     def report(self, record: dict[str, Any]) -> None:
@@ -210,13 +238,13 @@ class DistributedStore(CheckpointStore):
         if self.world.is_main:
             self.folder.report(record)
 
-    def _open(self, stack: ExitStack, state: TrainState) -> int:
+    def _open(self, stack: ExitStack, state: TrainState) -> Path | None:
         stack.enter_context(self.folder.lock_and_resume(state))
-        return state.step
+        return self.folder.resumed
 
-    def _follow(self, step: int, state: TrainState) -> None:
-        if step:
-            self.folder.resume_from(self.folder.run.checkpoints / f"step-{step:06d}", state)
+    def _follow(self, path: Path | None, state: TrainState) -> None:
+        if path is not None:
+            self.folder.resume_from(path, state)
         else:
             state.ask(self.folder.settings.steps)
 
@@ -228,11 +256,17 @@ def store_for(
     resume: bool,
     world: ProcessGroup,
     on_start: Callable[[], object] | None = None,
+    in_shares: bool = False,
 ) -> CheckpointStore:
     """The place of a run: `folder`, shared by all processes of the world, or none.
 
-    Raises ValueError for snapshots without a folder.
+    Raises ValueError for snapshots without a folder, or beside checkpoints in shares, since they are whole.
     """
+    if in_shares and settings.snapshot_every:
+        raise ValueError(
+            f"snapshot_every is {settings.snapshot_every}, and snapshots are put together in each process, which checkpoints "
+            "in shares avoid; set it to 0, or compute.checkpoints to whole"
+        )
     if folder is None and settings.snapshot_every:
         raise ValueError(
             f"snapshot_every is {settings.snapshot_every} and there is no folder for snapshots; name one, or set it to 0"
@@ -240,4 +274,4 @@ def store_for(
     if folder is None:
         return NullStore(settings.steps)
     alone = FolderStore(Path(folder), fingerprint, settings, resume, on_start)
-    return alone if world.size == 1 else DistributedStore(alone, world)
+    return alone if world.size == 1 else DistributedStore(alone, world, in_shares)

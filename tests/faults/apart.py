@@ -26,7 +26,7 @@ class Child:
     def __init__(self, folder: Path, body: Callable, *arguments: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._process = SERVER.Process(target=_run, args=(folder, body, arguments), daemon=True)
+        self._process = SERVER.Process(target=_run, args=(folder, body, arguments))
         self._process.start()
 
     @property

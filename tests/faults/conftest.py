@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.faults import apart
+from tests.faults import apart, reading
 from tests.training.conftest import is_sentence, run, same
 
 __all__ = ["is_sentence", "run", "same"]
@@ -58,6 +61,32 @@ def child(_server, tmp_path):
         return apart.started(tmp_path / f"said-{name}", body, *arguments)
 
     return begin
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def ended(child):
+    """`ended(job, folder, size, killed=(rank, call))`: the processes of a run to their end, which is that of the killed one."""
+
+    def run(job, folder, size, killed=None, name="whole") -> None:
+        port = _free_port()
+        with ExitStack() as stack:
+            processes = []
+            for rank in range(size):
+                call = killed[1] if killed is not None and killed[0] == rank else None
+                told = (job, folder, size, rank, port, call)
+                processes.append(stack.enter_context(child(reading.body, *told, name=f"{name}-{rank}")))
+            if killed is None:
+                assert [process.ended() for process in processes] == [0] * size, processes[0].words()
+            else:
+                assert processes[killed[0]].ended() == -signal.SIGKILL, processes[killed[0]].words()
+
+    return run
 
 
 def _attempted(node, attempts, attempt: Callable[[object], None]) -> None:

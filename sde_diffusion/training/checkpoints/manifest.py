@@ -53,6 +53,11 @@ def places(folder: Path) -> dict[int, Path]:
     return dict(sorted((int(match[1]), path) for path, match in named if match))
 
 
+def step_of(path: Path) -> int:
+    """The step of a `place`."""
+    return int(path.name.removeprefix("step-"))
+
+
 def verify(folder: Path, needed: set[str], further: str = r"(?!)") -> set[str]:
     """The names in the list of a `place`: all `needed` ones, and else only what fits the pattern `further`.
 

@@ -57,7 +57,11 @@ def fill(model: Named, weights: Tensors, source: Path) -> None:
 
 def check_alike(theirs: Tensors, mine: Tensors, source: Path) -> None:
     """Raises CheckpointError unless both have the same names, shapes and dtypes."""
-    there, here = _kinds(theirs), _kinds(mine)
+    same_kinds(_kinds(theirs), _kinds(mine), source)
+
+
+def same_kinds(there: dict[str, tuple], here: dict[str, tuple], source: Path) -> None:
+    """The same for the shape and the dtype of each name."""
     if here != there:
         name = min(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
         raise CheckpointError(

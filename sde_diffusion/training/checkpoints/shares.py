@@ -1,0 +1,147 @@
+"""Checkpoints in shares: each process writes what it holds, and any number of processes goes on from them.
+
+    shares/step-000500/shard-00001-model-00001-of-00001.safetensors, ...    what each process held, with its place in the whole
+    shares/step-000500/state.json, manifest.json                           as in a checkpoint of whole tensors
+
+They are written and read by `torch.distributed.checkpoint` in its safetensors format, not in its usual one, whose metadata is
+a pickle: nothing is unpickled here. No process holds a whole tensor of another's. They serve to go on with a run; other
+commands read checkpoints of whole tensors.
+
+References:
+    PyTorch, torch.distributed.checkpoint, https://docs.pytorch.org/docs/stable/distributed.checkpoint.html
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from sde_diffusion.io.atomic import new_folder, to_json
+from sde_diffusion.training.checkpoints import manifest
+from sde_diffusion.training.checkpoints.manifest import CheckpointError
+from sde_diffusion.training.checkpoints.tensors import Tensors, read_object, same_kinds
+from sde_diffusion.training.distributed.process_group import ProcessGroup
+from sde_diffusion.training.errors import first_line
+
+_STATE, _SHARES = "state.json", r"shard-\d+-model-\d+-of-\d+\.safetensors"
+
+
+def save(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], world: ProcessGroup) -> Path:
+    """Write `folder/step-NNNNNN`, each process its own shares; all must call. The path, once the disk holds it.
+
+    Raises OSError of one sentence in the main process, and PeerError in the others, and leaves nothing behind, when it cannot
+    be written.
+    """
+    path = manifest.place(folder, step)
+    with _drafted(path, world) as draft:
+        _write(draft, tensors, world)
+        world.run_on_main(lambda: _list(draft, step, state))
+    return path
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest ones that verify, None when there are none; warns of damaged newer ones. Raises CheckpointError if all are."""
+    wrong: list[str] = []
+    for path in reversed(manifest.places(folder).values()):
+        try:
+            verify(path)
+        except CheckpointError as error:
+            wrong.append(str(error))
+        else:
+            for sentence in wrong:
+                warnings.warn(f"{sentence}; falling back to {path.name}", stacklevel=2)
+            return path
+    if wrong:
+        raise CheckpointError(
+            f"none of the {len(wrong)} checkpoints in {folder} is whole (the newest: {wrong[0]}); "
+            "restore one from a backup, or move them away to begin again"
+        )
+    return None
+
+
+def verify(path: Path) -> None:
+    """CheckpointError unless each file has the size and SHA-256 of the manifest, and there is no file beside them."""
+    names = manifest.verify(path, {_STATE}, _SHARES)
+    strangers = {one.name for one in path.iterdir()} - names - {manifest.NAME}
+    if strangers or len(names) < 2:
+        raise CheckpointError(f"{path} is foreign: {min(strangers, default='its shares')} is not in its list")
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state of shares that `latest` has verified."""
+    return read_object(path / _STATE)
+
+
+def names_in(path: Path) -> set[str]:
+    """The names of the tensors in shares that `latest` has verified."""
+    return set(_reader(path).read_metadata().state_dict_metadata)
+
+
+def fill(path: Path, tensors: Tensors) -> None:
+    """Read into tensors, of which this process may hold shares, from shares that `latest` has verified; nobody waits.
+
+    Raises CheckpointError unless those of these names, shapes and dtypes are there, and no others.
+    """
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    try:
+        found = _reader(path).read_metadata().state_dict_metadata
+        kinds = {name: (tuple(one.size), one.properties.dtype) for name, one in found.items()}  # pyright: ignore
+        same_kinds(kinds, {name: (tuple(value.shape), value.dtype) for name, value in tensors.items()}, path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
+            load(dict(tensors), storage_reader=_reader(path), no_dist=True)
+    except CheckpointError:
+        raise
+    except Exception as error:  # what torch and safetensors raise for files of another kind
+        raise CheckpointError(f"{path} is foreign: it holds no shares of tensors ({first_line(error)})") from error
+
+
+def _reader(path: Path) -> Any:
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+    return HuggingFaceStorageReader(os.fspath(path))
+
+
+def _write(draft: Path, tensors: Tensors, world: ProcessGroup) -> None:
+    """All processes write into one folder. Raises OSError on all where one could not."""
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    writer = HuggingFaceStorageWriter(os.fspath(draft), save_distributed=True)
+    try:
+        save(
+            {name: value.detach() for name, value in tensors.items()},
+            storage_writer=writer,
+            process_group=world.control,
+        )
+    except (CheckpointException, OSError, SafetensorError, RuntimeError) as error:
+        raise OSError(
+            f"{draft} was not saved ({first_line(error)}); earlier ones stand: make room, then resume"
+        ) from error
+
+
+def _list(draft: Path, step: int, state: dict[str, Any]) -> None:
+    (draft / _STATE).write_bytes(to_json(state))
+    manifest.write(draft, step)
+
+
+@contextmanager
+def _drafted(path: Path, world: ProcessGroup) -> Iterator[Path]:
+    """The main process makes a folder beside the path, and gives it that name when the block ends well on all."""
+    making = new_folder(path)
+    draft = Path(world.run_on_main(lambda: os.fspath(making.__enter__())))
+    try:
+        yield draft
+    except BaseException as error:
+        if world.is_main:
+            making.__exit__(type(error), error, error.__traceback__)
+        raise
+    world.run_on_main(lambda: making.__exit__(None, None, None))

@@ -15,6 +15,7 @@ SIGNALLED, NOT_FINITE, FULL = (
 OBSERVING, LOOP, CHECKPOINT = (f"{TRAINING}{name}.py::test_" for name in ("observing", "train_loop", "checkpoint"))
 DISTRIBUTED = f"{TRAINING}distributed.py::test_"
 ENDS_WELL = f"{SIGNALLED}a_signal_ends_the_command_in_good_order"
+WORKERS_END = f"{TRAINING}workers.py::test_workers_end_with_a_run_that_a_signal_to_its_group_ends"
 UNTIL_GONE = f"{SIGNALLED}signals_until_the_process_is_gone"
 
 Claims = dict[str, tuple[str, ...]]
@@ -34,8 +35,8 @@ TRAINING_FAULTS: Claims = {
     "Then the step is saved and the command ends.": (ENDS_WELL, f"{SIGNALLED}a_signal_at_any_moment"),
     "The first signal counts, and further ones are ignored until the process has ended.": (ENDS_WELL, UNTIL_GONE),
     "The message says up to which step the run is saved.": (ENDS_WELL, f"{SIGNALLED}a_signal_at_any_moment"),
-    "There are no worker processes, so a signal to the process and one to its group are the same.":
-        (ENDS_WELL, f"{SIGNALLED}the_real_command_in_its_group"),
+    "A signal to the process and one to its group are the same: processes that read the data leave it to the run and end with it.":
+        (ENDS_WELL, f"{SIGNALLED}the_real_command_in_its_group", WORKERS_END),
     "Under `nohup` SIGHUP stays ignored.": (f"{SIGNALLED}a_hang_up_that_is_ignored_stays_so",),
     "In Python, `train` leaves SIGTERM and SIGHUP as the host program has them, and defers them where that program has a handler.":
         (f"{SIGNALLED}outside_the_block_sigterm_is_what_it_was", f"{SIGNALLED}a_host_that_handles_sigterm_keeps_its_handler",
@@ -85,8 +86,8 @@ TRAINING_FAULTS: Claims = {
 }  # fmt: skip
 
 CLOSING: Claims = {
-    "There are no worker processes that load data: batches are indexed from tensors by a stateless order, so a process and its "
-    "group are all there is to signal.": (f"{SIGNALLED}the_real_command_in_its_group",),
+    "Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it.":
+        (WORKERS_END,),
     "Pages are parsed, not rendered: there was no browser where this was written.":
         (f"{FAULTS}hostile_words.py::test_the_page_of_a_run_with_an_evil_name_is_inert",),
     "A kill of a process is not a power cut; for that the order of the calls to the system is watched.":

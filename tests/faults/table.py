@@ -1,6 +1,6 @@
 """Inject every fault of `rows`, count, and write docs/faults.md:  python -m tests.faults.table
 
-Exit code 0: every attempt passed and there were as many as fixed beforehand. About five minutes.
+Exit code 0: every attempt passed and there were as many as fixed beforehand. About fifteen minutes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ moments, by a seed. Everyday tests make fewer of the long rows' attempts.
 
 {passed} of {attempts} attempts passed ({machine}).
 
-There are no worker processes that load data: batches are indexed from tensors by a stateless order, so a process and its
-group are all there is to signal. Pages are parsed, not rendered: there was no browser where this was written. A kill of a
+Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it. Pages are parsed, not rendered: there was no browser where this was written. A kill of a
 process is not a power cut; for that the order of the calls to the system is watched. Several processes are two, over gloo on
 one machine.
 """

@@ -190,6 +190,22 @@ def test_a_read_only_folder(run, child, open_folder, which):
 
 
 @WITHOUT_RIGHTS
+def test_checkpoints_that_may_not_be_listed(run, child, open_folder):
+    """No run without checkpoints, which would begin anew."""
+    folder = open_folder / "run"
+    run(folder, **OFTEN).go(reports=3)
+    given_away(folder)
+    (folder / "checkpoints").chmod(0)
+    with child(bodies.train_as_nobody, folder, OFTEN) as starved:
+        assert starved.ended() == 2, starved.words()
+        said = starved.words()
+    assert "ermission denied" in said
+    assert str(folder / "checkpoints") in said
+    (folder / "checkpoints").chmod(0o777)
+    assert list(checkpoints(folder / "checkpoints")) == [2, 3]
+
+
+@WITHOUT_RIGHTS
 def test_the_command_in_a_read_only_folder(child, open_folder):
     given_away(open_folder, 0o555)
     with child(bodies.command_as_nobody, ["train", *TINY, "--output", str(open_folder / "run")]) as command:

@@ -59,3 +59,12 @@ def test_the_tests_of_a_row_are_asked_for_by_name():
     assert len(functions(rows[("tests/faults/test_out_of_memory.py::",)])) > 3
     found = functions(rows[("tests/faults/test_killed.py::test_killed_at_any_moment[100]",)])
     assert [name.rpartition("/")[2] for name in found] == ["test_killed.py::test_killed_at_any_moment"]
+
+
+def test_attempts_of_every_day_are_a_part_of_all():
+    """Of a test with the attempts "some" the latter alone count."""
+    counter, row = Counter(), next(row for row in ROWS if row.injected.startswith("damaged pictures"))
+    (name,) = row.tests
+    counter.pytest_runtest_logreport(Report(f"{name}_x[PNG-some]", "passed", passed=40, attempts=40))
+    counter.pytest_runtest_logreport(Report(f"{name}_x[PNG-all]", "passed", passed=300, attempts=300))
+    assert counter.total(row) == (300, 300)

@@ -1,17 +1,20 @@
 """How many random changes of the core do the everyday tests notice? Each survivor, and why it makes no difference.
 
-python -m benchmarks.random_faults --seed 20261130 [--count 100] [--jobs 1] [--timeout 900]
+python -m benchmarks.random_faults --seed 20261130 [--count 100] [--jobs 1] [--timeout 900] [--minutes 60]
 
-A change that is in the results already is not tried again, unless it survived: a run that was ended goes on, and a test that
-was added counts. At the end every test that noticed a change is run without one; what fails there has noticed nothing.
+A change that is in the results already is not tried again, unless it survived or had too little time: a run that was ended
+goes on, and a test that was added counts. At the end every test that noticed a change is run without one; what fails there
+has noticed nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,17 @@ from benchmarks.output import load_summary, origin, save_summary, write_table
 from tests.mutations.fault import project_texts
 from tests.mutations.no_difference import REASONS
 from tests.mutations.random_faults import RandomFault, drawn, outcomes
-from tests.mutations.trial import CAUGHT, ROOT, SURVIVED, Outcome, copy_project, failures, prepare_server, run_tests
+from tests.mutations.trial import (
+    CAUGHT,
+    ROOT,
+    SURVIVED,
+    TIMEOUT,
+    Outcome,
+    copy_project,
+    failures,
+    prepare_server,
+    run_tests,
+)
 
 NAME = "random_faults"
 TITLE = "Random changes of the core: {noticed} of {made} noticed by the everyday tests, {same} make no difference, {missed} are not noticed"
@@ -79,6 +92,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no trial later (default: no end)")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for a trial (default: 900)")
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"], os.environ["CI_SLOW"] = "1", "0"  # the everyday tests must notice
@@ -90,11 +104,14 @@ def main() -> int:
     known = [
         cells for cells in before if cells[1] != str(asked.seed) or cells[0] in stories
     ]  # of the sources as they are
-    rows = {cells[0]: cells for cells in known if cells[2] != SURVIVED}
+    rows = {cells[0]: cells for cells in known if cells[2] not in (SURVIVED, TIMEOUT)}
+    end = time.monotonic() + 60 * asked.minutes
     for fault, outcome in outcomes(asked.count, asked.seed, asked.jobs, asked.timeout, set(rows)):
         rows[fault.story] = row(asked.seed, fault, outcome)
         print(f"{outcome.verdict:<9}{outcome.seconds:6.1f} s  {fault.story}  {outcome.by}", flush=True)
         save(explained(list(rows.values())), [])
+        if time.monotonic() > end:
+            break
     found = explained(list(rows.values()))
     unsound = void(found)
     table(found, save(found, unsound))

@@ -159,7 +159,10 @@ def outcomes(
             partial(try_change, name, fault.change, (fault.tests, ""), original, folder, seconds)
             for name, fault in faults.items()
         ]
-        yield from ((faults[outcome.name], outcome) for outcome in as_they_come(pool, trials))
+        try:
+            yield from ((faults[outcome.name], outcome) for outcome in as_they_come(pool, trials))
+        finally:
+            pool.shutdown(cancel_futures=True)  # whoever asks for no more waits for what is under way alone
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from sde_diffusion.parameterization.base import Parameterization
 class Denoiser(nn.Module, ABC):
     """E[x_0 | x_t] for any Gaussian channel.
 
-    A call raises ValueError where the forward pass wrote into x_t or into a condition: see `call_unwritten`.
+    A call raises ValueError where the forward pass wrote into x_t, the kernel or a condition: see `call_unwritten`.
     """
 
     def __call__(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:  # pyright: ignore
@@ -71,16 +71,16 @@ class Preconditioned(Denoiser):
 
 
 def call_unwritten(model: Callable[..., Any], x: Tensor, *at: Any, **condition: Any) -> Any:
-    """model(x, *at, **condition). Raises ValueError where the model wrote into x or into a condition, as x.mul_() does.
+    """model(x, *at, **condition). Raises ValueError where the model wrote into one of them, as x.mul_() does.
 
-    x is the state of a solver, or the noisy data of a loss: whoever calls goes on with it. PyTorch counts the writes into
-    a tensor, so that no number is looked at; tensors made under `torch.inference_mode` have no count.
+    x is the state of a solver, or the noisy data of a loss, `at` a kernel or times: whoever calls goes on with them. PyTorch
+    counts the writes into a tensor, so that no number is looked at; tensors made under `torch.inference_mode` have no count.
     """
     if torch.compiler.is_compiling():  # what is compiled is called from outside, and looked at there
         return model(x, *at, **condition)
-    before = _writes(x, condition)
+    before = _writes(x, at, condition)
     answer = model(x, *at, **condition)
-    if _writes(x, condition) != before:
+    if _writes(x, at, condition) != before:
         name = getattr(model, "__self__", model)
         raise ValueError(
             f"{getattr(name, '__name__', type(name).__name__)} writes into its input, which is the caller's own; write "
@@ -89,16 +89,17 @@ def call_unwritten(model: Callable[..., Any], x: Tensor, *at: Any, **condition: 
     return answer
 
 
-def _writes(x: Any, condition: dict[str, Any]) -> int:
+def _writes(x: Any, at: tuple[Any, ...], condition: dict[str, Any]) -> int:
     """How often the tensors were written into in place."""
-    return sum(map(_version, (x, *condition.values()))) if condition else _version(x)
+    return _version(x) + sum(map(_version, at)) + sum(map(_version, condition.values()))
 
 
 def _version(value: Any) -> int:
-    try:
-        return value._version
-    except (AttributeError, RuntimeError):  # no tensor, or one of torch.inference_mode
+    if isinstance(value, Kernel):
+        return _version(value.alpha) + _version(value.sigma)
+    if not isinstance(value, Tensor) or value.is_inference():
         return 0
+    return value._version
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype | None:

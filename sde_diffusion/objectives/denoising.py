@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.base import Denoiser, call_unwritten
 from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import Uniforms, stratified
 from sde_diffusion.objectives.weighting import TimeDistribution, Weighting, simple, uniform_time
@@ -44,5 +44,5 @@ class DenoisingScoreMatching:
     def at(self, denoiser: Denoiser, sde: LinearSDE, x0: Tensor, noise: Tensor, t: Tensor, **condition) -> Tensor:
         """The same with the noise (B, *E) and the times (B,) given."""
         kernel = sde.kernel(t)
-        error = denoiser(kernel.perturb(x0, noise), kernel, **condition) - x0
+        error = call_unwritten(denoiser, kernel.perturb(x0, noise), kernel, **condition) - x0
         return self.weighting(sde, t).to(x0.dtype) * error.square().flatten(1).mean(1)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sde_diffusion.denoisers.base import call_unwritten
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
 from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.uniforms import stratified
@@ -48,7 +49,7 @@ class Hybrid:
         t, s = times_at(sde, lower), times_at(sde, upper)
         kernel = sde.kernel(t)
         x_t = kernel.perturb(x0, torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype))
-        square = (denoiser(x_t, kernel, **condition) - x0).square()
+        square = (call_unwritten(denoiser, x_t, kernel, **condition) - x0).square()
         delta = along(upper.exp() - lower.exp(), x0) * square.detach()
         rho = denoiser.log_excess(sde, x_t, t, s)
         divergence = 0.5 * (rho + (1 + delta) * torch.exp(-rho) - 1)

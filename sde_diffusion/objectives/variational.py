@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.base import Denoiser, call_unwritten
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.objectives.kinds import Losses
 from sde_diffusion.objectives.level_schedule import Schedule, ends, linear_schedule
@@ -73,4 +73,4 @@ def times_at(sde: LinearSDE, log_snr: Tensor) -> Tensor:
 
 def squared_error(denoiser: Denoiser, kernel: Kernel, x0: Tensor, noise: Tensor, **condition) -> Tensor:
     """|D(x_t) - x_0|^2 over the number of dimensions, (B,)."""
-    return (denoiser(kernel.perturb(x0, noise), kernel, **condition) - x0).square().flatten(1).mean(1)
+    return (call_unwritten(denoiser, kernel.perturb(x0, noise), kernel, **condition) - x0).square().flatten(1).mean(1)

@@ -19,6 +19,9 @@ from PIL import EpsImagePlugin, Image
 from sde_diffusion.cli.load_samples import load_samples
 from sde_diffusion.data import by_name
 from sde_diffusion.data.pictures import read_picture
+from tests.faults.conftest import attempted
+
+__all__ = ["attempted"]
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "BMP": "bmp", "PPM": "ppm", "TIFF": "tif", "GIF": "gif"}
@@ -114,22 +117,34 @@ def test_a_pipe_or_a_link_to_nothing_is_refused_and_waits_for_nobody(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:::PIL")
+@pytest.mark.parametrize("attempts", [40, pytest.param(300, marks=pytest.mark.slow)], ids=["some", "all"])
 @pytest.mark.parametrize("kind", SUFFIXES)
-def test_random_damage_is_a_picture_or_a_sentence(tmp_path, kind):
-    """Bits flipped, bytes exchanged, the end cut off."""
+def test_random_damage_is_a_picture_or_a_sentence(tmp_path, attempted, kind, attempts):
+    """Bytes exchanged, the end cut off."""
     whole, drawn, path = encoded(kind), random.Random(7), tmp_path / f"x.{SUFFIXES[kind]}"
     said = []
-    for _ in range(40):
+
+    def attempt(_: int) -> None:
         damaged = bytearray(whole)
         for _ in range(drawn.randint(1, 6)):
             damaged[drawn.randrange(min(len(whole), 120))] = drawn.randrange(256)
         path.write_bytes(damaged[: drawn.choice([len(whole), drawn.randrange(len(whole))])])
-        try:
-            read_picture(path)
-        except ValueError as error:
-            said.append(str(error))
-    assert len(said) > 10
-    assert all(path.name in words and "\n" not in words for words in said)
+        said.extend(refusal(path))
+        assert all(path.name in words and "\n" not in words for words in said[-1:])
+
+    attempted(range(attempts), attempt)
+    assert len(said) > attempts / 4
+
+
+def refusal(path: Path) -> list[str]:
+    """What the reader says, if it does not read the file."""
+    try:
+        read_picture(path)
+    except ValueError as error:
+        return [str(error)]
+    except Exception as error:  # no refusal: a failed attempt
+        pytest.fail(f"{type(error).__name__}: {error}")
+    return []
 
 
 @pytest.mark.parametrize("kind", SUFFIXES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import os
@@ -139,24 +140,26 @@ def command_on_a_full_disk(voice, arguments: list[str], room: int) -> int:
     return code
 
 
-def train_as_nobody(voice, folder: Path, changes: dict) -> int:
+def train_without_rights(voice, folder: Path, changes: dict) -> int:
     """Train without the rights of the superuser, who may write anywhere."""
-    become_nobody()
+    give_up_rights()
     return said_by(lambda: train(voice, folder, changes))
 
 
-def command_as_nobody(voice, arguments: list[str]) -> int:
+def command_without_rights(voice, arguments: list[str]) -> int:
     """The command line without the rights of the superuser."""
-    become_nobody()
+    give_up_rights()
     return main(arguments)
 
 
-def become_nobody() -> None:
-    """Give up the superuser's rights, where there are any."""
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+def give_up_rights() -> None:
+    """Give up the superuser's rights, where there are any: the owner of a file is then bound by its mode (capset(2))."""
+    if os.geteuid() != 0:
+        return
+    version_3, this_process = 0x20080522, 0
+    header, none = (ctypes.c_uint32 * 2)(version_3, this_process), (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, none):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def said_by(body: Callable[[], None]) -> int:

@@ -15,6 +15,7 @@ SIGNALLED, NOT_FINITE, FULL = (
 OBSERVING, LOOP, CHECKPOINT = (f"{TRAINING}{name}.py::test_" for name in ("observing", "train_loop", "checkpoint"))
 DISTRIBUTED = f"{TRAINING}distributed.py::test_"
 ENDS_WELL = f"{SIGNALLED}a_signal_ends_the_command_in_good_order"
+WORKERS_END = f"{TRAINING}workers.py::test_workers_end_with_a_run_that_a_signal_to_its_group_ends"
 UNTIL_GONE = f"{SIGNALLED}signals_until_the_process_is_gone"
 
 Claims = dict[str, tuple[str, ...]]
@@ -34,8 +35,8 @@ TRAINING_FAULTS: Claims = {
     "Then the step is saved and the command ends.": (ENDS_WELL, f"{SIGNALLED}a_signal_at_any_moment"),
     "The first signal counts, and further ones are ignored until the process has ended.": (ENDS_WELL, UNTIL_GONE),
     "The message says up to which step the run is saved.": (ENDS_WELL, f"{SIGNALLED}a_signal_at_any_moment"),
-    "There are no worker processes, so a signal to the process and one to its group are the same.":
-        (ENDS_WELL, f"{SIGNALLED}the_real_command_in_its_group"),
+    "A signal to the process and one to its group are the same: processes that read the data leave it to the run and end with it.":
+        (ENDS_WELL, f"{SIGNALLED}the_real_command_in_its_group", WORKERS_END),
     "Under `nohup` SIGHUP stays ignored.": (f"{SIGNALLED}a_hang_up_that_is_ignored_stays_so",),
     "In Python, `train` leaves SIGTERM and SIGHUP as the host program has them, and defers them where that program has a handler.":
         (f"{SIGNALLED}outside_the_block_sigterm_is_what_it_was", f"{SIGNALLED}a_host_that_handles_sigterm_keeps_its_handler",
@@ -84,9 +85,49 @@ TRAINING_FAULTS: Claims = {
         (f"{FAULTS}fault_table.py::test_the_page_is_that_of_a_run_in_which_all_passed",),
 }  # fmt: skip
 
+OUT_OF_MEMORY, FULL_COMMANDS = f"{FAULTS}out_of_memory.py::test_", f"{FAULTS}full_disk_commands.py::test_"
+CODES: Claims = {
+    "0 | done | the last checkpoint is that of the last step":
+        (f"{FAULTS}streams.py::test_all_streams_closed", f"{TRAINING}resume.py::test_a_finished_run_is_not_trained_further"),
+    "1 | a check failed (`check`), or a bug: a traceback | the last whole step, unless the error came in the middle of one":
+        ("tests/testing/test_kit_doors.py::test_the_command_names_the_cause_and_ends_with_one",
+         f"{OUT_OF_MEMORY}other_errors_are_not_taken_for_it",
+         f"{TRAINING}resume.py::test_an_error_in_the_middle_of_a_step_saves_nothing_of_it"),
+    "2 | refused: bad input, no room, files that are damaged or of another run, a folder in use | what was there before":
+        (f"{CLI}natural_mistakes.py::test_typed_on_the_command_line", f"{FULL_COMMANDS}a_command_on_a_full_disk",
+         f"{FAULTS}cases.py::test_every_command_refuses_an_edited_record",
+         f"{FAULTS}damaged.py::test_all_bad_is_a_sentence_and_code_2",
+         f"{FAULTS}two_runs.py::test_the_second_command_is_refused"),
+    "3 | the numbers were not finite: in `train` the loss or its gradient for `training.max_consecutive_skips` steps in a row; in "
+    "every command the weights that it read, or its samples, losses or log-probabilities | the last checkpoint before those steps; "
+    "otherwise what was there before":
+        (f"{NOT_FINITE}the_command_ends_with_code_3", f"{NOT_FINITE}a_row_rolls_the_run_back_and_stops_it",
+         f"{FAULTS}not_finite_results.py::test_weights_are_looked_at_when_they_are_read",
+         f"{FAULTS}not_finite_results.py::test_what_overflows_is_looked_at_when_it_leaves"),
+    "4 | out of memory | the last checkpoint; the message names what to lower":
+        (f"{OUT_OF_MEMORY}the_command_ends_with_code_4", f"{OUT_OF_MEMORY}the_command_that_samples_ends_with_code_4_too",
+         f"{OUT_OF_MEMORY}a_starved_step"),
+    "129 | SIGHUP: the terminal was closed | the last whole step": (ENDS_WELL, UNTIL_GONE),
+    "130 | SIGINT, Ctrl-C | the last whole step": (ENDS_WELL, UNTIL_GONE),
+    "143 | SIGTERM | the last whole step": (ENDS_WELL, UNTIL_GONE),
+}  # fmt: skip
+"""The rows of the table of exit codes in docs/training-faults.md."""
+
+TABLE = f"{FAULTS}fault_table.py::test_"
+OPENING: Claims = {
+    "Written by `python -m tests.faults.table`, which injects each of them; what the exit codes mean stands in "
+    "[training-faults.md](training-faults.md).":
+        (f"{TABLE}the_page_is_that_of_a_run_in_which_all_passed", f"{TABLE}attempts_are_counted",
+         f"{SIGNALLED}the_codes_are_documented"),
+    "The number of attempts is fixed beforehand, in `tests/faults/rows.py`, as are their moments, by a seed.":
+        (f"{TABLE}the_page_is_that_of_a_run_in_which_all_passed", f"{TABLE}every_test_of_a_row_exists"),
+    "Everyday tests make fewer of the long rows' attempts.": (f"{TABLE}attempts_of_every_day_are_a_part_of_all",),
+}  # fmt: skip
+"""The words above the table of docs/faults.md."""
+
 CLOSING: Claims = {
-    "There are no worker processes that load data: batches are indexed from tensors by a stateless order, so a process and its "
-    "group are all there is to signal.": (f"{SIGNALLED}the_real_command_in_its_group",),
+    "Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it.":
+        (WORKERS_END,),
     "Pages are parsed, not rendered: there was no browser where this was written.":
         (f"{FAULTS}hostile_words.py::test_the_page_of_a_run_with_an_evil_name_is_inert",),
     "A kill of a process is not a power cut; for that the order of the calls to the system is watched.":

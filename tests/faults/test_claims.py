@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.faults.claims import CLOSING, DOCSTRINGS, TRAINING_FAULTS
+from tests.faults.claims import CLOSING, CODES, DOCSTRINGS, OPENING, TRAINING_FAULTS
 from tests.faults.conftest import ROOT
 from tests.faults.table import WORDS
 
@@ -40,8 +40,18 @@ def test_every_sentence_of_the_page_has_its_tests():
     assert sentences_of(page) == [*TRAINING_FAULTS]
 
 
-def test_every_sentence_below_the_table_has_its_tests():
-    assert sentences_of(WORDS.partition("({machine}).")[2]) == [*CLOSING]
+def test_every_exit_code_has_its_tests():
+    lines = (ROOT / "docs/training-faults.md").read_text(encoding="utf-8").splitlines()
+    assert [line.strip("| ") for line in lines if re.match(r"\| \d", line)] == [*CODES]
+
+
+def test_every_sentence_around_the_table_has_its_tests():
+    """And the page has them."""
+    above, _, below = WORDS.partition("{table}")
+    assert sentences_of(above) == [*OPENING]
+    assert sentences_of(below.partition("({machine}).")[2]) == [*CLOSING]
+    page = " ".join((ROOT / "docs/faults.md").read_text(encoding="utf-8").split())
+    assert all(sentence in page for sentence in (*OPENING, *CLOSING))
 
 
 @pytest.mark.parametrize("path", sorted({path for path, _ in DOCSTRINGS}))
@@ -50,7 +60,11 @@ def test_a_docstring_says_what_is_tested(path):
         assert where != path or sentence in words(path), sentence
 
 
-@pytest.mark.parametrize("claims", [TRAINING_FAULTS, CLOSING, DOCSTRINGS], ids=["page", "table", "docstrings"])
+@pytest.mark.parametrize(
+    "claims",
+    [TRAINING_FAULTS, CODES, OPENING, CLOSING, DOCSTRINGS],
+    ids=["page", "codes", "opening", "closing", "docstrings"],
+)
 def test_every_test_of_a_claim_exists(claims):
     for sentence, tests in claims.items():
         assert tests, f"no test: {sentence}"

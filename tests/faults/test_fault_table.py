@@ -9,7 +9,7 @@ import pytest
 from sde_diffusion.report.table import plain
 from tests.faults.conftest import ROOT
 from tests.faults.rows import ROWS
-from tests.faults.table import PAGE, Counter, page
+from tests.faults.table import PAGE, Counter, figures, functions, page
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.injected[:30])
@@ -45,3 +45,26 @@ def test_attempts_are_counted():
     counter.pytest_runtest_logreport(Report(name, "failed", passed=100, attempts=100))
     assert counter.total(row) == (99, 100)  # it failed after its attempts
     assert "| 99/100 |" in page([(row, *counter.total(row))])
+
+
+def test_a_row_that_is_not_run_keeps_its_figures():
+    """A page is read back as it was written."""
+    text = page([(row, row.attempts - 1, row.attempts) for row in ROWS])
+    assert figures(text) == {plain(row.injected): (row.attempts - 1, row.attempts) for row in ROWS}
+
+
+def test_the_tests_of_a_row_are_asked_for_by_name():
+    """A beginning that is a whole file, and one of a name with parameters."""
+    rows = {row.tests: row for row in ROWS}
+    assert len(functions(rows[("tests/faults/test_out_of_memory.py::",)])) > 3
+    found = functions(rows[("tests/faults/test_killed.py::test_killed_at_any_moment[100]",)])
+    assert [name.rpartition("/")[2] for name in found] == ["test_killed.py::test_killed_at_any_moment"]
+
+
+def test_attempts_of_every_day_are_a_part_of_all():
+    """Of a test with the attempts "some" the latter alone count."""
+    counter, row = Counter(), next(row for row in ROWS if row.injected.startswith("damaged pictures"))
+    (name,) = row.tests
+    counter.pytest_runtest_logreport(Report(f"{name}_x[PNG-some]", "passed", passed=40, attempts=40))
+    counter.pytest_runtest_logreport(Report(f"{name}_x[PNG-all]", "passed", passed=300, attempts=300))
+    assert counter.total(row) == (300, 300)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from sde_diffusion.cli.main import main
 from sde_diffusion.io import json_lines as metrics_file
@@ -139,47 +138,34 @@ def test_the_command_without_room(child, tmp_path):
 
 
 @pytest.fixture
-def open_folder():
-    """A folder that another user can reach; the temporary folders of pytest are private."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    for path in [folder, *folder.rglob("*")]:
-        if path.is_dir():
-            path.chmod(0o777)
-    shutil.rmtree(folder)
+def closing(tmp_path):
+    """`closing(folder, mode)` sets the mode of a folder, which is open again at the end."""
+    closed = []
 
+    def close(folder: Path, mode: int = 0o555) -> None:
+        closed.append(folder)
+        folder.chmod(mode)
 
-def given_away(folder: Path, mode: int = 0o777) -> None:
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o777 if path.is_dir() else 0o666)
-    folder.chmod(mode)
-
-
-def hidden() -> bool:
-    """Whether this is the superuser, and others may not enter a folder above the sources or above Python's own."""
-    above = {
-        folder for file in (bodies.__file__, os.__file__, torch.__file__) for folder in Path(file).resolve().parents
-    }
-    return os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in above)
+    yield close
+    for folder in closed:
+        folder.chmod(0o755)
 
 
 WITHOUT_RIGHTS = pytest.mark.skipif(
-    hidden(), reason="the test gives up the superuser's rights, and others may not read the sources here"
+    os.geteuid() == 0 and sys.platform != "linux", reason="the superuser's rights are given up as Linux does it"
 )
 
 
 @WITHOUT_RIGHTS
 @pytest.mark.parametrize("which", [".", "checkpoints"])
-def test_a_read_only_folder(run, child, open_folder, which):
+def test_a_read_only_folder(run, child, tmp_path, closing, which):
     """The folder of the run, or only that of its checkpoints."""
-    folder = open_folder / "run"
+    folder = tmp_path / "run"
     run(folder, **OFTEN).go(reports=3)
-    given_away(folder)
-    (folder / which).chmod(0o555)
     if which == ".":
         (folder / "lock").unlink()
-    with child(bodies.train_as_nobody, folder, OFTEN) as starved:
+    closing(folder / which)
+    with child(bodies.train_without_rights, folder, OFTEN) as starved:
         assert starved.ended() == 2, starved.words()
         said = starved.words()
     assert "ermission denied" in said
@@ -190,12 +176,28 @@ def test_a_read_only_folder(run, child, open_folder, which):
 
 
 @WITHOUT_RIGHTS
-def test_the_command_in_a_read_only_folder(child, open_folder):
-    given_away(open_folder, 0o555)
-    with child(bodies.command_as_nobody, ["train", *TINY, "--output", str(open_folder / "run")]) as command:
+def test_checkpoints_that_may_not_be_listed(run, child, tmp_path, closing):
+    """No run without checkpoints, which would begin anew."""
+    folder = tmp_path / "run"
+    run(folder, **OFTEN).go(reports=3)
+    closing(folder / "checkpoints", 0)
+    with child(bodies.train_without_rights, folder, OFTEN) as starved:
+        assert starved.ended() == 2, starved.words()
+        said = starved.words()
+    assert "ermission denied" in said
+    assert str(folder / "checkpoints") in said
+    assert list(checkpoints(folder / "checkpoints")) == [2, 3]
+
+
+@WITHOUT_RIGHTS
+def test_the_command_in_a_read_only_folder(child, tmp_path, closing):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    closing(folder)
+    with child(bodies.command_without_rights, ["train", *TINY, "--output", str(folder / "run")]) as command:
         code, said = command.ended(), command.words()
-    assert (code, said) == (2, f"sde-diffusion: {open_folder / 'run'}: permission denied\n")
-    assert os.listdir(open_folder) == []
+    assert (code, said) == (2, f"sde-diffusion: {folder / 'run'}: permission denied\n")
+    assert os.listdir(folder) == []
 
 
 @pytest.mark.parametrize("place", ["checkpoints", "metrics.jsonl", "lock"])

@@ -22,15 +22,15 @@ def relevant_tests(file: str, texts: dict[str, str], tests: dict[str, str]) -> l
     def distance(test: str) -> tuple[bool, int, str]:
         return packages.isdisjoint(test.split("/")), len(imported(files[test])), test
 
-    nearest, known = {file}, {file}
+    nearest, known, contracts = {file}, {file}, set()
     while nearest:
         direct = set().union(*(importers(one, texts[one], files) for one in nearest))
-        contracts = set().union(*(_contracts(one, files) for one in nearest)) - direct
-        if direct or contracts:
-            return [*sorted(direct, key=distance), *sorted(contracts, key=distance)][:MOST]
+        contracts |= set().union(*(_contracts(one, files) for one in nearest))
+        if direct:
+            return [*sorted(direct, key=distance), *sorted(contracts - direct, key=distance)][:MOST]
         nearest = {user for one in nearest for user in importers(one, texts[one], modules)} - known
         known |= nearest
-    return []
+    return sorted(contracts, key=distance)[:MOST]
 
 
 def _contracts(file: str, tests: dict[str, str]) -> set[str]:

@@ -78,8 +78,8 @@ OBJECTIVES = [
     Fault(
         "target-scaled-by-alpha",
         "DenoisingScoreMatching.at",
-        "denoiser(kernel.perturb(x0, noise), kernel, **condition) - x0",
-        "denoiser(kernel.perturb(x0, noise), kernel, **condition) - kernel.mean(x0)",
+        "call_unwritten(denoiser, kernel.perturb(x0, noise), kernel, **condition) - x0",
+        "call_unwritten(denoiser, kernel.perturb(x0, noise), kernel, **condition) - kernel.mean(x0)",
         "The target is alpha x0: the network learns to return the data scaled.",
         DENOISING,
         "minimum_is_the_posterior",

@@ -15,7 +15,7 @@ import ast
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -146,18 +146,23 @@ def changed(text: str, site: Site) -> tuple[str, str]:
     return story, ast.unparse(ast.fix_missing_locations(_Replace(node, new).visit(tree)))
 
 
-def outcomes(count: int, seed: int, jobs: int, seconds: float) -> Iterator[tuple[RandomFault, Outcome]]:
-    """Each fault with what became of it, as soon as it is known."""
+def outcomes(
+    count: int, seed: int, jobs: int, seconds: float, passed_over: Collection[str] = ()
+) -> Iterator[tuple[RandomFault, Outcome]]:
+    """Each fault with what became of it, as soon as it is known; those with a story of `passed_over` are left out."""
     with tempfile.TemporaryDirectory(prefix="mutations-") as scratch, ThreadPoolExecutor(jobs) as pool:
         folder = Path(scratch).resolve()
         original = copy_project(ROOT, folder / "original")
         texts, tests = project_texts(original), project_texts(original, ("tests",))
-        faults = {fault.name: fault for fault in drawn(texts, tests, count, seed)}
+        faults = {fault.name: fault for fault in drawn(texts, tests, count, seed) if fault.story not in passed_over}
         trials = [
             partial(try_change, name, fault.change, (fault.tests, ""), original, folder, seconds)
             for name, fault in faults.items()
         ]
-        yield from ((faults[outcome.name], outcome) for outcome in as_they_come(pool, trials))
+        try:
+            yield from ((faults[outcome.name], outcome) for outcome in as_they_come(pool, trials))
+        finally:
+            pool.shutdown(cancel_futures=True)  # whoever asks for no more waits for what is under way alone
 
 
 def main(arguments: list[str] | None = None) -> int:

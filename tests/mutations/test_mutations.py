@@ -226,6 +226,16 @@ def test_the_tests_of_a_module_are_those_that_import_it():
     assert relevant_tests("s/a.py", texts, tests) == ["tests/test_2.py"]
 
 
+def test_a_module_that_no_test_imports_is_asked_for_through_its_users_too():
+    """A test of all implementations in its package comes after those of its users, and does not end the search."""
+    texts = {"s/p/inner.py": "def f(): ...", "s/p/law.py": "from s.p.inner import f\n\nclass Law: ..."}
+    every = "import sde_diffusion.plugins.implementations\nimport sde_diffusion.plugins\nimport s.p"
+    tests = {"tests/p/test_law.py": "from s.p import Law", "tests/a/test_all.py": every}
+    assert relevant_tests("s/p/inner.py", texts, tests) == ["tests/p/test_law.py", "tests/a/test_all.py"]
+    del tests["tests/p/test_law.py"]
+    assert relevant_tests("s/p/inner.py", texts, tests) == ["tests/a/test_all.py"]
+
+
 def test_what_lists_a_packages_classes_is_there():
     for name in DISCOVERY:
         module, _, function = name.rpartition(".")

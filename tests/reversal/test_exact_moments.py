@@ -6,12 +6,14 @@ A method on a linear equation is linear in its noise: impulse responses give the
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
 import torch
 
 from sde_diffusion.exact import ExactDenoiser
+from sde_diffusion.kernel import Kernel
 from sde_diffusion.plugins import implementations
 from sde_diffusion.reversal import (
     ancestral,
@@ -79,6 +81,22 @@ def test_annealed_langevin_lags_by_one_over_c(sde):
     ]
     assert excess[0] > 0.03
     assert observed_order(excess) == pytest.approx(1.0, abs=0.3)
+
+
+@pytest.mark.parametrize("c", [0.01, 0.5, 1.0, 10.0])
+def test_annealed_langevin_leaves_the_law_of_a_level_alone(c):
+    """For any C > 0, slow or fast: -drift is half of the squared diffusion times the score, with C kappa^2 between them."""
+    equation, u = annealed_langevin(VP(), ExactDenoiser(LAW), c).equation, -0.3
+    y, kernel = torch.tensor([[0.9], [-2.0]], dtype=torch.float64), Kernel(1.0, math.exp(u))
+    score = LAW.through(kernel).score(y)
+    torch.testing.assert_close(equation.drift(y, u), -0.5 * equation.diffusion(u) ** 2 * score, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(equation.drift(y, u), -c * kernel.sigma**2 * score, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("c", [0.0, -1.0, math.nan])
+def test_annealed_langevin_relaxes(c):
+    with pytest.raises(ValueError, match="relaxations must be positive"):
+        annealed_langevin(VP(), ExactDenoiser(LAW), c)
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0, 2.0])

@@ -9,11 +9,17 @@ from torch import nn
 from sde_diffusion.denoisers import Conditioned, Denoiser, EnergyDenoiser, Preconditioned
 from sde_diffusion.exact import ExactDenoiser, Gaussian
 from sde_diffusion.likelihood import Chain, elbo, log_likelihood
-from sde_diffusion.objectives import DenoisingScoreMatching, LocalDenoising
+from sde_diffusion.objectives import (
+    ContinuousBound,
+    DenoisingScoreMatching,
+    Dequantised,
+    Hybrid,
+    LocalDenoising,
+)
 from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.reversal import data_form, edm_churn, noise_form, probability_flow, reverse_sde, velocity_form
 from sde_diffusion.sampling import default_solver, sample
-from sde_diffusion.sde import VP
+from sde_diffusion.sde import EDM, VP
 from sde_diffusion.testing import check_denoiser
 from sde_diffusion.training import TrainSettings, fit
 from solvers import EulerMaruyama, ExponentialEuler, FixedGrid, Heun
@@ -83,10 +89,68 @@ def test_a_write_into_a_condition_is_refused():
         )
 
 
-@pytest.mark.parametrize("objective", [DenoisingScoreMatching(), LocalDenoising()])
-def test_training_refuses_it(objective):
+class Plain(nn.Module):
+    """A network that takes a kernel and is no `Denoiser`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Writes()
+
+    def forward(self, x_t, kernel, **condition):
+        return Writes.forward(self.inner, x_t, kernel, **condition)  # pyright: ignore
+
+
+class WritesLevel(Denoiser):
+    """The noise level is scaled as a network's time is, in place; the loss goes on with it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.weight, self.name = nn.Parameter(torch.ones(())), name
+
+    def forward(self, x_t, kernel, **condition):
+        getattr(kernel, self.name).mul_(0.5)
+        return x_t * self.weight
+
+
+COMPILED = pytest.mark.global_rng  # the compiler draws, and puts the generator back
+MODELS = {"a Denoiser": Writes, "a module": Plain, "compiled": lambda: torch.compile(Writes(), backend="eager")}
+OBJECTIVES = [DenoisingScoreMatching(), LocalDenoising(), ContinuousBound(), Dequantised()]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: type(objective).__name__)
+@pytest.mark.parametrize("model", [pytest.param(name, marks=COMPILED if name == "compiled" else ()) for name in MODELS])
+def test_training_refuses_it(model, objective):
     with pytest.raises(ValueError, match=REFUSED):
-        fit(Writes(), VP(), DATA, TrainSettings(steps=2, batch_size=4), objective=objective, device="cpu")
+        fit(MODELS[model](), VP(), DATA, TrainSettings(steps=2, batch_size=4), objective=objective, device="cpu")
+
+
+def test_the_loss_of_learned_variances_refuses_it():
+    with pytest.raises(ValueError, match=REFUSED):
+        Hybrid(steps=10)(LearnsVariance(), VP(), DATA, torch.Generator())  # pyright: ignore
+
+
+class LearnsVariance(Plain):
+    """As much of a `LearnedVariance` as the loss asks for."""
+
+    def log_excess(self, sde, x_t, t, s):
+        return torch.zeros_like(x_t)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=COMPILED)])
+@pytest.mark.parametrize(("sde", "name"), [(VP(), "sigma"), (VP(), "alpha"), (EDM(), "sigma")])
+def test_training_refuses_a_write_into_the_level(sde, name, compiled):
+    """EDM's sigma is the time itself, of which the weighting is a function."""
+    model = torch.compile(WritesLevel(name), backend="eager") if compiled else WritesLevel(name)
+    with pytest.raises(ValueError, match=REFUSED):
+        fit(model, sde, DATA, TrainSettings(steps=2, batch_size=4), device="cpu")  # pyright: ignore
+
+
+def test_a_level_for_each_sample_is_looked_at_in_sampling_too():
+    level = VP().kernel(torch.full((4,), 0.5, dtype=torch.float64))
+    with pytest.raises(ValueError, match=REFUSED):
+        WritesLevel("sigma")(DATA[:4].clone(), level)
+    with torch.inference_mode():  # tensors of this mode have no count: no look, and no error of its own
+        WritesLevel("sigma")(torch.ones(4, 2), VP().kernel(torch.full((4,), 0.5, dtype=torch.float64)))
 
 
 def test_likelihoods_refuse_it():

@@ -311,6 +311,13 @@ def test_the_first_step_of_an_exponential_is_neither_rejected_nor_timid():
             assert 1e-3 < tolerance.quotient(*sizes).item() < 1, (pair, tol)
 
 
+def test_the_first_step_of_a_field_that_is_zero_is_a_quarter_of_the_span():
+    """Equation (3) has no length for it; nor is it longer for a field that is almost zero."""
+    one = torch.ones(2, 3, dtype=torch.float64)
+    for field in (0 * one, 1e-30 * one):
+        assert Controller(3).first(Tolerance(1e-3, 1e-3), one, field, 2.0).tolist() == [0.5, 0.5]
+
+
 def test_a_rejected_step_shrinks_and_the_next_does_not_grow():
     controller, one = Controller(5), torch.ones(3, dtype=torch.float64)
     quotients = torch.tensor([1.01, math.inf, 1e-8], dtype=torch.float64)

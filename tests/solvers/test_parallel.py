@@ -9,7 +9,7 @@ from sde_diffusion.exact import ExactDenoiser
 from sde_diffusion.exact.problems import two
 from sde_diffusion.reversal import in_log_snr, probability_flow, reverse_sde
 from sde_diffusion.sde import VP
-from solvers import AdamsBashforth, Euler, EulerMaruyama, FixedGrid, Heun, StochasticHeun, WienerTree
+from solvers import ODE, AdamsBashforth, Euler, EulerMaruyama, FixedGrid, Heun, StochasticHeun, WienerTree
 from solvers.parallel import Picard
 
 SDE, DENOISER = VP(), ExactDenoiser(two())
@@ -43,6 +43,18 @@ def test_the_error_follows_the_tolerance():
     errors = [(r.x - end).abs().max().item() for r in results]
     assert errors[1] < 1e-3 * max(errors[0], 1e-3) or errors[1] < 1e-4
     assert results[0].sweeps < results[1].sweeps
+
+
+def test_a_sample_settles_as_if_it_were_alone():
+    """Others that are at rest, or more numbers that move alike, change neither the sweeps nor the state."""
+    decay, one = ODE(lambda x, t: -x), torch.ones(1, 1, dtype=torch.float64)
+    picard = Picard(Euler(), 40, tol=1e-3)
+    alone = picard.solve(decay, one, 0.0, 3.0)
+    assert 3 < alone.sweeps < 40
+    for other in (torch.cat([one, torch.zeros(99, 1)]), one.expand(1, 99), one.expand(99, 1)):
+        got = picard.solve(decay, other, 0.0, 3.0)
+        assert got.sweeps == alone.sweeps
+        assert got.x[0, 0] == alone.x[0, 0]
 
 
 def test_after_as_many_sweeps_as_steps_nothing_is_left_to_iterate():

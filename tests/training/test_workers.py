@@ -126,6 +126,29 @@ def test_an_error_of_a_worker_is_the_error_and_names_the_file(tmp_path, is_sente
     assert is_sentence(caught.value)
 
 
+@pytest.mark.usefixtures("no_child_left")
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_a_killed_worker_ends_the_run_which_then_goes_on(tmp_path, same, step):
+    """As by a system that is short of memory. The reports are those of the run that reads its own data."""
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker \(pid.*(killed|unexpectedly)"):
+        killed_at(FromFiles(tmp_path, 1, checkpoint_every=1, steps=40, log_every=1), step)
+    first = FromFiles(tmp_path, 1, checkpoint_every=1, steps=40, log_every=1)
+    assert step <= (done := max(checkpoints(tmp_path / "checkpoints"))) < 40
+    reports = first.go()
+    whole = FromFiles(steps=40, log_every=1)
+    assert reports == whole.go()[done:]
+    assert same(first.weights(), whole.weights())
+
+
+def killed_at(run: FromFiles, step: int) -> None:
+    """Go on until the loss of a worker is noticed."""
+    for report in run.reports():
+        if report.step >= step:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            time.sleep(0.05)
+
+
 def test_an_error_that_cannot_travel_is_words():
     class Own(Exception):
         def __init__(self, one, two):

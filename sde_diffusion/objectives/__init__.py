@@ -2,7 +2,7 @@
 
 from sde_diffusion.denoisers.energy import EnergyDenoiser
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
-from sde_diffusion.objectives.base import Objective, RunContext, with_run
+from sde_diffusion.objectives.base import Objective, RunContext, learnt_by, with_run
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.objectives.dequantised import Dequantised
 from sde_diffusion.objectives.fit_schedule import fit_schedule
@@ -12,6 +12,7 @@ from sde_diffusion.objectives.implicit import ImplicitScoreMatching
 from sde_diffusion.objectives.level_schedule import LearnedSchedule, linear_schedule
 from sde_diffusion.objectives.local import LocalDenoising
 from sde_diffusion.objectives.sliced import SlicedScoreMatching, along_the_slice, integrated
+from sde_diffusion.objectives.uncertainty import LearnedUncertainty
 from sde_diffusion.objectives.uniforms import antithetic, comb, independent, stratified
 from sde_diffusion.objectives.variational import ContinuousBound, DiscreteBound
 from sde_diffusion.objectives.weighting import (
@@ -30,6 +31,7 @@ from sde_diffusion.objectives.weighting import (
 )
 
 __all__ = [
+    "P2",
     "ContinuousBound",
     "DenoisingScoreMatching",
     "Dequantised",
@@ -39,6 +41,7 @@ __all__ = [
     "Hybrid",
     "ImplicitScoreMatching",
     "LearnedSchedule",
+    "LearnedUncertainty",
     "LearnedVariance",
     "LocalDenoising",
     "LogNormalLevel",
@@ -46,7 +49,6 @@ __all__ = [
     "MinSNR",
     "Objective",
     "OverLogSNR",
-    "P2",
     "RunContext",
     "Sigmoid",
     "Simulated",
@@ -58,6 +60,7 @@ __all__ = [
     "flow",
     "independent",
     "integrated",
+    "learnt_by",
     "likelihood",
     "linear_schedule",
     "simple",

@@ -29,6 +29,7 @@ class TrainState:
 
     Attributes:
         settled: False while a step is under way: only a settled state is worth saving.
+        objective: what the objective learns; a module without parameters for one that learns nothing.
         averages: all that a step updates.
         threads: of the CPU, which decide the last bits; 0 until they are chosen.
         asked: [step, steps] for each time that the run was started with another number of steps: from that step on the
@@ -44,6 +45,7 @@ class TrainState:
     power: PowerAverages = field(default_factory=PowerAverages)
     threads: int = 0
     asked: list[list[int]] = field(default_factory=list)
+    objective: nn.Module = field(default_factory=nn.Identity)
 
     def __post_init__(self) -> None:
         self.averages: list[Average] = [self.ema.average, *self.power.averages.values()]
@@ -59,6 +61,7 @@ class TrainState:
             optimizer=tensors,
             state={**counters, "asked": self.asked, "optimizer": facts, "fingerprint": fingerprint},
             power=full_state(self.power.state_dict()),
+            objective=self.objective.state_dict(),
         )
 
     def snapshot(self, fingerprint: dict) -> Snapshot:
@@ -72,6 +75,7 @@ class TrainState:
         """Go on from a checkpoint; CheckpointError when it is of another run or another model."""
         check_fingerprint(checkpoint.state.get("fingerprint"), fingerprint, source)
         check_alike(checkpoint.model, self.model.state_dict(), source)
+        check_alike(checkpoint.objective, self.objective.state_dict(), source)
         fill(self.power, checkpoint.power, source)
         self.power.begin_at(checkpoint.step)
         try:
@@ -84,6 +88,7 @@ class TrainState:
             raise CheckpointError(f"{source} is foreign: its optimizer or its counters are not of this kind") from error
         fill(self.model, checkpoint.model, source)
         fill(self.ema, checkpoint.ema, source)
+        fill(self.objective, checkpoint.objective, source)
         self.step = checkpoint.step
 
     def ask(self, steps: int) -> str | None:

@@ -105,13 +105,18 @@ def read_diffusers(
     return {"sde": chain, "denoiser": denoiser, "event_shape": shape, "class_names": names}
 
 
-def _chain(config: dict[str, Any]) -> Any:
+def check_scheduler(config: dict[str, Any]) -> None:
+    """Raises ValueError for a scheduler's configuration that is of no chain, or of an unknown meaning of the output."""
     if config.get("_class_name") not in SCHEDULERS:
         raise ValueError(f"it is of {str(config.get('_class_name'))[:40]}; known: {', '.join(sorted(SCHEDULERS))}")
     if config.get("prediction_type", "epsilon") not in MEANINGS:
         raise ValueError(f"it predicts {str(config['prediction_type'])[:40]!r}; known: {', '.join(MEANINGS)}")
     if config.get("use_flow_sigmas"):
         raise ValueError("its noise levels are those of a flow (use_flow_sigmas), which is no chain")
+
+
+def _chain(config: dict[str, Any]) -> Any:
+    check_scheduler(config)
     check_numbers(
         {name: config.get(name) for name in ("trained_betas", "beta_start", "beta_end", "num_train_timesteps")}
     )

@@ -100,8 +100,9 @@ class Parts:
         power = PowerAverages.of(model, self.settings.tracked)
         trained = model if learnt is None else nn.ModuleDict({"model": model, "objective": learnt})
         made = make_optimizer(trained, self.settings, self.optimizer)
-        more = {} if learnt is None else {"objective": learnt}
-        return TrainState(model, self.average, made, RunningMetrics(device), power=power, **more), loss
+        state = TrainState(model, self.average, made, RunningMetrics(device), power=power)
+        state.objective = learnt or state.objective
+        return state, loss
 
     def _learnt(self, device: torch.device) -> nn.Module | None:
         """What the objective learns. ValueError where the model is in shares: then nothing else is averaged over processes."""

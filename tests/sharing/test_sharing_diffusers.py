@@ -195,7 +195,7 @@ def change(path: Path, **parts) -> None:
         ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "known: DDIMScheduler"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "known: epsilon"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "../x"}, "known: linear"),
-        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "no signal at all"),
+        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "says nothing of the data"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**6}, "2 to 10000 steps"),
         ("scheduler/scheduler_config.json", {"beta_end": 2.0}, "each in \\(0, 1\\)"),
         ("unet/config.json", {"surprise": 1}, "takes no 'surprise'"),

@@ -23,7 +23,7 @@ from sde_diffusion.sampling import named
 from sde_diffusion.sampling.stepwise import ask
 from sde_diffusion.sampling.tuned import Tuned
 from sde_diffusion.sharing.chain import MEANINGS, chain_of, levels, timestep_of
-from sde_diffusion.sharing.diffusers_folder import check_scheduler
+from sde_diffusion.sharing.schedulers import check_chain
 from solvers.elementwise import along, scale
 from solvers.integrate import Solver, state_dtype
 from solvers.stepwise import Oracle, Questions
@@ -91,7 +91,7 @@ class SolverScheduler(SchedulerMixin, ConfigMixin):
         Raises ValueError for one that is not of a chain, such as those of flow matching.
         """
         config = dict(scheduler.config)
-        check_scheduler({"_class_name": type(scheduler).__name__, **config})
+        check_chain({"_class_name": type(scheduler).__name__, **config})
         own = cls._get_init_keys(cls) & config.keys() - {"sampler", "data_std", "tuned", "self"}
         return cls(**{name: config[name] for name in own}, sampler=sampler, data_std=data_std)
 

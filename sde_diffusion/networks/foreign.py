@@ -41,6 +41,10 @@ class ChainTimestep(nn.Module):
         self.bits: Tensor
         self.register_buffer("bits", table.view(torch.int64), persistent=False)
 
+    def levels(self) -> list[float]:
+        """The noise levels of the steps."""
+        return self.bits.view(torch.float64).tolist()
+
     def forward(self, c_time: Tensor) -> Tensor:
         """The timesteps in c_time's dtype; computed in float64."""
         table, c = self.bits.view(torch.float64), c_time.double().contiguous()

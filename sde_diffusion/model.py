@@ -231,7 +231,8 @@ class DiffusionModel:
 
         if world is None or world.is_main:
             RunFolder.check(folder, self.run)
-        return {"extra": {"model": description_digest(described)}, "on_start": write}
+        begun = {"start": self.run["start"]["weights"]} if "start" in self.run else {}
+        return {"extra": {"model": description_digest(described), **begun}, "on_start": write}
 
     def save(self, folder: str | os.PathLike, card: Card | None = None) -> Path:
         """Write weights, description and a model card into a folder that must not exist or be empty; its path.

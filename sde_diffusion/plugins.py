@@ -94,10 +94,13 @@ FIELD_NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "parameterization": {
         "eps": "noise", "epsilon": "noise", "v": "velocity", "v_prediction": "velocity", "x0": "data", "sample": "data",
-        "denoiser": "data",
+        "denoiser": "data", "flow_matching": "flow", "rectified_flow": "flow", "flow_prediction": "flow",
     },
     "objective": {"dsm": "denoising_score_matching", "ism": "implicit_score_matching", "ssm": "sliced_score_matching"},
-    "weighting": {"uniform": "simple", "eps": "simple", "edm": "edm_weighting", "ml": "likelihood"},
+    "weighting": {"uniform": "simple", "eps": "simple", "edm": "edm_weighting", "ml": "likelihood", "flow_matching": "flow",
+        "choi": "p2",
+    },
+    "time distribution": {"lognormal": "log_normal_level", "sd3": "logit_normal", "uniform": "uniform_time"},
 }  # fmt: skip
 """Names that the papers and other libraries use, and ours, by kind: they are suggested, not taken."""
 

@@ -134,10 +134,10 @@ def test_the_sampler_of_the_page_reaches_an_exact_distribution(skeletons):
 def test_the_parameterization_of_the_page_inverts_its_target(skeletons):
     from sde_diffusion.kernel import Kernel
 
-    flow, kernel = skeletons["Flow"](), Kernel(0.6, 0.9)
+    residual, kernel = skeletons["Residual"](), Kernel(0.6, 0.9)
     x0, noise = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0))
-    raw = flow.target(x0, noise, kernel)
-    torch.testing.assert_close(flow.to_denoised(raw, kernel.perturb(x0, noise), kernel), x0)
+    raw = residual.target(x0, noise, kernel)
+    torch.testing.assert_close(residual.to_denoised(raw, kernel.perturb(x0, noise), kernel), x0)
 
 
 def test_the_objective_of_the_page_is_zero_for_the_right_answer(skeletons):

@@ -21,8 +21,8 @@ level = st.floats(-6, 6).map(lambda u: 10.0 ** (u / 2))
 channels = st.builds(Kernel, st.floats(0.01, 1.5), level)
 
 
-def test_the_five_of_the_literature_are_there():
-    assert {"noise", "data", "score", "velocity", "edm"} <= set(FOUND)
+def test_those_of_the_literature_are_there():
+    assert {"noise", "data", "score", "velocity", "flow", "edm"} <= set(FOUND)
 
 
 @given(found, channels, st.floats(0.2, 3.0), st.sampled_from([(3,), (1, 2, 2)]))
@@ -89,6 +89,18 @@ def test_the_networks_input_has_unit_variance(cls, kernel):
     one = torch.ones(1, 1, dtype=torch.float64)
     a, b = p.precondition(kernel.mean(0.7 * one), kernel).item(), p.precondition(kernel.sigma * one, kernel).item()
     assert a**2 + b**2 == pytest.approx(1.0)
+
+
+@given(channels)
+def test_flow_is_the_velocity_of_the_line_and_v_that_of_the_circle(kernel):
+    """d x_t/dt of x_t = (1 - t) x0 + t eps, and d x_t/dphi of x_t = cos(phi) x0 + sin(phi) eps, at alpha = cos, sigma = sin."""
+    x0, noise = torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    time, angle = kernel.sigma / (kernel.alpha + kernel.sigma), torch.atan2(*torch.tensor([kernel.sigma, kernel.alpha]))
+    one = torch.ones((), dtype=torch.float64)
+    _, line = torch.func.jvp(lambda t: (1 - t) * x0 + t * noise, (time * one,), (one,))
+    _, circle = torch.func.jvp(lambda phi: phi.cos() * x0 + phi.sin() * noise, (angle * one,), (one,))
+    torch.testing.assert_close(FOUND["flow"]().target(x0, noise, kernel), line)
+    torch.testing.assert_close(FOUND["velocity"]().target(x0, noise, kernel), circle, rtol=1e-6, atol=1e-6)
 
 
 def test_edm_targets_have_unit_variance():

@@ -11,6 +11,7 @@ from sde_diffusion.cli import factories
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.specs import check_spec as check_data_spec
+from sde_diffusion.cli.start import Start, read_start
 from sde_diffusion.data_paths import read_alike
 from sde_diffusion.specs import Spec, check_spec, to_text
 from sde_diffusion.training.settings import ComputeSettings
@@ -45,21 +46,24 @@ def train_model(
     compute: ComputeSettings | None = None,
     world: ProcessGroup | None = None,
     watch: CallbackSettings | None = None,
+    start: str | None = None,
 ) -> DiffusionModel:
     """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
 
     In a `world` of several processes all call, and the main one writes. `watch` says which callbacks look on; none without
-    it. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
+    it. `start` is the folder of a model to begin with. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
     CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
     """
     from sde_diffusion.data.summary import summary_of
     from sde_diffusion.training import ProcessGroup
 
     source = factories.data(config.part("data"))
-    config = factories.with_network(config, source)
+    begun = None if start is None else read_start(start, config, source)
+    config = factories.with_network(config if begun is None else begun.config, source)
     world = world or ProcessGroup()
     summary = summary_of(source) if world.is_main else {}
-    model, objective = new_model(config, source)
+    model, objective = new_model(config, source, begun)
+    recorded = config.as_dict() | ({} if begun is None else {"start": begun.record})
     conditional = True if model.class_names is not None else None
     more: dict[str, Any] = {}
     if watch is not None:
@@ -67,9 +71,9 @@ def train_model(
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
         source, conditional, settings=config.training, folder=folder, objective=objective, device=device,
-        compute=compute or ComputeSettings(), world=world, config=config.as_dict(),
+        compute=compute or ComputeSettings(), world=world, config=recorded,
         augment=factories.augmentation(config.part("augment")),
-        on_start=lambda: _keep_and_show(folder, summary, _network_line(config.part("network"))), **more,
+        on_start=lambda: _keep_and_show(folder, summary, _network_line(config.part("network"), begun)), **more,
     )  # fmt: skip
 
 
@@ -83,9 +87,14 @@ def _keep_and_show(folder: Path, summary: dict[str, Any], network: str) -> None:
     complain("\n".join([*lines_of(summary), network]))
 
 
-def _network_line(part: Spec) -> str:
-    """The network, and whether it takes the labels."""
-    return f"  network: {part['name']}" + ("" if part.get("classes") is None else ", class-conditional")
+def _network_line(part: Spec, begun: Start | None) -> str:
+    """The network, whether it takes the labels, and what it begins with."""
+    line = f"  network: {part['name']}" + ("" if part.get("classes") is None else ", class-conditional")
+    if begun is None:
+        return line
+    own = begun.config
+    named = f"process {own.part('sde')['name']}, parameterization {own.part('parameterization')['name']}"
+    return f"{line}\n  begins with the weights in {begun.record['folder']}; {named}, standardization as there"
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -96,19 +105,22 @@ def _keep(path: Path, content: bytes) -> None:
         replace_file(path, content)
 
 
-def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:
-    """The model before its first step, its weights a function of the configuration's seed; and the loss."""
+def new_model(config: RunConfig, source: DataSource, begun: Start | None = None) -> tuple[DiffusionModel, Any]:
+    """The model before its first step, its weights a function of the configuration's seed or those to begin with; and the loss."""
     from sde_diffusion.data.moments import Moments
     from sde_diffusion.data.tables import SourceTable
     from sde_diffusion.model import DiffusionModel
 
-    standard, mean, std = _coordinates(config.standardization, Moments.of_table(SourceTable(source, labels=False)))
+    found = Moments.of_table(SourceTable(source, labels=False))
+    standard, mean, std = begun.coordinates(found) if begun else _coordinates(config.standardization, found)
     made = factories.components(config, _Facts(source.event_shape, std, source.classes))
     classes = config.part("network").get("classes")
     names = None if classes is None else source.class_names
     model = DiffusionModel(
         made.sde, made.denoiser, source.event_shape, standard, names, source.levels, mean=mean, std=std
     )
+    if begun is not None:
+        begun.fill(model.denoiser)
     return model, made.objective
 
 

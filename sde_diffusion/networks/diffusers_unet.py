@@ -9,6 +9,7 @@ from typing import Any, Self
 from sde_diffusion.networks import presets
 from sde_diffusion.networks.base import Backbone, zeroed
 from sde_diffusion.networks.foreign import ChainTimestep, DiffusersBackbone
+from sde_diffusion.resolver import arguments
 
 _WIDEST = 12.0  # beyond this noise level up and down, a network without a chain makes no difference
 
@@ -21,6 +22,7 @@ class DiffusersUNet(DiffusersBackbone, Backbone):
 
     `levels` are the noise levels log(sigma/alpha) that it calls its timesteps 0, 1, ...: a chain's, for the network to
     run there; 1000 of them between -12 and 12 unless given. Label -1 and no label are a class of their own, the last.
+    `config` holds UNet2DModel's own arguments, such as those of a pipeline's folder, in the place of all others but `levels`.
 
     References:
         von Platen et al., Diffusers, 2022, https://github.com/huggingface/diffusers
@@ -40,9 +42,14 @@ class DiffusersUNet(DiffusersBackbone, Backbone):
         classes: int | None = None,
         dropout: float = 0.0,
         levels: Sequence[float] | None = None,
+        config: dict[str, Any] | None = None,
     ) -> None:
         rising = _usual() if levels is None else levels
-        network = _built(channels, size, width, multipliers, blocks, set(attention), classes, dropout)
+        network = (
+            _of_config(config)
+            if config is not None
+            else _built(channels, size, width, multipliers, blocks, set(attention), classes, dropout)
+        )
         super().__init__(network, ChainTimestep(rising), no_label=classes)
 
     @classmethod
@@ -72,6 +79,15 @@ def _usual() -> list[float]:
     return [_WIDEST * (2 * k / 999 - 1) for k in range(1000)]
 
 
+def _of_config(config: dict[str, Any]) -> Any:
+    """A UNet2DModel of its own arguments that begins as the zero function. Raises ValueError for arguments that it lacks."""
+    cls = _model_class()
+    arguments("network", {"name": "UNet2DModel", **config}, cls)
+    network = cls(**config)
+    zeroed(network.conv_out)
+    return network
+
+
 def _built(
     channels: int,
     size: int | Sequence[int],
@@ -83,15 +99,9 @@ def _built(
     dropout: float,
 ) -> Any:
     """A UNet2DModel with residual resampling and modulation, as ADM has, that begins as the zero function."""
-    try:
-        from diffusers.models.unets.unet_2d import UNet2DModel
-    except ImportError as error:
-        raise ImportError(
-            "this needs the package diffusers; install it with `pip install 'sde-diffusion[diffusers]'`"
-        ) from error
     last = len(multipliers) - 1
     down, up = zip(*(_kinds(level in attention, level, last) for level in range(last + 1)), strict=True)
-    network = UNet2DModel(
+    network = _model_class()(
         sample_size=size if isinstance(size, int) else list(size), in_channels=channels, out_channels=channels,  # pyright: ignore
         block_out_channels=tuple(width * m for m in multipliers), layers_per_block=blocks, down_block_types=down,
         up_block_types=up[::-1], downsample_type="resnet", upsample_type="resnet", resnet_time_scale_shift="scale_shift",
@@ -100,6 +110,16 @@ def _built(
     )  # fmt: skip
     zeroed(network.conv_out)
     return network
+
+
+def _model_class() -> Any:
+    try:
+        from diffusers.models.unets.unet_2d import UNet2DModel
+    except ImportError as error:
+        raise ImportError(
+            "this needs the package diffusers; install it with `pip install 'sde-diffusion[diffusers]'`"
+        ) from error
+    return UNet2DModel
 
 
 def _kinds(attend: bool, level: int, last: int) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from sde_diffusion.networks.attention import transformed, twice_differentiable
 from sde_diffusion.networks.conditioning import check_range
 from sde_diffusion.networks.features import per_sample
+from solvers.elementwise import along
 
 
 class ChainTimestep(nn.Module):
@@ -40,12 +41,36 @@ class ChainTimestep(nn.Module):
         self.bits: Tensor
         self.register_buffer("bits", table.view(torch.int64), persistent=False)
 
+    def levels(self) -> list[float]:
+        """The noise levels of the steps."""
+        return self.bits.view(torch.float64).tolist()
+
     def forward(self, c_time: Tensor) -> Tensor:
         """The timesteps in c_time's dtype; computed in float64."""
         table, c = self.bits.view(torch.float64), c_time.double().contiguous()
         above = torch.searchsorted(table, c.detach()).clamp(1, len(table) - 1)
         low, high = table[above - 1], table[above]
         return (above - 1 + (c - low) / (high - low)).clamp(0, len(table) - 1).to(c_time.dtype)
+
+
+class LogTimestep(nn.Module):
+    """EDM's c_noise = log(sigma/alpha)/4 as a timestep, for DiffusersBackbone."""
+
+    def forward(self, c_time: Tensor) -> Tensor:
+        """A quarter."""
+        return c_time / 4
+
+
+class ShareTimestep(nn.Module):
+    """`steps` times sigma/(alpha + sigma), the time of rectified flow, as a timestep; `steps` of diffusers are 1000."""
+
+    def __init__(self, steps: int = 1000) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, c_time: Tensor) -> Tensor:
+        """Real numbers in (0, steps)."""
+        return self.steps * c_time.sigmoid()
 
 
 class DiffusersBackbone(nn.Module):
@@ -86,3 +111,15 @@ class DiffusersBackbone(nn.Module):
             raise ValueError(f"this network knows no missing label; give one of 0 .. {classes - 1}")
         check_range(given, classes - (self.no_label == classes - 1))
         return torch.where(given < 0, self.no_label or 0, given).expand(x.shape[0])
+
+
+class FlowBackbone(DiffusersBackbone):
+    """The same for a network whose input is x_t/(alpha + sigma), the state of rectified flow itself.
+
+    What a backbone is given is x_t/sqrt(alpha^2 + sigma^2), for data of unit variance in its parameterisation.
+    """
+
+    def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
+        """See `DiffusersBackbone.forward`."""
+        share = per_sample(c_time, x).sigmoid()
+        return super().forward(x * along(torch.hypot(share, 1 - share), x), c_time, label)

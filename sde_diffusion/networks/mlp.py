@@ -23,23 +23,31 @@ from sde_diffusion.networks.conditioning import Conditioning
 class TimeMLP(Backbone):
     """For samples of shape (features,), or of any `event_shape`, which it flattens: TimeMLP(2), TimeMLP((1, 8, 8)).
 
-    `width` is the size of the hidden layers, `depth` >= 1 the number of blocks, `classes` the number of labels.
+    `width` is the size of the hidden layers, `depth` >= 1 the number of blocks, `classes` the number of labels, `dropout` the
+    share of a block's activations left out in training.
     """
 
     name = "mlp"
 
     def __init__(
-        self, features: int | Sequence[int], width: int = 256, depth: int = 3, classes: int | None = None
+        self,
+        features: int | Sequence[int],
+        width: int = 256,
+        depth: int = 3,
+        classes: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.event_shape = (features,) if isinstance(features, int) else tuple(features)
         if min((*self.event_shape, width, depth)) < 1:
             raise ValueError(f"features, width and depth are at least 1, got {features}, {width} and {depth}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a share in [0, 1), got {dropout}; 0.1 is usual")
         size = math.prod(self.event_shape)
         vector = max(16, width // 4)
         self.condition = Conditioning(vector, classes)
         self.enter = nn.Linear(size, width)
-        self.blocks = nn.ModuleList(_Block(width, vector) for _ in range(depth))
+        self.blocks = nn.ModuleList(_Block(width, vector, dropout) for _ in range(depth))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(nn.Linear(width, size)))
 
     @classmethod
@@ -60,11 +68,12 @@ class TimeMLP(Backbone):
 class _Block(nn.Module):
     """h (B, width), conditioning (B, vector) -> (B, width)."""
 
-    def __init__(self, width: int, vector: int) -> None:
+    def __init__(self, width: int, vector: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(vector, 2 * width)
-        self.body = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        active = nn.Sequential(nn.SiLU(), nn.Dropout(dropout)) if dropout else nn.SiLU()
+        self.body = nn.Sequential(nn.Linear(width, width), active, nn.Linear(width, width))
 
     def forward(self, h: Tensor, vector: Tensor) -> Tensor:
         gain, shift = self.modulation(vector).chunk(2, dim=-1)

@@ -2,7 +2,7 @@
 
 from sde_diffusion.denoisers.energy import EnergyDenoiser
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
-from sde_diffusion.objectives.base import Objective, RunContext, with_run
+from sde_diffusion.objectives.base import Objective, RunContext, learnt_by, with_run
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.objectives.dequantised import Dequantised
 from sde_diffusion.objectives.fit_schedule import fit_schedule
@@ -12,12 +12,18 @@ from sde_diffusion.objectives.implicit import ImplicitScoreMatching
 from sde_diffusion.objectives.level_schedule import LearnedSchedule, linear_schedule
 from sde_diffusion.objectives.local import LocalDenoising
 from sde_diffusion.objectives.sliced import SlicedScoreMatching, along_the_slice, integrated
+from sde_diffusion.objectives.uncertainty import LearnedUncertainty
 from sde_diffusion.objectives.uniforms import antithetic, comb, independent, stratified
 from sde_diffusion.objectives.variational import ContinuousBound, DiscreteBound
 from sde_diffusion.objectives.weighting import (
+    P2,
     EDMWeighting,
+    LogitNormal,
     LogNormalLevel,
     MinSNR,
+    OverLogSNR,
+    Sigmoid,
+    flow,
     likelihood,
     simple,
     uniform_log_snr,
@@ -25,6 +31,7 @@ from sde_diffusion.objectives.weighting import (
 )
 
 __all__ = [
+    "P2",
     "ContinuousBound",
     "DenoisingScoreMatching",
     "Dequantised",
@@ -34,20 +41,26 @@ __all__ = [
     "Hybrid",
     "ImplicitScoreMatching",
     "LearnedSchedule",
+    "LearnedUncertainty",
     "LearnedVariance",
     "LocalDenoising",
     "LogNormalLevel",
+    "LogitNormal",
     "MinSNR",
     "Objective",
+    "OverLogSNR",
     "RunContext",
+    "Sigmoid",
     "Simulated",
     "SlicedScoreMatching",
     "along_the_slice",
     "antithetic",
     "comb",
     "fit_schedule",
+    "flow",
     "independent",
     "integrated",
+    "learnt_by",
     "likelihood",
     "linear_schedule",
     "simple",

@@ -3,7 +3,8 @@
     objective(model, sde, batch, generator, run) -> losses (B,)             sees the batch and the run
     objective(model, sde, x0, generator, **condition) -> losses (B,)        the same for most losses, in fewer words
 
-Both forms are taken wherever an objective is asked for. The first is known by its parameter `run`.
+Both forms are taken wherever an objective is asked for. The first is known by its parameter `run`. An objective that is an
+`nn.Module` is trained together with the model, see `learnt_by`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,14 @@ class WithoutRun:
             kind = getattr(self.objective, "__name__", type(self.objective).__name__)
             raise ValueError(f"{kind} takes no second data set; leave `source` out, or give an objective with `run`")
         return self.objective(model, sde, batch.x, generator, **batch.condition)
+
+
+def learnt_by(objective: Any) -> nn.Module | None:
+    """The module with parameters that an objective is, or that the objective within it is; None for any other."""
+    if isinstance(objective, nn.Module):
+        return objective if any(p.requires_grad for p in objective.parameters()) else None
+    inner = getattr(objective, "objective", None)
+    return None if inner is None else learnt_by(inner)
 
 
 def with_run(objective: Objective) -> Objective:

@@ -1,4 +1,4 @@
-"""The network predicts the velocity."""
+"""The network predicts v, the velocity of the circle from data to noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from solvers.elementwise import combine
 
 @dataclass(frozen=True)
 class Velocity(Parameterization):
-    """raw = v = (alpha eps - sigma x_0)/sqrt(alpha^2 + sigma^2): neither end is singular.
+    """raw = v = (alpha eps - sigma x_0)/sqrt(alpha^2 + sigma^2): v-prediction. Neither end is
+    singular. The velocity of rectified flow and flow matching is `Flow`.
 
     References:
         Salimans & Ho, Progressive Distillation for Fast Sampling of Diffusion Models, 2022,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -101,8 +101,11 @@ class Tuned(Sampler):
 
     def save(self, path: str | os.PathLike) -> None:
         """Write it as JSON, in full or not at all. Raises OSError with the file's name."""
-        content = {name: value for name, value in asdict(self).items() if name != "label"}
-        replace_file(Path(path), to_json({"format": FORMAT, **content}))
+        replace_file(Path(path), to_json({"format": FORMAT, **self.as_dict()}))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its numbers and its record as plain data, without the label."""
+        return {name: value for name, value in asdict(self).items() if name != "label"}
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Tuned:
@@ -113,19 +116,24 @@ class Tuned(Sampler):
             content = read_plain(Path(path))
             if content.pop("format") != FORMAT:
                 raise ValueError("another format")
-            tuned = cls(
-                float(content["weight"]),
-                float(content["start"]),
-                float(content["stop"]),
-                tuple(map(float, content["times"])),
-                tuple(map(float, content["factors"])),
-                tuple(tuple(map(float, row)) for row in content["table"]),
-                dict(content["record"]),
-                Path(path).stem,
-            )
-            tuned.solver()
+            return cls.of_dict(content, Path(path).stem)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no whole tuned solver ({error}); make it again with tune()") from error
+
+    @classmethod
+    def of_dict(cls, content: Mapping[str, Any], label: str = "tuned") -> Tuned:
+        """That of `as_dict`. Raises ValueError, KeyError or TypeError for anything else."""
+        tuned = cls(
+            float(content["weight"]),
+            float(content["start"]),
+            float(content["stop"]),
+            tuple(map(float, content["times"])),
+            tuple(map(float, content["factors"])),
+            tuple(tuple(map(float, row)) for row in content["table"]),
+            dict(content["record"]),
+            label,
+        )
+        tuned.solver()
         if not all(map(math.isfinite, [tuned.start, tuned.stop, *tuned.times, *tuned.factors, *sum(tuned.table, ())])):
-            raise ValueError(f"{path} is no whole tuned solver (a number is not finite); make it again with tune()")
+            raise ValueError("a number is not finite")
         return tuned

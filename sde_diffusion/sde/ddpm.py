@@ -8,6 +8,8 @@ every node exactly, so every solver and every reversal serves the chain too.
 References:
     Ho, Jain & Abbeel, Denoising Diffusion Probabilistic Models, 2020, https://arxiv.org/abs/2006.11239
     Nichol & Dhariwal, Improved Denoising Diffusion Probabilistic Models, 2021, https://arxiv.org/abs/2102.09672
+    Lin et al., Common Diffusion Noise Schedules and Sample Steps are Flawed, 2023, https://arxiv.org/abs/2305.08891,
+        algorithm 1 (zero terminal SNR)
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from solvers.elementary import (
     sqrt,
 )
 from solvers.elementwise import Coefficient, combine
+
+ALMOST_NOTHING = 2.0**-24
+"""alpha_bar at the end of a chain of zero terminal SNR, the value of diffusers' schedulers: x/alpha is a number there."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,18 @@ class DDPM(LinearSDE):
         """The cosine table of Nichol & Dhariwal, equation (17)."""
         bar = [math.cos((i / steps + offset) / (1 + offset) * math.pi / 2) ** 2 for i in range(steps + 1)]
         return cls(tuple(min(1 - b / a, clip) for a, b in zip(bar, bar[1:], strict=False)))
+
+    def zero_terminal_snr(self) -> DDPM:
+        """The chain with sqrt(alpha_bar) shifted and scaled to end at nothing and to begin as before.
+
+        The last alpha_bar is 2^-24 and not 0, or half of the one before where that is less, so that the process has a score up
+        to its horizon: at most 2e-4 of the data is left in x there. A network for it predicts v or the data: the noise says nothing of the data at the end.
+        """
+        first, last = math.sqrt(self.alpha_bar(1)), math.sqrt(self.alpha_bar(self.steps))
+        scale = first / (first - last)
+        bar = [((math.sqrt(self.alpha_bar(i)) - last) * scale) ** 2 for i in range(1, self.steps)]
+        bar = [1.0, *bar, min(ALMOST_NOTHING, bar[-1] / 2)]
+        return DDPM(tuple(1 - b / a for a, b in zip(bar, bar[1:], strict=False)), self.horizon)
 
     @classmethod
     def from_process(cls, sde: LinearSDE, steps: int = 1000) -> DDPM:

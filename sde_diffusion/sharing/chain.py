@@ -26,6 +26,7 @@ SCHEDULERS = {
         "HeunDiscrete",
         "LMSDiscrete",
         "PNDM",
+        "Solver",
         "UniPCMultistep",
     ]
 }
@@ -35,13 +36,22 @@ LONGEST = 10_000
 
 
 def chain_of(config: Mapping[str, Any]) -> DDPM:
-    """The chain of a scheduler's configuration; ValueError for a table that is unknown or has no noise left at its end.
+    """The chain of a scheduler's configuration; ValueError for a table that is unknown, or of zero SNR with predicted noise.
 
     The tables are diffusers' own: `linear` in beta, `scaled_linear` in sqrt(beta), `squaredcos_cap_v2` the cosine of
     Nichol & Dhariwal, or `trained_betas` itself.
     """
-    if config.get("rescale_betas_zero_snr"):
-        raise ValueError("its last step has no signal at all (rescale_betas_zero_snr), which no process of ours has")
+    if not config.get("rescale_betas_zero_snr"):
+        return _table(config)
+    if config.get("prediction_type", "epsilon") == "epsilon":
+        raise ValueError(
+            "its last step has no signal (rescale_betas_zero_snr), where the noise that a network predicts says nothing of the "
+            "data; take a network of v_prediction or sample"
+        )
+    return _table(config).zero_terminal_snr()
+
+
+def _table(config: Mapping[str, Any]) -> DDPM:
     if (betas := config.get("trained_betas")) is not None:
         return DDPM(tuple(betas))
     if missing := sorted({"beta_start", "beta_end", "beta_schedule"} - set(config)):

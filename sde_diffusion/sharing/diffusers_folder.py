@@ -23,12 +23,14 @@ from sde_diffusion.networks.foreign import DiffusersBackbone
 from sde_diffusion.resolver import arguments
 from sde_diffusion.sde import LinearSDE
 from sde_diffusion.sharing import safe_load
-from sde_diffusion.sharing.chain import MEANINGS, SCHEDULERS, as_chain, chain_of, levels, timestep_of
+from sde_diffusion.sharing.chain import MEANINGS, as_chain, levels
 from sde_diffusion.sharing.hub import fetched
+from sde_diffusion.sharing.schedulers import meaning_of
 from sde_diffusion.standardization import Standardization
 
 INDEX = "model_index.json"
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+HALF = "unet/diffusion_pytorch_model.fp16.safetensors"
 NETWORK, SCHEDULER = "unet/config.json", "scheduler/scheduler_config.json"
 
 
@@ -79,8 +81,8 @@ def read_diffusers(
 
     `no_label` is the class that the network was taught for "any class". The weights are read as `dtype`, whatever they
     were stored as; None keeps theirs. Only safetensors and JSON are read, by `safe_load`; of diffusers, only the network's
-    class is used. Samples are not clipped, whatever the scheduler says. A scheduler says which chain and which meaning of
-    the output belong to the network; its way of sampling is not used, so those of multistep samplers are taken as well.
+    class is used. Samples are not clipped, whatever the scheduler says. A scheduler says which process and which meaning of
+    the output belong to the network (`sharing.schedulers`); its way of sampling is not used.
     Raises ValueError, in a sentence, for a folder that is damaged, hostile or of another kind of pipeline.
     """
     path = fetched(folder, revision)
@@ -95,27 +97,14 @@ def read_diffusers(
             f"{path / INDEX} also has {others[0][:40]!r}, so its samples are no pictures yet; not taken in"
         )
     scheduler = read_plain(path / SCHEDULER)
-    chain = safe_load.plainly(lambda: _chain(scheduler), path / SCHEDULER)
-    meaning = MEANINGS[scheduler.get("prediction_type", "epsilon")]
+    meaning = safe_load.plainly(lambda: meaning_of(scheduler), path / SCHEDULER)
     unet, shape = _network(path, dtype)
-    backbone = DiffusersBackbone(unet, timestep_of(chain), no_label)
-    denoiser = Preconditioned(backbone, meaning(1.0)).eval().requires_grad_(False)
+    backbone = meaning.backbone(unet, meaning.timestep, no_label)
+    denoiser = Preconditioned(backbone, meaning.parameterization).eval().requires_grad_(False)
     classes = unet.config.num_class_embeds
     names = None if classes is None else tuple(map(str, range(classes)))
-    return {"sde": chain, "denoiser": denoiser, "event_shape": shape, "class_names": names}
-
-
-def _chain(config: dict[str, Any]) -> Any:
-    if config.get("_class_name") not in SCHEDULERS:
-        raise ValueError(f"it is of {str(config.get('_class_name'))[:40]}; known: {', '.join(sorted(SCHEDULERS))}")
-    if config.get("prediction_type", "epsilon") not in MEANINGS:
-        raise ValueError(f"it predicts {str(config['prediction_type'])[:40]!r}; known: {', '.join(MEANINGS)}")
-    if config.get("use_flow_sigmas"):
-        raise ValueError("its noise levels are those of a flow (use_flow_sigmas), which is no chain")
-    check_numbers(
-        {name: config.get(name) for name in ("trained_betas", "beta_start", "beta_end", "num_train_timesteps")}
-    )
-    return chain_of(config)
+    facts = {"event_shape": shape, "class_names": names, "std": meaning.std}
+    return {"sde": meaning.sde, "denoiser": denoiser, **facts}
 
 
 def _network(path: Path, dtype: torch.dtype | None) -> tuple[Any, tuple[int, ...]]:
@@ -128,7 +117,7 @@ def _network(path: Path, dtype: torch.dtype | None) -> tuple[Any, tuple[int, ...
         arguments("network", {"name": "UNet2DModel", **config}, cls)
         return cls(**config)
 
-    unet = safe_load.built(make, path / WEIGHTS, source, dtype)
+    unet = safe_load.built(make, _weights(path), source, dtype)
     size: Any = config.get("sample_size")
     sides = size if isinstance(size, list) else [size, size]
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
@@ -182,6 +171,12 @@ def _check_rule(rule: Any, chain: Any) -> None:
             f"the network gets timesteps that are up to {off:.3g} off the chain's; build its DiffusersBackbone with "
             "timestep_of(sde)"
         )
+
+
+def _weights(path: Path) -> Path:
+    """The weights of a folder, or those of its half-precision variant where there are no others."""
+    usual, half = path / WEIGHTS, path / HALF
+    return half if half.is_file() and not usual.exists() else usual
 
 
 def is_pipeline(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from torch import nn
 
 from sde_diffusion.data.stream import Followed, StreamTable
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.objectives.base import Objective, with_run
+from sde_diffusion.objectives.base import Objective, learnt_by
 from sde_diffusion.sde.base import LinearSDE
 from sde_diffusion.training.batches import Batches, seeded_generators
 from sde_diffusion.training.checkpoints.fingerprint import digest, fingerprint
@@ -93,16 +93,30 @@ class Parts:
     def _placed(self) -> tuple[TrainState, nn.Module]:
         """The state before the first step, and the loss, as the strategy shares them out."""
         device = self.batches.device
+        learnt = self._learnt(device)
         model = _prepared(self.strategy.place(self.denoiser, device), self.compute)
         _laid_out(self.average.model.to(next(self.denoiser.parameters()).device), self.compute)
-        loss = self.strategy.wrap_loss(Loss(model, with_run(self.objective), self.sde))
+        loss = self.strategy.wrap_loss(Loss(model, self.objective, self.sde))
         if model is not self.denoiser:
             self.average.track(model)
         power = PowerAverages.of(model, self.settings.tracked)
-        made = make_optimizer(model, self.settings, self.optimizer)
+        trained = model if learnt is None else nn.ModuleDict({"model": model, "objective": learnt})
+        made = make_optimizer(trained, self.settings, self.optimizer)
         table = self.batches.table
         stream = Followed(table, self.settings.batch_size) if isinstance(table, StreamTable) else None
-        return TrainState(model, self.average, made, RunningMetrics(device), power=power, stream=stream), loss
+        state = TrainState(model, self.average, made, RunningMetrics(device), power=power, stream=stream)
+        state.objective = learnt or state.objective
+        return state, loss
+
+    def _learnt(self, device: torch.device) -> nn.Module | None:
+        """What the objective learns. ValueError where the model is in shares: then nothing else is averaged over processes."""
+        learnt = learnt_by(self.objective)
+        if learnt is not None and self.world.size > 1 and self.compute.engine == "sharded":
+            raise ValueError(
+                f"{type(learnt).__name__} is trained with the model, which the sharded engine does not know; take "
+                "engine='replicated'"
+            )
+        return None if learnt is None else learnt.to(device)
 
     def _step(self, state: TrainState, loss: nn.Module, shares: Any) -> TrainStep:
         place, teacher = self.batches.device, self.teacher

@@ -48,8 +48,8 @@ _PACKAGES = (
 )
 """Those that decide numbers: weights, pictures that were resized, samples, metrics."""
 
-MAY_CHANGE = (*(f"training.{name}" for name in NOT_WEIGHT_DETERMINING), "data.root", "data.path")
-"""What of the command line's configuration may change when a run goes on: data that moved are known by their digest."""
+MAY_CHANGE = (*(f"training.{name}" for name in NOT_WEIGHT_DETERMINING), "data.root", "data.path", "start.folder")
+"""What of the command line's configuration may change when a run goes on: what has moved is known by its digest."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class TrainState:
 
     Attributes:
         settled: False while a step is under way: only a settled state is worth saving.
+        objective: what the objective learns; a module without parameters for one that learns nothing.
         averages: all that a step updates.
         threads: of the CPU, which decide the last bits; 0 until they are chosen.
         asked: [step, steps] for each time that the run was started with another number of steps: from that step on the
@@ -50,6 +51,7 @@ class TrainState:
     threads: int = 0
     asked: list[list[int]] = field(default_factory=list)
     stream: Followed | None = None
+    objective: nn.Module = field(default_factory=nn.Identity)
 
     def __post_init__(self) -> None:
         self.averages: list[Average] = [self.ema.average, *self.power.averages.values()]
@@ -64,6 +66,7 @@ class TrainState:
             optimizer=tensors,
             state=self.facts(fingerprint),
             power=full_state(self.power.state_dict()),
+            objective=self.objective.state_dict(),
         )
 
     def facts(self, fingerprint: dict) -> dict[str, Any]:
@@ -88,12 +91,14 @@ class TrainState:
         """Go on from a checkpoint; CheckpointError when it is of another run or another model."""
         check_fingerprint(checkpoint.state.get("fingerprint"), fingerprint, source)
         check_alike(checkpoint.model, self.model.state_dict(), source)
+        check_alike(checkpoint.objective, self.objective.state_dict(), source)
         fill(self.power, checkpoint.power, source)
         with _foreign(source):
             self.optimizer.load(checkpoint.optimizer, checkpoint.state["optimizer"])
         self._load_counters(checkpoint.state, checkpoint.step, source)
         fill(self.model, checkpoint.model, source)
         fill(self.ema, checkpoint.ema, source)
+        fill(self.objective, checkpoint.objective, source)
 
     def load_shares(self, path: Path, fingerprint: dict) -> None:
         """The same from shares that were verified, whatever number of processes wrote them."""
@@ -106,7 +111,7 @@ class TrainState:
         self._load_counters(state, manifest.step_of(path), path)
 
     def _models(self) -> Tensors:
-        parts = {"model": self.model, "ema": self.ema, "power": self.power}
+        parts = {"model": self.model, "ema": self.ema, "power": self.power, "objective": self.objective}
         return {key: value for name, part in parts.items() for key, value in _under(name, part.state_dict()).items()}
 
     def _load_counters(self, state: dict[str, Any], step: int, source: Path) -> None:

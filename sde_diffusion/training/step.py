@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.data.base import Batch
-from sde_diffusion.objectives.base import RunContext
+from sde_diffusion.objectives.base import RunContext, learnt_by, with_run
 from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.distributed.parallel import full_tensor
 from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -85,11 +85,12 @@ class TrainStep:
 
 
 class Loss(nn.Module):
-    """The objective of a model as a module: (batch, generator, run) -> losses (B,)."""
+    """The objective of a model as a module: (batch, generator, run) -> losses (B,). `learnt` is what the objective learns."""
 
     def __init__(self, model: nn.Module, objective: Callable[..., Tensor], sde: Any) -> None:
         super().__init__()
-        self.model, self.objective, self.sde = model, objective, sde
+        self.model, self.objective, self.sde = model, with_run(objective), sde
+        self.learnt = learnt_by(objective)
 
     def forward(self, batch: Batch, generator: torch.Generator, run: RunContext) -> Tensor:
         """The losses."""

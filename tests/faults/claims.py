@@ -42,8 +42,10 @@ TRAINING_FAULTS: Claims = {
         (f"{SIGNALLED}outside_the_block_sigterm_is_what_it_was", f"{SIGNALLED}a_host_that_handles_sigterm_keeps_its_handler",
          f"{TRAINING}resume.py::test_an_interrupt_in_the_middle_of_a_step_waits_for_its_end"),
     "**A checkpoint** is a folder of safetensors and JSON, without pickles: `model.safetensors`, `ema.safetensors`, "
-    "`optimizer.safetensors`, `state.json`, and `power.safetensors` where power-function averages are tracked.":
-        (f"{TRAINING}checkpoint_readers.py::test_a_whole_checkpoint_is_read", f"{CHECKPOINT}a_missing_file_is_noticed",
+    "`optimizer.safetensors`, `state.json`, `power.safetensors` where power-function averages are tracked, and "
+    "`objective.safetensors` where the objective learns.":
+        (f"{TRAINING}learnt_objective.py::test_what_it_has_learnt_decides_the_steps_to_come",
+         f"{TRAINING}checkpoint_readers.py::test_a_whole_checkpoint_is_read", f"{CHECKPOINT}a_missing_file_is_noticed",
          f"{FAULTS}hostile_files.py::test_hostile_files_are_refused_in_little_memory"),
     "`manifest.json` has the SHA-256 of each and is written last.":
         (f"{CHECKPOINT}all_is_on_the_disk_before_it_gets_its_name", f"{CHECKPOINT}a_flipped_bit_is_noticed"),

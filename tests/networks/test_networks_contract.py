@@ -195,3 +195,18 @@ def test_every_backbone_is_found_and_takes_the_common_options():
     assert {"mlp", "unet", "dit"} <= set(found)
     for cls in found.values():
         assert "classes" in inspect.signature(cls).parameters
+
+
+@pytest.mark.global_rng
+@pytest.mark.parametrize("name", NAMES)
+def test_dropout_leaves_a_share_out_in_training_alone(name, x):
+    """In eval mode it is the network without dropout, bit for bit; in train mode two calls differ."""
+    plain, dropped = build(name).eval(), build(name, dropout=0.4)
+    assert torch.equal(plain(x, C), dropped.eval()(x, C))
+    dropped.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        first, second = dropped(x, C), dropped(x, C)
+    assert not torch.equal(first, second)
+    with pytest.raises(ValueError, match="dropout"):
+        build(name, dropout=1.5)

@@ -9,7 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_diffusion.sde import DDPM, VE, VP
+from sde_diffusion.denoisers import Preconditioned
+from sde_diffusion.parameterization import Velocity
+from sde_diffusion.sampling import sample, samplers
+from sde_diffusion.sde import DDPM, VE, VP, GaussianPrior
+from solvers import KeyedIncrements
+from solvers.wiener import PathSpec
 
 tables = st.lists(st.floats(1e-4, 0.9), min_size=2, max_size=40).map(tuple)
 
@@ -89,3 +94,50 @@ def test_the_cosine_table_is_the_papers():
     for i in (1, 20, 50, 99):
         assert chain.alpha_bar(i) == pytest.approx(f(i / 100) / f(0), rel=1e-9)
     assert chain.betas[-1] == 0.999
+
+
+def test_a_chain_of_zero_terminal_snr_is_that_of_diffusers():
+    """The table of algorithm 1, whose last beta is 1 there; ours leaves alpha_bar = 2^-24, as diffusers' schedulers do."""
+    rescale = pytest.importorskip("diffusers.schedulers.scheduling_ddim").rescale_zero_terminal_snr
+    chain = DDPM()
+    expected = rescale(torch.tensor(chain.betas, dtype=torch.float64))
+    found = torch.tensor(chain.zero_terminal_snr().betas, dtype=torch.float64)
+    torch.testing.assert_close(found[:-1], expected[:-1], rtol=0, atol=1e-9)
+    assert expected[-1] == 1
+    assert chain.zero_terminal_snr().alpha_bar(chain.steps) <= 2**-24
+    short = DDPM(tuple((0.02915 + i * (0.10954 - 0.02915) / 999) ** 2 for i in range(1000)))  # Stable Diffusion's
+    assert short.zero_terminal_snr().alpha_bar(1000) == pytest.approx(2**-24, rel=1e-6)
+
+
+class KnowsV(torch.nn.Module):
+    """A network that answers E[v | x_t] for N(2, 0.25), from the input and the level that `Velocity` gives it.
+
+    v is a linear function of x_t for a Gaussian; it is computed without a division by alpha, as a network computes.
+    """
+
+    def forward(self, x, c_time):
+        assert torch.isfinite(x).all()
+        angle = torch.atan(c_time.double().exp())[:, None]
+        a, s = angle.cos(), angle.sin()
+        residual = x - 2 * a
+        return (-2 * s + residual * a * s * (1 - 0.25) / (0.25 * a**2 + s**2)).to(x)
+
+
+@pytest.mark.parametrize("name", ["default", "ddim", "dpmpp_2m", "euler", "heun", "unipc", "deis", "ab4", "ddpm"])
+def test_samples_of_zero_terminal_snr_are_of_the_law(name):
+    """In float32 and from noise without the data's mean: the first step is finite, and mean and deviation are the law's."""
+    chain = DDPM().zero_terminal_snr()
+    denoiser = Preconditioned(KnowsV(), Velocity())
+    reversal, solver = samplers.parse(name).build(chain, denoiser, nfe=60)
+    first, *_ = solver.trajectory(
+        reversal.equation,
+        reversal.to_chart(torch.ones(1, 4), reversal.start),
+        reversal.start,
+        reversal.stop,
+        None if name != "ddpm" else KeyedIncrements(PathSpec.like(torch.ones(1, 4), 0, reversal.start, reversal.stop)),
+    )
+    assert torch.isfinite(reversal.from_chart(first[1], first[0])).all()
+    x = sample(reversal.with_prior(GaussianPrior(0.0, 1.0)), solver, (4000, 1), seed=3)
+    assert x.dtype == torch.float32
+    assert x.mean().item() == pytest.approx(2, abs=0.04)  # five standard errors
+    assert x.std().item() == pytest.approx(0.5, abs=0.03)

@@ -13,9 +13,12 @@ from diffusers import (
     DDPMPipeline,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    LCMScheduler,
     PNDMScheduler,
     UNet2DModel,
     UniPCMultistepScheduler,
@@ -32,11 +35,11 @@ from sde_diffusion.parameterization import (
     Noise,
     Velocity,
 )
-from sde_diffusion.reversal import data_form
-from sde_diffusion.sde import DDPM, VE, VP, LinearSDE
+from sde_diffusion.reversal import data_form, velocity_form
+from sde_diffusion.sde import DDPM, EDM, VE, VP, LinearSDE
 from sde_diffusion.sharing import timestep_of, to_diffusers
 from sde_diffusion.sharing.chain import as_chain
-from solvers import ExponentialEuler, FixedGrid, fixed
+from solvers import Euler, ExponentialEuler, FixedGrid, fixed
 from tests.sharing.models import from_diffusers, from_pretrained, moved
 
 EVENT = (2, 8, 8)
@@ -192,10 +195,10 @@ def change(path: Path, **parts) -> None:
         ("model_index.json", {"unet": ["evil", "Model"]}, "only that is taken in"),
         ("model_index.json", {"unet": ["diffusers", "UNet2DConditionModel"]}, "only that is taken in"),
         ("model_index.json", {"vqvae": ["diffusers", "VQModel"]}, "also has 'vqvae'"),
-        ("scheduler/scheduler_config.json", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "known: DDIMScheduler"),
+        ("scheduler/scheduler_config.json", {"_class_name": "LCMScheduler"}, "known: DDIMScheduler"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow"}, "known: epsilon"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "../x"}, "known: linear"),
-        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "no signal at all"),
+        ("scheduler/scheduler_config.json", {"rescale_betas_zero_snr": True}, "says nothing of the data"),
         ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**6}, "2 to 10000 steps"),
         ("scheduler/scheduler_config.json", {"beta_end": 2.0}, "each in \\(0, 1\\)"),
         ("unet/config.json", {"surprise": 1}, "takes no 'surprise'"),
@@ -237,9 +240,89 @@ def test_a_multistep_scheduler_holds_the_same_chain(scheduler, folder):
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("scheduler", [EDMEulerScheduler, EDMDPMSolverMultistepScheduler])
+def test_a_network_of_edm_is_preconditioned_as_they_do(scheduler, folder):
+    """Their input, their c_noise and their output, at five noise levels, to 1e-6 of the answer's size."""
+    theirs = scheduler(sigma_data=0.7, sigma_max=50.0, sigma_min=0.01)
+    theirs.save_pretrained(folder / "scheduler")
+    read, network = from_diffusers(folder), unet()
+    assert read.sde == EDM(50.0, 0.01)
+    assert read.prior.std == pytest.approx((50.0**2 + 0.7**2) ** 0.5)
+    for sigma in (0.01, 0.3, 1.0, 6.0, 50.0):
+        x = sigma * start(torch.float32)
+        with torch.no_grad():
+            raw = network(theirs.precondition_inputs(x, sigma), theirs.precondition_noise(sigma)).sample
+            wanted = theirs.precondition_outputs(x, raw, sigma)
+        found = read.denoiser(x, read.sde.kernel(sigma))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6 * float(wanted.abs().max()))
+
+
+def test_a_network_of_flow_matching_is_called_as_they_do(folder):
+    """Its input is x_t itself and its timestep 1000 t; x_0 = x_t - t u, from another process of the same levels too."""
+    FlowMatchEulerDiscreteScheduler(shift=3.0).save_pretrained(folder / "scheduler")
+    read, network, vp = from_diffusers(folder), unet(), VP()
+    for t in (0.002, 0.3, 0.9, 0.99):
+        x = start(torch.float32)
+        with torch.no_grad():
+            wanted = x - t * network(x, torch.tensor([1000 * t])).sample
+        found = read.denoiser(x, read.sde.kernel(t))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=3e-6 * float(wanted.abs().max()))
+        kernel = vp.kernel(vp.time(read.sde.log_snr(t)))
+        again = read.denoiser(x * (kernel.alpha + kernel.sigma), kernel)
+        torch.testing.assert_close(again, wanted, rtol=0, atol=3e-5 * float(wanted.abs().max()))
+
+
+def test_a_flow_sampled_by_eulers_method_is_their_scheduler(folder):
+    """Equal steps of t from their first sigma to their last one: the velocity form's Euler is theirs, number for number."""
+    theirs = FlowMatchEulerDiscreteScheduler()
+    theirs.save_pretrained(folder / "scheduler")
+    read, network, x = from_diffusers(folder), unet(), start(torch.float32)
+    theirs.set_timesteps(8)
+    with torch.no_grad():
+        wanted = x
+        for t in theirs.timesteps[1:]:  # from 0.857 on: their first is t = 1, beyond the horizon of ours
+            wanted = theirs.step(network(wanted, t[None]).sample, t, wanted).prev_sample
+        reversal = velocity_form(read.sde, read.denoiser)
+        *times, _ = theirs.sigmas[1:].double().tolist()
+        y = FixedGrid(Euler(), len(times) - 1, fixed(times))(reversal.equation, x, times[0], times[-1])
+        found = reversal.finish(y, times[-1])
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max()))
+
+
+def test_a_chain_of_zero_snr_is_read_with_v_and_its_samples_are_finite(folder):
+    """All but the last step are the table of diffusers, and the first step of every sampler is a number."""
+    theirs = DDIMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    theirs.save_pretrained(folder / "scheduler")
+    read = from_diffusers(folder)
+    found = torch.tensor([read.sde.alpha_bar(k + 1) for k in range(1000)], dtype=torch.float64)
+    torch.testing.assert_close(found, theirs.alphas_cumprod.double(), rtol=0, atol=1e-6)
+    for sampler in ("default", "dpmpp_2m", "ddpm", "heun"):
+        assert torch.isfinite(read.sample(2, sampler, nfe=8)).all()
+
+
+def test_a_half_precision_variant_is_read_where_there_is_nothing_else(folder):
+    DDIMPipeline(unet().half(), DDIMScheduler()).save_pretrained(folder.with_name("half"), variant="fp16")
+    read = from_diffusers(folder.with_name("half"))
+    assert next(read.denoiser.parameters()).dtype == torch.float32
+    wanted = from_diffusers(folder)
+    x, kernel = start(torch.float32), wanted.sde.kernel(0.5)
+    reference = wanted.denoiser(x, kernel)
+    difference = (read.denoiser(x, kernel) - reference).abs().max()
+    assert 0 < difference < 0.02 * reference.abs().max()
+
+
 def test_a_scheduler_of_another_family_is_refused(folder):
-    FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
-    with pytest.raises(ValueError, match="FlowMatchEulerDiscreteScheduler; known"):
+    LCMScheduler().save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="LCMScheduler; known"):
+        from_diffusers(folder)
+    FlowMatchEulerDiscreteScheduler(invert_sigmas=True).save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="invert_sigmas"):
+        from_diffusers(folder)
+    EDMEulerScheduler(prediction_type="v_prediction").save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="turns the sign"):
+        from_diffusers(folder)
+    EDMEulerScheduler(sigma_data=0.0).save_pretrained(folder / "scheduler")
+    with pytest.raises(ValueError, match="sigma_data is a number above 0"):
         from_diffusers(folder)
     UniPCMultistepScheduler(use_flow_sigmas=True).save_pretrained(folder / "scheduler")
     with pytest.raises(ValueError, match="use_flow_sigmas"):

@@ -16,6 +16,8 @@ class Settings(RunConfig):
     """What to train, and where to put it.
 
     Attributes:
+        start: a folder to begin with: a run, a shared model or a diffusers pipeline, whose network, process, parameterization and
+            standardization go with its weights.
         name: the run's name; its folder is runs/NAME.
         output: another folder for the run.
         device: auto, cpu or cuda.
@@ -23,6 +25,7 @@ class Settings(RunConfig):
         compute: how a step is computed; it changes speed and memory, and the last bits only.
     """
 
+    start: str | None = None
     name: str = "digits"
     output: str | None = None
     device: str = "auto"
@@ -42,6 +45,6 @@ def run(settings: Settings) -> None:
 
     device = own_device(device_of(settings.device).type)
     with join_process_group(device, settings.compute.timeout) as world:
-        train_model(folder, settings, device, settings.compute, world, settings.watch)
+        train_model(folder, settings, device, settings.compute, world, settings.watch, settings.start)
     if world.is_main:
         say(f"trained: {folder}; next: sde-diffusion sample {folder}")

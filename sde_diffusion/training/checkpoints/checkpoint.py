@@ -2,6 +2,7 @@
 
     model.safetensors, ema.safetensors    the weights and their average
     power.safetensors                     the power-function averages, where there are any
+    objective.safetensors                 what the objective learns, where it does
     optimizer.safetensors                 the optimizer's tensors, as `name.of.parameter/exp_avg`
     state.json                            the counters, the optimizer's other numbers, the run's fingerprint
     manifest.json                         the SHA-256 of each, written last
@@ -38,12 +39,14 @@ from sde_diffusion.training.errors import first_line
 from sde_diffusion.training.step import SKIPPED
 
 _MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
-_FILES, _POWER = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors"
+_FILES, _POWER, _OBJECTIVE = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors", "objective.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: the tensors of the model, its averages and the optimizer by name, and what fits JSON."""
+    """All that a run needs to go on: the tensors of the model, its averages, the optimizer and the objective by name, and what
+    fits JSON.
+    """
 
     step: int
     model: Tensors
@@ -51,6 +54,7 @@ class Checkpoint:
     optimizer: Tensors
     state: dict[str, Any]
     power: Tensors = field(default_factory=dict)
+    objective: Tensors = field(default_factory=dict)
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -65,8 +69,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         with new_folder(path) as draft:
             save_file(plain(checkpoint.model), draft / _MODEL)
             save_file(plain(checkpoint.ema), draft / _EMA)
-            if checkpoint.power:
-                save_file(plain(checkpoint.power), draft / _POWER)
+            for name, tensors in ((_POWER, checkpoint.power), (_OBJECTIVE, checkpoint.objective)):
+                if tensors:
+                    save_file(plain(tensors), draft / name)
             save_file(plain(checkpoint.optimizer), draft / _OPTIMIZER)
             (draft / _STATE).write_bytes(to_json(checkpoint.state))
             manifest.write(draft, checkpoint.step)
@@ -84,7 +89,7 @@ def checkpoints(folder: Path) -> dict[int, Path]:
 
 def verify(path: Path) -> set[str]:
     """The files of the checkpoint; CheckpointError unless each has the size and SHA-256 of its manifest."""
-    return manifest.verify(Path(path), _FILES, re.escape(_POWER))
+    return manifest.verify(Path(path), _FILES, f"{re.escape(_POWER)}|{re.escape(_OBJECTIVE)}")
 
 
 def latest(folder: Path) -> Path | None:
@@ -124,9 +129,11 @@ def load(path: Path) -> Checkpoint:
         optimizer=read_tensors(path / _OPTIMIZER),
         state=read_object(path / _STATE),
         power=read_tensors(path / _POWER) if _POWER in names else {},
+        objective=read_tensors(path / _OBJECTIVE) if _OBJECTIVE in names else {},
     )
     refuse_weights_not_finite(found.model, path / _MODEL)
     refuse_weights_not_finite(found.ema, path / _EMA)
+    refuse_weights_not_finite(found.objective, path / _OBJECTIVE)
     return found
 
 

@@ -38,7 +38,8 @@ def conditions(
     """
     known = {name: value for name, value in given.items() if value is not None}
     numbers = known.pop(CONDITION, None)
-    more = {} if columns is None and numbers is None else _context(n, numbers, columns, device, dtype)
+    asked = numbers is not None or (columns is not None and CONTEXT not in known)
+    more = _context(n, numbers, columns, device, dtype) if asked else {}
     return more | {
         name: _labels(n, v, class_names, device) if name == "label" else _rows(n, name, v, device)
         for name, v in known.items()

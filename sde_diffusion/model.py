@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
-from sde_diffusion.conditions import CONTEXT, ConditionColumns, check_context, conditions
+from sde_diffusion.conditions import CONTEXT, ConditionColumns, check_context, check_taken, conditions
 from sde_diffusion.data.moments import Moments
 from sde_diffusion.data.standardised import standardised
 from sde_diffusion.data.tables import Table
@@ -203,6 +203,8 @@ class DiffusionModel:
         from sde_diffusion.training.fitting import fit_and_report
 
         if self.condition_columns is None and isinstance(condition, Mapping):  # arguments of a network of one's own
+            for name in condition:
+                check_taken(getattr(self.denoiser, "backbone", self.denoiser), str(name))
             options, condition = {"condition": condition, **options}, None
         table = self._training_table(x, labels, condition)
         chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}

@@ -2,6 +2,15 @@
 
 from sde_diffusion.conditions.columns import CONDITION, CONTEXT, ConditionColumns
 from sde_diffusion.conditions.given import class_number, conditions
-from sde_diffusion.conditions.probe import check_context, check_heeded
+from sde_diffusion.conditions.probe import check_context, check_heeded, check_taken
 
-__all__ = ["CONDITION", "CONTEXT", "ConditionColumns", "check_context", "check_heeded", "class_number", "conditions"]
+__all__ = [
+    "CONDITION",
+    "CONTEXT",
+    "ConditionColumns",
+    "check_context",
+    "check_heeded",
+    "check_taken",
+    "class_number",
+    "conditions",
+]

@@ -33,7 +33,7 @@ def check_heeded(denoiser: nn.Module, event_shape: tuple[int, ...], values: Mapp
     """
     network = getattr(denoiser, "backbone", denoiser)
     for name in values:
-        _refuse_unknown(network, name)
+        check_taken(network, name)
     perturbed = _perturbed(denoiser)
     like = next(perturbed.parameters(), torch.zeros(()))
     generator = torch.Generator().manual_seed(0)
@@ -55,7 +55,8 @@ def check_context(denoiser: nn.Module, event_shape: tuple[int, ...], size: int) 
         check_heeded(denoiser, event_shape, {CONTEXT: (given, other)})
 
 
-def _refuse_unknown(network: nn.Module, name: str) -> None:
+def check_taken(network: nn.Module, name: str) -> None:
+    """Raises ValueError for a network whose forward has no argument of this name."""
     found = inspect.signature(network.forward).parameters
     if name not in found and not any(one.kind is one.VAR_KEYWORD for one in found.values()):
         raise ValueError(

@@ -38,6 +38,12 @@ class TableFile(OwnData):
     held_out: float = 0.1
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """A name alone is a list of one."""
+        for field in ("columns", "condition"):
+            if isinstance(getattr(self, field), str):
+                object.__setattr__(self, field, (getattr(self, field),))
+
     @property
     def place(self) -> str:
         """The file."""

@@ -22,7 +22,6 @@ NOISE = 0.1
 """The standard deviation of what is added to each weight."""
 
 
-@torch.no_grad()
 def check_heeded(denoiser: nn.Module, event_shape: tuple[int, ...], values: Mapping[str, tuple[Any, Any]]) -> None:
     """Raises ValueError unless the denoiser takes each condition and its answer differs between the two values of it.
 
@@ -32,15 +31,9 @@ def check_heeded(denoiser: nn.Module, event_shape: tuple[int, ...], values: Mapp
         values: name -> two values of the condition for a batch of two samples.
     """
     network = getattr(denoiser, "backbone", denoiser)
-    for name in values:
-        check_taken(network, name)
-    perturbed = _perturbed(denoiser)
-    like = next(perturbed.parameters(), torch.zeros(()))
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, *event_shape, generator=generator, dtype=torch.float64).to(like)
     for name, pair in values.items():
-        first, second = (perturbed(x, Kernel(1.0, 1.0), **{name: _like(value, like)}) for value in pair)
-        if torch.equal(first, second):
+        check_taken(network, name)
+        if not answers_differ(denoiser, event_shape, name, pair):
             raise ValueError(
                 f"the network {type(network).__name__} takes {name!r} and its answer does not depend on it; use it in "
                 "forward, or leave the condition out"
@@ -48,11 +41,29 @@ def check_heeded(denoiser: nn.Module, event_shape: tuple[int, ...], values: Mapp
 
 
 def check_context(denoiser: nn.Module, event_shape: tuple[int, ...], size: int) -> None:
-    """The same of `context` (B, size): the answer differs between two conditions, and from that without one."""
+    """The same of `context` (B, size); and a row of zeros, no condition, has another answer than the mean of the conditions."""
     given = torch.linspace(-1, 1, 2 * size).reshape(2, size)
     given[:, -1] = 1
-    for other in (given.flip(0), torch.zeros_like(given)):
-        check_heeded(denoiser, event_shape, {CONTEXT: (given, other)})
+    check_heeded(denoiser, event_shape, {CONTEXT: (given, given.flip(0))})
+    mean = torch.zeros_like(given)
+    mean[:, -1] = 1
+    if not answers_differ(denoiser, event_shape, CONTEXT, (mean, torch.zeros_like(mean))):
+        network = getattr(denoiser, "backbone", denoiser)
+        raise ValueError(
+            f"the network {type(network).__name__} has one answer for no condition, a context of zeros, and for the mean of "
+            f"the conditions, whose last of {size} numbers is 1; use that number in forward"
+        )
+
+
+@torch.no_grad()
+def answers_differ(denoiser: nn.Module, event_shape: tuple[int, ...], name: str, pair: tuple[Any, Any]) -> bool:
+    """Whether a copy with perturbed weights tells the two values of a condition apart."""
+    perturbed = _perturbed(denoiser)
+    like = next(perturbed.parameters(), torch.zeros(()))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, *event_shape, generator=generator, dtype=torch.float64).to(like)
+    first, second = (perturbed(x, Kernel(1.0, 1.0), **{name: _like(value, like)}) for value in pair)
+    return not torch.equal(first, second)
 
 
 def check_taken(network: nn.Module, name: str) -> None:

@@ -141,7 +141,9 @@ class Evaluator:
         """Rows of training examples, set after set."""
         if self.condition is not None and condition is not None:
             labels = (self.labels, self.train_labels) if conditional else (None, None)
-            return matched_rows(self.condition, condition, self.baseline_sets, *labels)
+            found = matched_rows(self.condition, condition, self.baseline_sets, *labels)
+            self.baseline_sets = len(found)
+            return found.flatten()
         return self._rows_of_held_out_classes() if conditional else torch.arange(self.baseline_sets * self.count)
 
     def _rows_of_held_out_classes(self) -> Tensor:

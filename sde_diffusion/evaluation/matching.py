@@ -24,28 +24,32 @@ def matched_rows(
     labels: Tensor | None = None,
     train_labels: Tensor | None = None,
 ) -> Tensor:
-    """The numbers of `sets` M different rows, int64 (sets M,): row i of each set has about the condition i.
+    """The numbers of different rows, int64 (sets, M): row i of each set has about the condition i. Fewer sets in a rare class.
 
     Args:
-        condition: (M, K); `train` (N, K), N >= sets M, among which is chosen. Columns count in units of their deviation.
+        condition: (M, K); `train` (N, K), among which is chosen. Columns count in units of their deviation.
         labels, train_labels: classes (M,) and (N,), which are to be equal.
 
-    Raises ValueError where a class has too few rows.
+    Raises ValueError where there are too few rows, of a class or at all.
     """
-    from scipy.optimize import linear_sum_assignment
-
+    labels = torch.zeros(len(condition), dtype=torch.int64) if labels is None else labels
+    train_labels = torch.zeros(len(train), dtype=torch.int64) if train_labels is None else train_labels
     scale = train.double().std(0)
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     wanted, known = condition.double() / scale, train.double() / scale
-    found = []
-    for number in range(sets):
-        among = torch.arange(number, len(train), sets)[:MOST]
-        cost = torch.cdist(wanted, known[among]).square()
-        if labels is not None and train_labels is not None:
-            other = labels[:, None] != train_labels[among][None]
-            cost = torch.where(other, cost + 2 * float(cost.sum()) + 1, cost)
-        chosen = torch.from_numpy(linear_sum_assignment(cost.numpy())[1])
-        if labels is not None and train_labels is not None and bool((labels != train_labels[among][chosen]).any()):
-            raise ValueError("a class has more held-out than training rows to compare with; hold out fewer")
-        found.append(among[chosen])
-    return torch.cat(found)
+    members = [((labels == k).nonzero()[:, 0], (train_labels == k).nonzero()[:, 0]) for k in labels.unique()]
+    sets = min([sets, *(len(there) // len(own) for own, there in members)])
+    if sets == 0:
+        raise ValueError("there are more held-out than training rows, of a class or at all; hold out fewer")
+    found = torch.empty(sets, len(condition), dtype=torch.int64)
+    for own, there in members:
+        for number, among in enumerate(there[start::sets][:MOST] for start in range(sets)):
+            found[number, own] = among[_assignment(wanted[own], known[among])]
+    return found
+
+
+def _assignment(wanted: Tensor, known: Tensor) -> Tensor:
+    """A row of `known` (N, K) for each of `wanted` (M, K), int64 (M,), with the least sum of squared distances."""
+    from scipy.optimize import linear_sum_assignment
+
+    return torch.from_numpy(linear_sum_assignment(torch.cdist(wanted, known).square().numpy())[1])

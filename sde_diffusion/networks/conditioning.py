@@ -49,10 +49,11 @@ class Conditioning(nn.Module):
         return vector + self.label(_rows(label, x, self.label.num_embeddings - 1))
 
     def _of_context(self, context: Tensor | None, vector: Tensor) -> Tensor:
-        wanted = None if self.context is None else (len(vector), self.context[0].in_features)
-        if self.context is None or (context is not None and tuple(context.shape) != wanted):
-            found = None if context is None else tuple(context.shape)
-            raise ValueError(f"this network takes context of shape {wanted}, got {found}; build it with context=K")
+        if self.context is None:
+            raise ValueError("this network was built without a context but got one; build it with context=K or drop it")
+        wanted = (len(vector), self.context[0].in_features)
+        if context is not None and tuple(context.shape) != wanted:
+            raise ValueError(f"this network takes context of shape {wanted}, got {tuple(context.shape)}; give it so")
         return self.context(vector.new_zeros(wanted) if context is None else context.to(vector))  # pyright: ignore
 
     def _of_changes(self, changes: Tensor) -> Tensor:

@@ -64,8 +64,7 @@ def train(
         objective: the loss of each sample, in one of the two forms of `objectives.base`.
         labels: int (N,), given to the denoiser as `label`; True for those of a source or a data set.
         condition: name -> (N, ...), given to the denoiser by these names: real vectors (N, K), images (N, *E), integers.
-        label_dropout: the share of samples whose conditions are dropped: -1 for integers, 0 for real numbers. `dropout`: name
-            -> the share for a condition that is dropped on its own, independently of the others.
+        label_dropout, dropout: the share of samples whose conditions are dropped, together or one by name, see `Batches`.
         source: a second data set, for objectives that couple two distributions.
         augment: random changes of the samples, such as `data.augmentation.Flips()`, anew at each step.
         folder, resume: where checkpoints and `metrics.jsonl` are kept, see `Parts.loop`; nothing is kept without one.

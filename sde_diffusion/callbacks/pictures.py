@@ -68,7 +68,7 @@ class Pictures(Callback):
         """The samples (count, *E) with this denoiser, in the units of the data, on the CPU."""
         model = replace(self.model, denoiser=denoiser, trained=None)
         label = None if model.classes is None else torch.arange(self.count) % model.classes
-        asked = {"label": label, "condition": self.condition}
+        asked: dict[str, Any] = {"label": label, "condition": self.condition}
         return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, **asked).cpu()
 
     def _film(self, step: int) -> None:

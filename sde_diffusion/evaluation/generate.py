@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,6 +67,8 @@ def generate_chunk(
     """
     counted = CallCounter(model.denoiser)
     numbers, asked = torch.arange(first, first + count), {"label": label, "condition": condition}
-    own = {name: one[numbers % len(one)] if isinstance(one, Tensor) else one for name, one in asked.items()}
+    own: dict[str, Any] = {
+        name: one[numbers % len(one)] if isinstance(one, Tensor) else one for name, one in asked.items()
+    }
     x = replace(model, denoiser=counted).sample(count, sampler, seed=seed, first=first, chunk=chunk, **own)
     return x.cpu(), counted.rows

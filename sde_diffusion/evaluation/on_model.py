@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,7 +86,7 @@ def generated_for(
     return replace(found, x=evaluator.with_condition(found.x))
 
 
-def asked_of(model: DiffusionModel) -> dict[str, bool]:
+def asked_of(model: DiffusionModel) -> dict[str, Any]:
     """What an `Evaluator` must know of what a model is asked for: classes, conditions."""
     return {"conditional": model.classes is not None, "given": model.condition_columns is not None}
 

@@ -13,6 +13,7 @@ from sde_diffusion.specs import Spec, spec, to_text
 if TYPE_CHECKING:
     from torch import nn
 
+    from sde_diffusion.conditions import ConditionColumns
     from sde_diffusion.data import DataSource
     from sde_diffusion.data.moments import Moments
     from sde_diffusion.model import DiffusionModel
@@ -39,6 +40,17 @@ class Start:
         standard = self.model.standardization
         z = replace(found, mean=(found.mean - standard.shift) / standard.scale, std=found.std / standard.scale)
         return standard, *z.overall()
+
+    def columns(self, source: DataSource) -> ConditionColumns | None:
+        """The conditions that the weights take, in the coordinates that they were trained in. ValueError for data with others."""
+        own = self.model.condition_columns
+        names = None if own is None else own.names
+        if names != source.condition_names:
+            raise ValueError(
+                f"the weights in {self.record['folder']} take the conditions {', '.join(names or ('none',))}, and these data have "
+                f"{', '.join(source.condition_names or ('none',))}; name the same columns"
+            )
+        return own
 
     def fill(self, denoiser: nn.Module) -> None:
         """Copy the weights. Raises ValueError, with the tensors that do not fit, for another network."""

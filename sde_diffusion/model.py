@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -23,12 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
-from sde_diffusion.conditions import conditions
+from sde_diffusion.conditions import CONTEXT, ConditionColumns, check_context, check_taken, conditions
 from sde_diffusion.data.moments import Moments
 from sde_diffusion.data.standardised import standardised
 from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
-from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
@@ -40,9 +39,8 @@ from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
 from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
 from sde_diffusion.sharing.hub import fetched
-from sde_diffusion.sharing.pretrained import RECORD, as_json, describe
-from sde_diffusion.sharing.pretrained import digest as description_digest
-from sde_diffusion.sharing.run import configuration_of, read_run, run_is_trained, seeded
+from sde_diffusion.sharing.pretrained import RECORD
+from sde_diffusion.sharing.run import configuration_of, read_run, recording, run_is_trained, seeded
 from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
 from sde_diffusion.training.devices import device_of
@@ -79,6 +77,7 @@ class DiffusionModel:
         data_digest: a hash of the data that the model was fitted to; None before.
         mean, std: of the data in the model's coordinates, 0 and 1 where they are standardised; the prior is matched to them.
         run: the configuration of the run that made it, as plain data.
+        condition_columns: the numbers that the network takes as its condition, in the user's units; None without.
         trained: whether a training step has changed the weights; None where nobody knows, as for a network of one's own. A
             model that is known to be untrained says so, in a warning, when it is loaded or asked for anything.
     """
@@ -94,6 +93,7 @@ class DiffusionModel:
     std: float = 1.0
     run: dict[str, Any] = field(default_factory=dict)
     trained: bool | None = None
+    condition_columns: ConditionColumns | None = None
 
     @classmethod
     def for_data(
@@ -102,6 +102,8 @@ class DiffusionModel:
         labels: Any = None,
         sde: LinearSDE | None = None,
         *,
+        condition: Any = None,
+        condition_dropout: float = 0.1,
         network: nn.Module | None = None,
         parameterization: Parameterization | None = None,
         levels: int | None = None,
@@ -116,6 +118,9 @@ class DiffusionModel:
             labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`. True for those
                 of a source, or of a data set whose `classes` are their names.
             sde: the forward process, `VP()` by default.
+            condition: numbers (N, K) that x is conditioned on, or columns by their names, see `conditions.columns.rows_of`:
+                the network then takes them as `context=`. True for those of a source or a data set.
+            condition_dropout: the share of samples that are trained without their condition; with 0 none may be left out.
             network: any module called (z, c_time (B,), **condition) -> (B, *E), or a whole `Denoiser`; one that suits
                 the shape by default, with `options` as arguments.
             parameterization: what the network's output means, EDM's preconditioning by default.
@@ -126,15 +131,18 @@ class DiffusionModel:
         """
         table, names = as_table(x), class_names_of(x) if labels is True else as_labels(labels)[1]
         _check_process(sde)
-        shape = table.event_shape
-        denoiser = network
+        shape, denoiser = table.event_shape, network
+        columns = None if condition is None else ConditionColumns.of(x, condition, condition_dropout)
         if not isinstance(denoiser, Denoiser):
             classes = None if names is None else len(names)
+            options = options if columns is None else {"context": columns.size, **options}
             backbone = network if network is not None else seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
         known = None if network is not None else False
         standard = Standardization.of_moments(Moments.of_table(table))
-        return cls(sde or VP(), denoiser, shape, standard, names, levels, trained=known)
+        model = cls(sde or VP(), denoiser, shape, standard, names, levels, trained=known, condition_columns=columns)
+        model._check_heeded()
+        return model
 
     @property
     def device(self) -> torch.device:
@@ -171,6 +179,7 @@ class DiffusionModel:
         x: Any,
         labels: Any = None,
         *,
+        condition: Any = None,
         folder: str | os.PathLike | None = None,
         settings: TrainSettings | None = None,
         objective: Any = None,
@@ -183,6 +192,7 @@ class DiffusionModel:
 
         Args:
             labels: one for each sample, for a model that was made for labels; True for those of a source or a data set.
+            condition: a row of numbers for each sample, for a model that was made for them; True likewise.
             folder: a run's folder, with checkpoints; the same call goes on where it stopped.
             settings: all numbers of the training at once; or any of them by name, such as `steps=2000, batch_size=256`.
             objective: the loss, `default_objective()` unless given.
@@ -192,16 +202,24 @@ class DiffusionModel:
         """
         from sde_diffusion.training.fitting import fit_and_report
 
-        table = self._training_table(x, labels)
+        if self.condition_columns is None and isinstance(condition, Mapping):  # arguments of a network of one's own
+            for name in condition:
+                check_taken(getattr(self.denoiser, "backbone", self.denoiser), str(name))
+            options, condition = {"condition": condition, **options}, None
+        table = self._training_table(x, labels, condition)
         chosen = {name: options.pop(name) for name in list(options) if name in _SETTINGS}
         if settings is not None and chosen:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
+        self._check_heeded()
+        if self.condition_columns is not None:
+            options["dropout"] = {CONTEXT: self.condition_columns.dropout}
         loss = default_objective() if objective is None else objective
         self.data_digest = digest_of_data(table)
         if folder is not None:
             config = options.pop("config", None) or configuration_of(self, loss, settings, options.get("augment"))
-            options |= self._record(Path(folder), config, options.get("world"), options.pop("on_start", None))
+            self.run = config
+            options |= recording(self, Path(folder), options.get("world"), options.pop("on_start", None))
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
         options |= {"objective": loss, "folder": folder, "callbacks": options.pop("callbacks", ())}
@@ -212,25 +230,6 @@ class DiffusionModel:
         elif last is not None and last.skipped < last.step:
             self.trained = True
         return self
-
-    def _record(
-        self, folder: Path, config: dict[str, Any], world: Any, on_start: Callable[[], object] | None
-    ) -> dict[str, Any]:
-        """Check that the folder is this run's, write nothing yet; the options that make `train` write the record."""
-        from sde_diffusion.training.run_folder import RunFolder
-
-        self.run = config
-        described = describe(self)
-
-        def write() -> None:
-            RunFolder.create(folder, self.run)
-            replace_file(folder / RECORD, as_json(described))
-            if on_start is not None:
-                on_start()
-
-        if world is None or world.is_main:
-            RunFolder.check(folder, self.run)
-        return {"extra": {"model": description_digest(described)}, "on_start": write}
 
     def save(self, folder: str | os.PathLike, card: Card | None = None) -> Path:
         """Write weights, description and a model card into a folder that must not exist or be empty; its path.
@@ -282,8 +281,9 @@ class DiffusionModel:
             nfe, steps, tol: one of them: calls of the network for each sample, steps, or a tolerance.
             seed, first: sample i of a seed is a function of (seed, first + i), whatever n.
             chunk: see `sampling.sample`.
-            condition: `label=` a class (its number or its name), or one for each sample; other conditions that the
-                network takes are tensors (n, ...), a row for each sample.
+            condition: `label=` a class (its number or its name), or one for each sample; `condition=` numbers for the columns
+                of a model that was made for them, one row for all or one for each sample, see `ConditionColumns.rows`; other
+                conditions that the network takes are tensors (n, ...), a row for each sample.
 
         Raises ValueError for a condition that the model does not know, or a sampler that cannot keep to the budget.
         """
@@ -353,18 +353,19 @@ class DiffusionModel:
             return finite_rows(encode_by_flow(reversal.with_prior(self.prior), solver, z), "codes")
 
     def condition(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the network takes for n samples: labels as integers, on the model's device. ValueError where it cannot."""
-        return conditions(n, given, self.class_names, self.device)
+        """What the network takes for n samples: labels as integers, `context` for the numbers of `condition`, on the model's
+        device. ValueError where it cannot."""
+        return conditions(n, given, self.class_names, self.device, self.condition_columns, self.state_dtype)
 
-    def digest_of(self, x: Any, labels: Any = None) -> str:
-        """The digest that `fit` keeps as `data_digest`, of these data and labels: equal for equal data in the same order."""
-        return digest_of_data(self._training_table(x, labels))
+    def digest_of(self, x: Any, labels: Any = None, condition: Any = None) -> str:
+        """The digest that `fit` keeps as `data_digest`, of these data and conditions: equal for equal data in one order."""
+        return digest_of_data(self._training_table(x, labels, condition))
 
-    def _training_table(self, x: Any, labels: Any) -> Table:
-        """Training data in the model's coordinates, with labels where it takes them."""
-        from sde_diffusion.training.labels import labelled_table
+    def _training_table(self, x: Any, labels: Any, condition: Any) -> Table:
+        """Training data in the model's coordinates, with labels and conditions where it takes them."""
+        from sde_diffusion.training.labels import conditioned_table, labelled_table
 
-        table = labelled_table(x, labels, self.class_names)
+        table = conditioned_table(labelled_table(x, labels, self.class_names), x, condition, self.condition_columns)
         self._check_shape((len(table), *table.event_shape))
         return standardised(table, self.standardization, self.state_dtype)
 
@@ -373,6 +374,11 @@ class DiffusionModel:
         rows = as_tensor(x)
         self._check_shape(tuple(rows.shape))
         return self.standardization.to_standard(rows).to(self.state_dtype)
+
+    def _check_heeded(self) -> None:
+        """Refuse a network whose answer does not depend on the numbers that it is conditioned on."""
+        if self.condition_columns is not None:
+            check_context(self.denoiser, self.event_shape, self.condition_columns.size)
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if shape[1:] != tuple(self.event_shape):

@@ -64,6 +64,7 @@ def test_your_own_data(tmp_path, monkeypatch):
     assert abs(space["warm"][:, 0].mean() - 30) < 5  # the units of the table
     assert space["warm"][:, 1].std() > 100
     assert space["nats"].isfinite().all()
+    assert (space["heavy"].shape, space["each"].shape, space["any_car"].shape) == ((32, 2), (4, 2), (32, 2))
     assert space["pictures"].shape == (4, 1, 16, 16)
     assert space["points"].shape == (16, 2)
 
@@ -84,7 +85,17 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
     Path("penguins.csv").write_text("\n".join(["mass,length,species", *lines]))
     waves = draws.normal(size=(40, 1, 64))
     np.save("waves.npy", waves)
-    np.savez("cells.npz", x=waves[..., :16], kind=kinds[:40])
+    np.savez("cells.npz", x=waves[..., :16], kind=kinds[:40], size=draws.uniform(1, 4, 40))
+    rows = zip(
+        *draws.normal([[30.0], [15.0], [100.0], [2900.0]], [[5.0], [2.0], [30.0], [500.0]], (4, 200)),
+        kinds,
+        strict=True,
+    )
+    lines = [
+        ",".join(["usa" if cell == "adelie" else "japan" if isinstance(cell, str) else f"{cell:.2f}" for cell in row])
+        for row in rows
+    ]
+    Path("cars.csv").write_text("\n".join(["mpg,acceleration,horsepower,weight,origin", *lines]))
     Path("sounds").mkdir()
     for i, wave in enumerate(waves[:8]):
         np.save(f"sounds/{i}.npy", wave)
@@ -92,11 +103,12 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
     for i in range(8):
         Image.fromarray(draws.integers(0, 256, (48, 64), dtype=np.uint8)).save(f"pictures/{i}.png")
     found = commands("your-own-data.md")
-    assert len(found) == 8
+    assert len(found) == 15
     for command in found:
         short = " --watch.pictures_every 0 --watch.levels_every 0 --training.batch_size 4" * ("train" in command)
         assert main(shlex.split(command.replace("--training.steps 2000", "--training.steps 2") + short)) == 0, command
     summary = json.loads(Path("runs/penguins/data.json").read_text())
+    assert json.loads(Path("runs/cars/data.json").read_text())["conditions"].keys() == {"horsepower", "weight"}
     assert (summary["columns"], summary["classes"]) == (["mass", "length"], {"adelie": 100, "gentoo": 100})
 
 

@@ -45,11 +45,12 @@ class HeldOut(Callback):
         chunk: int = 256,
         condition: Mapping[str, Any] | None = None,
         teacher: nn.Module | None = None,
+        dropout: Mapping[str, float] | None = None,
     ) -> None:
         """`x` (N, *E), at least two, are used up to `chunk` at a time; of N, up to N/chunk at the end are left out.
 
-        `labels` and `condition` are for a conditional model, and dropped as often as in training. `teacher` is that of an
-        objective that has one.
+        `labels` and `condition` are for a conditional model, and dropped as often as in training, those that `dropout` names
+        on their own. `teacher` is that of an objective that has one.
 
         Raises TypeError or ValueError for samples or labels that `train` would refuse.
         """
@@ -57,7 +58,7 @@ class HeldOut(Callback):
         if len(self.table) < 2:
             raise ValueError(f"a standard error needs two held-out samples, got {len(self.table)}; hold some out")
         self.trigger, self.sde, self.objective, self.seed = trigger, sde, objective, seed
-        self.label_dropout, self.teacher = label_dropout, teacher
+        self.label_dropout, self.teacher, self.dropout = label_dropout, teacher, dict(dropout or {})
         self.parts = math.ceil(len(self.table) / chunk)
         self.count = len(self.table) // self.parts * self.parts
         self._batches(torch.device("cpu"), torch.float32)
@@ -92,6 +93,5 @@ class HeldOut(Callback):
         return torch.cat(found)
 
     def _batches(self, device: torch.device, dtype: torch.dtype) -> Batches:
-        return Batches(
-            FirstRows(self.table, self.count), self.label_dropout, self.seed, self.count, device, dtype, self.parts
-        )
+        rows, counts = FirstRows(self.table, self.count), (self.seed, self.count)
+        return Batches(rows, self.label_dropout, *counts, device, dtype, self.parts, dropout=self.dropout)

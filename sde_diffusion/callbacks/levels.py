@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,14 @@ class Levels(Callback):
         labels: Tensor | None = None,
         seed: int = 0,
         chunk: int = 256,
+        condition: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """The bounds are those of the training's `data` (N, *E), the errors those of the held-out `x` (M, *E)."""
+        """The bounds are those of the training's `data` (N, *E), the errors those of the held-out `x` (M, *E).
+
+        `labels` and `condition`, one row for each of x, are for a conditional model.
+        """
         self.trigger, self.folder, self.sde, self.seed, self.chunk = trigger, Path(folder), sde, seed, chunk
-        self.x, self.labels = x, labels
+        self.x, self.given = x, dict(condition or {}) | ({} if labels is None else {"label": labels})
         self.log_snr = grid(sde)
         weight = weight_of(objective)
         weights = None if weight is None else weight(sde, times(sde, self.log_snr)).tolist()
@@ -77,7 +81,7 @@ class Levels(Callback):
         like = next(model.parameters(), x0)
         generator = torch.Generator().manual_seed(step_seed(self.seed ^ _OWN, part))
         noise = torch.randn(x0.shape, generator=generator).to(like)
-        x0, condition = x0.to(like), self._condition(part, like.device)
+        x0, condition = x0.to(like), self._condition(part, like)
         rows = []
         for t in times(self.sde, self.log_snr).tolist():
             kernel = self.sde.kernel(t)
@@ -85,8 +89,9 @@ class Levels(Callback):
             rows.append(error.double().square().flatten(1).mean(1).cpu())
         return torch.stack(rows)
 
-    def _condition(self, part: int, device: torch.device) -> dict[str, Tensor]:
-        return {} if self.labels is None else {"label": self.labels.split(self.chunk)[part].to(device)}
+    def _condition(self, part: int, like: Tensor) -> dict[str, Tensor]:
+        rows = {name: value.split(self.chunk)[part] for name, value in self.given.items()}
+        return {name: value.to(like if value.is_floating_point() else like.device) for name, value in rows.items()}
 
     def _earlier(self, path: Path, step: int) -> list[dict[str, Any]]:
         """The reports at earlier steps of a file of the same head; none of another one."""

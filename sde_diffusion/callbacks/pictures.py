@@ -38,16 +38,18 @@ class Pictures(Callback):
         count: int = 64,
         evaluations: int = 15,
         seed: int = 0,
+        condition: Tensor | None = None,
     ) -> None:
         """`real` (N, *E) are samples of the data, shown beside those of `model`, whose denoiser the training replaces.
 
         `count` samples take `evaluations` calls of the network each. For a class-conditional model sample i is of class i
-        modulo their number.
+        modulo their number. With `condition` (N, K), in its own units, sample i has row i modulo N.
         """
         self.trigger, self.run, self.model = trigger, Path(folder), model
         self.folder = self.run / "pictures"
         self.shape, self.real = tuple(real.shape[1:]), real[:count].cpu()
         self.count, self.evaluations, self.seed = count, evaluations, seed
+        self.condition = None if condition is None else condition[torch.arange(count) % len(condition)]
 
     def on_report(self, context: CallbackContext) -> None:
         """Sample and draw; at the end, the film."""
@@ -66,7 +68,8 @@ class Pictures(Callback):
         """The samples (count, *E) with this denoiser, in the units of the data, on the CPU."""
         model = replace(self.model, denoiser=denoiser, trained=None)
         label = None if model.classes is None else torch.arange(self.count) % model.classes
-        return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, label=label).cpu()
+        asked: dict[str, Any] = {"label": label, "condition": self.condition}
+        return model.sample(self.count, nfe=self.evaluations, seed=self.seed, chunk=self.count, **asked).cpu()
 
     def _film(self, step: int) -> None:
         """Of all pictures up to now, those of interrupted and resumed parts of the run among them."""

@@ -67,6 +67,19 @@ class WatchedRun:
         """The first `count` training samples, or all."""
         return self.source.batch(_range(min(count, self.source.size())))[0]
 
+    def context(self, rows: Tensor | None) -> dict[str, Tensor]:
+        """What the network is given of conditions (N, K)."""
+        columns = self.model.condition_columns
+        if columns is None or rows is None:
+            return {}
+        return {"context": columns.context(rows).to(self.model.state_dtype)}
+
+    @property
+    def dropout(self) -> dict[str, float]:
+        """How often the condition is dropped in training, by the name of the network's argument."""
+        columns = self.model.condition_columns
+        return {} if columns is None else {"context": columns.dropout}
+
     def few(self, count: int) -> int:
         """`count`, or as many samples as 2^24 numbers make, at least two."""
         return min(count, max(2, LOOKED_AT // math.prod(self.model.event_shape)))
@@ -81,12 +94,14 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
     from sde_diffusion.callbacks.spectrum import EVENTS
 
     count = scene.few(settings.held_out)
-    events, labels = _held_out(scene, count)
+    events, labels, rows = _held_out(scene, count)
+    context = scene.context(rows)
     folder, model, objective, seed = scene.folder, scene.model, scene.objective, scene.seed
     sde, z = model.sde, model.to_standard(events) if len(events) else events
     found: list[Callback] = []
     if settings.held_out_every and len(events) > 1:
-        found.append(HeldOut(_moments(settings.held_out_every), sde, objective, z, labels, seed=seed))
+        dropped = {"condition": context, "dropout": scene.dropout}
+        found.append(HeldOut(_moments(settings.held_out_every), sde, objective, z, labels, seed=seed, **dropped))
     if settings.levels_every != 0 and len(events) > 1:
         half = slice(max(2, count // 2))
         shown = z[half], None if labels is None else labels[half]
@@ -99,22 +114,27 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
                 model.to_standard(scene.first(scene.few(EVENTS))),
                 *shown,
                 seed=seed,
+                condition={name: value[half] for name, value in context.items()},
             )
         )
     if settings.pictures_every != 0:
         real = events if len(events) else scene.first(count)
-        more = {"count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
+        if rows is not None and not len(rows):
+            rows = scene.source.condition_rows(_range(min(count, scene.source.size())))
+        more = {"condition": rows, "count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
         found.append(Pictures(_moments(settings.pictures_every, 100), folder, model, real, **more))
     return found + (_tensorboard(folder) if settings.tensorboard else [])
 
 
-def _held_out(scene: WatchedRun, count: int) -> tuple[Tensor, Tensor | None]:
-    """Up to `count` held-out events, the same for a seed, and their labels for a network that is told them."""
+def _held_out(scene: WatchedRun, count: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Up to `count` held-out events, the same for a seed, and their labels and conditions for a network that takes them."""
     from sde_diffusion.data.order import permutation
 
     rows = permutation(scene.seed, 0, scene.source.size("held_out"))
     events, labels = scene.source.batch(rows[:count], "held_out")
-    return events, None if scene.model.classes is None else labels
+    conditions = scene.source.condition_rows(rows[:count], "held_out")
+    columns = scene.model.condition_columns
+    return events, None if scene.model.classes is None else labels, None if columns is None else conditions
 
 
 def _range(count: int) -> Tensor:

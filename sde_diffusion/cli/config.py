@@ -40,6 +40,8 @@ class RunConfig:
         objective: the loss and its arguments.
         training: how long, how fast and from which seed.
         standardization: data, for coordinates of mean zero and variance one, by column for tables; or none.
+        condition_dropout: the share of samples that are trained without the condition that the data have (`--data.condition`);
+            with 0 no sample can be drawn without one.
     """
 
     sde: Spec | str = field(default_factory=partial(spec, "vp"))
@@ -50,10 +52,13 @@ class RunConfig:
     objective: Spec | str = field(default_factory=_objective)
     training: TrainSettings = field(default_factory=partial(TrainSettings, steps=6000, learning_rate=2e-3))
     standardization: str = "data"
+    condition_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         if self.standardization not in ("data", "none"):
             raise ValueError(f"standardization is data or none, got {self.standardization!r}; choose one")
+        if not 0 <= self.condition_dropout <= 1:
+            raise ValueError(f"condition_dropout is a share in [0, 1], got {self.condition_dropout}; 0.1 is usual")
         for name in NAMES:
             object.__setattr__(self, name, check_spec(getattr(self, name), name))
 
@@ -67,7 +72,8 @@ class RunConfig:
 
         parts = {name: canonical(KINDS.get(name, name), self.part(name)) for name in NAMES}
         parts["data"] = absolute(parts["data"])
-        return {**parts, "training": dataclasses.asdict(self.training), "standardization": self.standardization}
+        more = {"standardization": self.standardization, "condition_dropout": self.condition_dropout}
+        return {**parts, "training": dataclasses.asdict(self.training), **more}
 
     @classmethod
     def of(cls, stored: dict[str, Any], source: str) -> Self:

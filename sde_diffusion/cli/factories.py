@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,15 +70,34 @@ def components(config: RunConfig, facts: DataFacts) -> Components:
 
 
 def with_network(config: RunConfig, source: DataSource) -> RunConfig:
-    """The configuration with the network that suits the data, where it asks for `auto`; arguments beside it win."""
+    """The configuration with the network that suits the data, where it asks for `auto`; arguments beside it win.
+
+    Any network is made for the condition that the data have. Raises ValueError for one that takes none, or another one.
+    """
     from sde_diffusion.networks.choose import options_for
 
     part = config.part("network")
-    if part["name"] != AUTO:
-        return config
-    name, options = options_for(source.event_shape)
-    labels = {} if source.classes is None else {"classes": source.classes}
-    return replace(config, network={**options, **labels, **part, "name": name})
+    if part["name"] == AUTO:
+        name, options = options_for(source.event_shape)
+        labels = {} if source.classes is None else {"classes": source.classes}
+        part = {**options, **labels, **part, "name": name}
+    return replace(config, network=_with_context(part, source.condition_names or ()))
+
+
+def _with_context(part: Spec, names: Sequence[str]) -> Spec:
+    """The network's spec with the size of its condition."""
+    size = len(names) + 1 if names else 0
+    if part.get("context", size) != size:
+        raise ValueError(
+            f"the data have {len(names) or 'no'} numbers as their condition, for which the network has context={size}, got "
+            f"{part['context']}; leave network.context out"
+        )
+    if names and "context" not in [p.name for p in parameters(choose("network", part["name"]))]:
+        raise ValueError(
+            f"the network {part['name']} takes no condition ({', '.join(names)}); choose mlp, unet or dit, or leave the "
+            "condition out"
+        )
+    return {**part, "context": size} if names else part
 
 
 def process(part: Spec) -> LinearSDE:

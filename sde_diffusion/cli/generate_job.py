@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """The first `count` samples of a seed, `chunk` at a time, of one class where `label` is given."""
+    """The first `count` samples of a seed, `chunk` at a time, of one class where `label` is given.
+
+    `condition` (1, K) is one row of numbers for all samples, (count, K) one for each.
+    """
 
     sampler: Sampler
     count: int
     seed: int
     chunk: int
     label: int | None = None
+    condition: Tensor | None = None
 
     @property
     def chunks(self) -> int:
@@ -49,7 +53,7 @@ class Job:
     def generate(self, model: DiffusionModel, number: int) -> tuple[Tensor, int]:
         """A chunk, and for how many rows the network was called."""
         size, first = self.size(number), number * self.chunk
-        return generate_chunk(model, self.sampler, first, size, self.seed, self.chunk, self.label)
+        return generate_chunk(model, self.sampler, first, size, self.seed, self.chunk, self.label, self.condition)
 
     @property
     def record(self) -> dict[str, str]:
@@ -57,16 +61,25 @@ class Job:
         made = f"{self.sampler} ({self.sampler.parts()})"
         return {
             "sampler": made,
-            "job": f"{self.count} samples, seed {self.seed}, chunk {self.chunk}, label {self.label}",
+            "job": f"{self.count} samples, seed {self.seed}, chunk {self.chunk}, label {self.label}" + self._condition,
         }
 
     @property
+    def condition_digest(self) -> str | None:
+        """SHA-256 of the condition; None without one."""
+        return None if self.condition is None else hashlib.sha256(self.condition.numpy().tobytes()).hexdigest()
+
+    @property
+    def _condition(self) -> str:
+        return "" if self.condition_digest is None else f"-condition{self.condition_digest[:8]}"
+
+    @property
     def name(self) -> str:
-        """The name of the samples' folder: sampler, steps, seed, number of samples and class."""
+        """The name of the samples' folder: sampler, steps, seed, number of samples, class and digest of the condition."""
         words = str(self.sampler) if self.sampler.steps == 0 else f"{self.sampler.label}-{self.sampler.steps}"
         slug = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in words)[:120]
         label = f"-label{self.label}" if self.label is not None else ""
-        return f"{slug}-seed{self.seed}-n{self.count}{label}"
+        return f"{slug}-seed{self.seed}-n{self.count}{label}{self._condition}"
 
 
 def generate_into(folder: Path, job: Job, model: DiffusionModel, world: ProcessGroup) -> Generated | None:

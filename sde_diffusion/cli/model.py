@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_diffusion.cli import factories
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
+from sde_diffusion.cli.condition_file import rows_of_file
 from sde_diffusion.cli.config import RunConfig
 from sde_diffusion.cli.specs import check_spec as check_data_spec
 from sde_diffusion.data_paths import read_alike
@@ -17,6 +18,7 @@ from sde_diffusion.training.settings import ComputeSettings
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from sde_diffusion.data import DataSource
     from sde_diffusion.data.moments import Moments
@@ -61,12 +63,13 @@ def train_model(
     summary = summary_of(source) if world.is_main else {}
     model, objective = new_model(config, source)
     conditional = True if model.class_names is not None else None
+    given = True if model.condition_columns is not None else None
     more: dict[str, Any] = {}
     if watch is not None:
         seen = WatchedRun(folder, model, objective, source, config.training.seed)
         more["callbacks"] = callbacks_of(watch, seen)
     return model.fit(
-        source, conditional, settings=config.training, folder=folder, objective=objective, device=device,
+        source, conditional, condition=given, settings=config.training, folder=folder, objective=objective, device=device,
         compute=compute or ComputeSettings(), world=world, config=config.as_dict(),
         augment=factories.augmentation(config.part("augment")),
         on_start=lambda: _keep_and_show(folder, summary, _network_line(config.part("network"))), **more,
@@ -84,8 +87,9 @@ def _keep_and_show(folder: Path, summary: dict[str, Any], network: str) -> None:
 
 
 def _network_line(part: Spec) -> str:
-    """The network, and whether it takes the labels."""
-    return f"  network: {part['name']}" + ("" if part.get("classes") is None else ", class-conditional")
+    """The network, and whether it takes the labels and the condition."""
+    words = "" if part.get("classes") is None else ", class-conditional"
+    return f"  network: {part['name']}{words}" + (", takes the conditions" if part.get("context") else "")
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -98,6 +102,7 @@ def _keep(path: Path, content: bytes) -> None:
 
 def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, Any]:
     """The model before its first step, its weights a function of the configuration's seed; and the loss."""
+    from sde_diffusion.conditions import ConditionColumns
     from sde_diffusion.data.moments import Moments
     from sde_diffusion.data.tables import SourceTable
     from sde_diffusion.model import DiffusionModel
@@ -106,9 +111,11 @@ def new_model(config: RunConfig, source: DataSource) -> tuple[DiffusionModel, An
     made = factories.components(config, _Facts(source.event_shape, std, source.classes))
     classes = config.part("network").get("classes")
     names = None if classes is None else source.class_names
+    columns = None if source.condition_names is None else ConditionColumns.of(source, True, config.condition_dropout)
     model = DiffusionModel(
-        made.sde, made.denoiser, source.event_shape, standard, names, source.levels, mean=mean, std=std
-    )
+        made.sde, made.denoiser, source.event_shape, standard, names, source.levels, mean=mean, std=std,
+        condition_columns=columns,
+    )  # fmt: skip
     return model, made.objective
 
 
@@ -156,9 +163,10 @@ def _compare(model: DiffusionModel, source: DataSource, asked: str | None) -> No
         raise ValueError(
             f"the run was trained on samples of shape {tuple(model.event_shape)}, these have {tuple(source.event_shape)}"
         )
-    labels = None if model.class_names is None else True
-    fits = model.classes in (None, source.classes)
-    if model.data_digest is None or (fits and model.digest_of(source, labels) == model.data_digest):
+    labels, columns = None if model.class_names is None else True, model.condition_columns
+    fits = model.classes in (None, source.classes) and (columns is None or columns.names == source.condition_names)
+    given = None if columns is None else True
+    if model.data_digest is None or (fits and model.digest_of(source, labels, given) == model.data_digest):
         return
     if asked is not None:
         raise ValueError(
@@ -199,3 +207,38 @@ def label_of(model: DiffusionModel, label: str | None) -> int | None:
     if label is not None and model.class_names is None:
         raise ValueError("this model was trained without labels and takes no label; train one with --network.classes")
     return None if label is None else model.condition(1, {"label": label})["label"]
+
+
+def condition_of(model: DiffusionModel, asked: Any, count: int | None) -> Tensor | None:
+    """The numbers of `sample --condition`, float64 (1, K) or (N, K); None where none are asked for.
+
+    `asked`: {name: number}, a list of numbers, or a file with a row for each sample: a table with these columns, or an array.
+    Raises ValueError for a model that takes none, other names or shapes, and other than `count` rows where there is a count.
+    """
+    columns = model.condition_columns
+    if columns is None or asked is None:
+        model.condition(1, {"condition": asked})  # refused where one is missing or not wanted
+        return None
+    rows = rows_of_file(asked, columns.names) if isinstance(asked, str) else columns.rows(1, asked)
+    rows = columns.rows(len(rows), rows)
+    if len(rows) > 1 and count not in (None, len(rows)):
+        raise ValueError(f"{asked!r} has {len(rows)} rows for {count} samples; leave count out, or give one row")
+    return rows
+
+
+def context_of(model: DiffusionModel, source: DataSource, count: int) -> dict[str, Tensor]:
+    """What the network is given of the conditions of the first `count` held-out examples; nothing without conditions."""
+    import torch
+
+    rows = source.condition_rows(torch.arange(count), "held_out")
+    return {} if model.condition_columns is None else model.condition(count, {"condition": rows})
+
+
+def check_unconditional(model: DiffusionModel, command: str) -> DiffusionModel:
+    """The model, where it has a law without a condition, which `command` asks for; else ValueError."""
+    if model.condition_columns is not None and model.condition_columns.dropout == 0:
+        raise ValueError(
+            f"{command} asks the model without its condition, and this one was trained without dropping it; train one with "
+            "--condition_dropout 0.1"
+        )
+    return model

@@ -23,13 +23,15 @@ class ArrayFile(OwnData):
     """Samples along the first axis of an array: .npy (read from the disk when asked for), or `key` of a .npz or .safetensors.
 
     Numbers are taken as they are. uint8 arrays are images (N, H, W), (N, H, W, C) or (N, C, H, W) of up to 4 channels, and
-    become (C, H, W) in [-1, 1]. `labels`: another key, or another file of one of these kinds. `held_out`, `seed`: the
-    share of the samples that is kept from training, and the key of the hash that picks it.
+    become (C, H, W) in [-1, 1]. `labels`, and `conditions` (N, K) of numbers, called c0, c1, ...: another key, or another
+    file of one of these kinds. `held_out`, `seed`: the share of the samples that is kept from training, and the key of the
+    hash that picks it.
     """
 
     path: str
     key: str | None = None
     labels: str | None = None
+    conditions: str | None = None
     held_out: float = 0.1
     seed: int = 0
 
@@ -39,26 +41,45 @@ class ArrayFile(OwnData):
         return self.path
 
     def read(self) -> Contents:
-        """The array and its labels."""
+        """The array, its labels and its conditions."""
         arrays = read_arrays(self.path)
-        inside = self.labels is not None and self.labels in arrays and len(arrays) > 1
-        values = _chosen(arrays, self.key, self.path, without=self.labels if inside else None)
+        values = _chosen(arrays, self.key, self.path, without=(self.labels, self.conditions))
         samples, notes = _samples(values, self.path)
-        return Contents(samples, self._labels(arrays, inside), notes=notes)
+        return Contents(samples, self._labels(arrays), notes=notes, condition=self._conditions(arrays))
 
-    def _labels(self, arrays: Mapping[str, Any], inside: bool) -> Labels | None:
+    @property
+    def condition_names(self) -> tuple[str, ...] | None:
+        """c0, c1, ..., one for each number of a condition."""
+        found = self._contents.condition
+        return None if found is None else tuple(f"c{number}" for number in range(found.shape[1]))
+
+    def _labels(self, arrays: Mapping[str, Any]) -> Labels | None:
         if self.labels is None:
             return None
-        if not inside and Path(self.labels).suffix.lower() not in SUFFIXES:
-            raise ValueError(
-                f"{self.path!r} holds no {self.labels!r}, but {_names(arrays)}; name a key, or a file of labels"
-            )
-        place = self.path if inside else self.labels
-        found = arrays[self.labels] if inside else _chosen(read_arrays(self.labels), None, self.labels)
+        found, place = self._beside(arrays, self.labels, "labels")
         try:
             return labels_of_file(np.asarray(found))
         except ValueError as error:
             raise ValueError(f"the labels in {place!r}: {error}") from error
+
+    def _conditions(self, arrays: Mapping[str, Any]) -> np.ndarray | None:
+        """Numbers (N, K), of an array (N,) or (N, K)."""
+        if self.conditions is None:
+            return None
+        found, place = self._beside(arrays, self.conditions, "conditions")
+        if found.dtype.kind not in "iuf" or found.ndim not in (1, 2) or found.size == 0:
+            raise ValueError(
+                f"the conditions in {place!r} are {found.dtype} of shape {found.shape}; give real numbers (N, K)"
+            )
+        return (found[:, None] if found.ndim == 1 else found).astype(np.float64)
+
+    def _beside(self, arrays: Mapping[str, Any], name: str, what: str) -> tuple[np.ndarray, str]:
+        """Another array of the file, or that of another file, and the file that it is from."""
+        if name in arrays and len(arrays) > 1:
+            return arrays[name], self.path
+        if Path(name).suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{self.path!r} holds no {name!r}, but {_names(arrays)}; name a key, or a file of {what}")
+        return _chosen(read_arrays(name), None, name), name
 
 
 def read_arrays(path: str) -> Mapping[str, Any]:
@@ -119,8 +140,8 @@ class _Arrays(Mapping[str, Any]):
             raise ValueError(f"{str(self.file)!r} cannot be read ({words}); save it again") from error
 
 
-def _chosen(arrays: Mapping[str, Any], key: str | None, path: str, without: str | None = None) -> np.ndarray:
-    names = [name for name in arrays if name != without]
+def _chosen(arrays: Mapping[str, Any], key: str | None, path: str, without: tuple[str | None, ...] = ()) -> np.ndarray:
+    names = [name for name in arrays if name not in without or len(arrays) == 1]
     if key is not None and key not in arrays:
         raise ValueError(f"{path!r} holds no {key!r}, but {_names(arrays)}; name one of them as key")
     if key is None and len(names) != 1:

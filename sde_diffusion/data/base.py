@@ -64,6 +64,15 @@ class DataSource(ABC):
         """The names of the columns of a table (N, D); None for other data."""
         return None
 
+    @property
+    def condition_names(self) -> tuple[str, ...] | None:
+        """The names of the K numbers that go with each sample as its condition; None for data without."""
+        return None
+
+    def condition_rows(self, indices: Tensor, split: str = "train") -> Tensor | None:
+        """These numbers, float64 (B, K) in the units of the data; None for data without."""
+        return None
+
     def summary(self) -> dict[str, Any]:
         """More about the files that the data were read from, as plain data: counts by what they are, and `notes`, sentences
         on what was done to them or passed over. A source that counts its `classes` here is not read to count them."""

@@ -31,17 +31,20 @@ class Contents:
         labels: their classes, or None.
         items: what each sample is, for the split: a name, or None for its numbers.
         notes: what was done to the data or passed over, in sentences.
+        condition: the numbers of their conditions (N, K), or None.
     """
 
     values: np.ndarray
     labels: Labels | None = None
     items: tuple[bytes, ...] | None = None
     notes: tuple[str, ...] = ()
+    condition: np.ndarray | None = None
 
 
 class OwnData(DataSource):
     """A source of one's own data at a `place`. A share `held_out` in (0, 1), picked by a hash of each sample with the key
-    `seed`, is kept from training: a sample that is added or moved changes the side of no other."""
+    `seed`, is kept from training: a sample that is added or moved changes the side of no other. A sample's numbers are
+    those of its condition too."""
 
     held_out: float
     seed: int
@@ -92,14 +95,20 @@ class OwnData(DataSource):
         labels = None if self._contents.labels is None else self._contents.labels[0][rows]
         return (from_levels(x) if self.levels else x), labels
 
+    def condition_rows(self, indices: Tensor, split: str = "train") -> Tensor | None:
+        """The numbers of the conditions, float64 (B, K), or None."""
+        table, found = self._rows[check_split(split)], self._contents.condition
+        rows = table[check_indices(indices, len(table))]
+        return None if found is None else torch.from_numpy(found[rows.numpy()].astype(np.float64))
+
     @cached_property
     def _contents(self) -> Contents:
         found = self.read()
         count = len(found.values) if found.values.ndim else 0
-        if found.labels is not None and len(found.labels[0]) != count:
-            raise ValueError(
-                f"{self.place!r} holds {count} samples and {len(found.labels[0])} labels; give one for each"
-            )
+        given = {"labels": found.labels and found.labels[0], "conditions": found.condition}
+        for name, rows in given.items():
+            if rows is not None and len(rows) != count:
+                raise ValueError(f"{self.place!r} holds {count} samples and {len(rows)} {name}; give one for each")
         return found
 
     @cached_property
@@ -107,6 +116,9 @@ class OwnData(DataSource):
         """The rows of both splits, int64."""
         found = self._contents
         items: Iterable[bytes] = checked_rows(found.values, self.place)
+        if found.condition is not None:
+            conditions = checked_rows(found.condition, f"{self.place}, conditions")
+            items = (a + b for a, b in zip(items, conditions, strict=True))
         if found.items is not None:
             for _ in items:  # checked as well
                 pass

@@ -19,7 +19,7 @@ FEW = 2**24
 
 
 class Standardised(DataSource):
-    """The samples of `inner` under a `Standardization`; labels, classes and splits are the same. Levels are left out."""
+    """The samples of `inner` under a `Standardization`; labels, classes, conditions and splits are the same. Levels are left out."""
 
     def __init__(self, inner: DataSource, standardization: Any) -> None:
         self.inner, self.standardization = inner, standardization
@@ -34,6 +34,15 @@ class Standardised(DataSource):
     def event_shape(self) -> tuple[int, ...]:
         """That of `inner`."""
         return self.inner.event_shape
+
+    @property
+    def condition_names(self) -> tuple[str, ...] | None:
+        """Those of `inner`."""
+        return self.inner.condition_names
+
+    def condition_rows(self, indices: Tensor, split: str = "train") -> Tensor | None:
+        """Those of `inner`, in their own units."""
+        return self.inner.condition_rows(indices, split)
 
     def size(self, split: str = "train") -> int:
         """That of `inner`."""

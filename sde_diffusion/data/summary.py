@@ -15,7 +15,8 @@ SHOWN = 12
 
 
 def summary_of(source: DataSource) -> dict[str, Any]:
-    """Samples of each split, their shape and range, the samples of each class, names of columns, and the source's own summary.
+    """Samples of each split, their shape and range, the samples of each class, names of columns, and the source's own summary;
+    the ranges of the conditions where there are any.
 
     The range is that of the numbers as a model gets them, of each column where the columns have names. Range and classes are
     left out for a source of many `files`, which are read when they are needed, unless it counts its classes by itself.
@@ -25,7 +26,8 @@ def summary_of(source: DataSource) -> dict[str, Any]:
     ranges, counts = (None, facts.get("classes")) if of_files else _measured(source)
     if ranges is not None and source.column_names is None:
         ranges = [min(low for low, _ in ranges), max(high for _, high in ranges)]
-    return {
+    conditions = {} if source.condition_names is None else {"conditions": _condition_ranges(source)}
+    return conditions | {
         "samples": {split: source.size(split) for split in SPLITS},
         "shape": list(source.event_shape),
         "levels": source.levels,
@@ -47,6 +49,9 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
     elif summary["range"] is not None:
         low, high = summary["range"]
         lines.append(f"  numbers from {low:.4g} to {high:.4g}{_levels(summary['levels'])}")
+    if "conditions" in summary:
+        ranges = [f"{name} ({low:.4g} to {high:.4g})" for name, (low, high) in summary["conditions"].items()]
+        lines.append("  conditions " + _listed(ranges))
     if summary["classes"] is not None:
         counts = [f"{name} ({count:,})" for name, count in summary["classes"].items()]
         lines.append(f"  {len(counts)} classes: " + _listed(counts))
@@ -72,6 +77,14 @@ def _levels(levels: int | None) -> str:
 def _listed(words: list[str]) -> str:
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
     return ", ".join(words[:SHOWN]) + more
+
+
+def _condition_ranges(source: DataSource) -> dict[str, list[float]]:
+    """[lowest, highest] of each number of the conditions, by its name."""
+    found = [source.condition_rows(torch.arange(source.size(split)), split) for split in SPLITS]
+    rows = torch.cat([part for part in found if part is not None])
+    ranges = torch.stack([rows.amin(0), rows.amax(0)], dim=1).tolist()
+    return dict(zip(source.condition_names or (), ranges, strict=True))
 
 
 def _measured(source: DataSource) -> tuple[list[list[float]], dict[str, int] | None]:

@@ -1,4 +1,4 @@
-"""A table of one's own in a file, .csv, .tsv or .parquet: numeric columns are the samples, another one may be their class."""
+"""A table of one's own in a file, .csv, .tsv or .parquet: numeric columns are the samples, others their class and condition."""
 
 from __future__ import annotations
 
@@ -26,16 +26,23 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 class TableFile(OwnData):
     """The rows of a table with named columns, (D,) numbers each in the table's units, in the order of the file.
 
-    `label` names the column of the classes, texts or integers. `columns` are the numeric ones to take, all others than the
-    label's by default. `held_out`, `seed`: the share of the rows that is kept from training, and the key of the hash that
+    `label` names the column of the classes, texts or integers, `condition` numeric columns that the others are conditioned
+    on. `columns` are the numeric ones to take, by default all that are neither. `held_out`, `seed`: the share of the rows that is kept from training, and the key of the hash that
     picks it.
     """
 
     path: str
     label: str | None = None
     columns: tuple[str, ...] = ()
+    condition: tuple[str, ...] = ()
     held_out: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """A name alone is a list of one."""
+        for field in ("columns", "condition"):
+            if isinstance(getattr(self, field), str):
+                object.__setattr__(self, field, (getattr(self, field),))
 
     @property
     def place(self) -> str:
@@ -45,15 +52,21 @@ class TableFile(OwnData):
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of the D columns."""
-        return tuple(self.columns) or tuple(name for name in self._table.names if name != self.label)
+        others = {self.label, *self.condition}
+        return tuple(self.columns) or tuple(name for name in self._table.names if name not in others)
+
+    @property
+    def condition_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of the condition."""
+        return tuple(self.condition) or None
 
     def read(self) -> Contents:
-        """The numeric columns and the labels."""
-        table = self._table
-        unused = [name for name in table.names if name not in (*self.column_names, self.label)]
+        """The numeric columns, the labels and the conditions."""
+        table, used = self._table, (*self.column_names, *self.condition, self.label)
+        unused = [name for name in table.names if name not in used]
         notes = (f"columns left out: {', '.join(unused)}",) if unused else ()
-        values = np.stack([table.numbers(name) for name in self.column_names], axis=1)
-        return Contents(values, self._labels(), notes=notes)
+        values, given = table.array(self.column_names), table.array(self.condition) if self.condition else None
+        return Contents(values, self._labels(), notes=notes, condition=given)
 
     def _labels(self) -> Labels | None:
         if self.label is None:
@@ -66,7 +79,7 @@ class TableFile(OwnData):
     @cached_property
     def _table(self) -> _Cells:
         table = read_table(self.path)
-        for name in (*self.columns, *filter(None, [self.label])):
+        for name in (*self.columns, *self.condition, *filter(None, [self.label])):
             if name not in table.names:
                 raise ValueError(
                     f"{self.path!r} has no column {name!r}, but {', '.join(table.names)}; name one of these"
@@ -75,7 +88,18 @@ class TableFile(OwnData):
             raise ValueError(
                 f"{self.path!r}: {self.label!r} is the label and no number of a sample; name other columns"
             )
+        _check_condition(self, table.names)
         return table
+
+
+def _check_condition(source: TableFile, names: tuple[str, ...]) -> None:
+    """Raises ValueError for a column of the condition that is another thing as well, and where no column is left."""
+    twice = [name for name in source.condition if name in (*source.columns, source.label)]
+    twice += [name for name in source.condition if source.condition.count(name) > 1]
+    if twice:
+        raise ValueError(f"{source.path!r}: {twice[0]!r} is a column of the condition and named again; name it once")
+    if source.condition and set(names) <= {*source.condition, source.label}:
+        raise ValueError(f"{source.path!r}: all columns are conditions, and none is left as data; name fewer")
 
 
 @dataclass(frozen=True)
@@ -109,6 +133,10 @@ class _Cells:
                 f"column the classes with label={name}, on the command line --data.label {name}, or name the numeric columns"
             )
         return np.array([float(cell) for cell in column])
+
+    def array(self, names: Sequence[str]) -> np.ndarray:
+        """Several columns as float64 (N, D)."""
+        return np.stack([self.numbers(name) for name in names], axis=1)
 
     def classes(self, name: str) -> np.ndarray:
         """A column of classes: integers where all cells are whole numbers, texts otherwise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,18 +85,19 @@ def sweep_averages(
     labels: Tensor | None = None,
     draws: int = 8,
     seed: int = 0,
+    condition: Mapping[str, Tensor] | None = None,
 ) -> Sweep:
     """The loss of each fit's average of the weights on held-out examples x (N, *E), over `draws` noises each.
 
-    `objective` is the training loss; `labels` (N,) are given to a conditional model.
+    `objective` is the training loss; `labels` (N,) and `condition`, name -> (N, ...), are given to a conditional model.
     """
     from sde_diffusion.training.checkpoints.tensors import fill
 
-    checkpoint = held_out_losses(model, model.denoiser, objective, x, labels, draws, seed)
+    checkpoint = held_out_losses(model, model.denoiser, objective, x, labels, draws, seed, condition)
     denoiser, losses = copy.deepcopy(model.denoiser), []
     for fit in fits:
         fill(denoiser, fit.average(), Path("this run"))
-        losses.append(held_out_losses(model, denoiser, objective, x, labels, draws, seed))
+        losses.append(held_out_losses(model, denoiser, objective, x, labels, draws, seed, condition))
     return Sweep(fits, losses, checkpoint)
 
 
@@ -108,10 +109,11 @@ def held_out_losses(
     labels: Tensor | None,
     draws: int,
     seed: int,
+    condition: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The objective of each of the examples x (N, *E), averaged over draws: (N,), float64, on the CPU."""
     from sde_diffusion.callbacks import HeldOut
     from sde_diffusion.training.triggers import Every
 
-    held_out = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed)
+    held_out = HeldOut(Every(1), model.sde, objective, x, labels, label_dropout=0.0, seed=seed, condition=condition)
     return finite_rows(held_out.losses(denoiser, draws).cpu(), "held-out losses")

@@ -47,10 +47,15 @@ class ColumnReport:
     correlations: Sequence[Correlation]
 
     @classmethod
-    def of(cls, names: Sequence[str], x: Tensor, held_out: Tensor, real: Tensor) -> ColumnReport:
-        """Samples x (N, D), held-out rows (M, D) and real training rows (K, D) with columns called `names`."""
+    def of(cls, names: Sequence[str], x: Tensor, held_out: Tensor, real: Tensor, given: int = 0) -> ColumnReport:
+        """Samples x (N, D), held-out rows (M, D) and real training rows (K, D) with columns called `names`.
+
+        The last `given` columns are a condition: samples have those of the held-out rows, so that only their correlations
+        with the other columns are measured.
+        """
+        own = len(names) - given
         x, held_out, real = (rows.double().cpu() for rows in (x, held_out, real))
-        columns = zip(names, x.T, held_out.T, real.T, strict=True)
+        columns = zip(names[:own], *(rows.T[:own] for rows in (x, held_out, real)), strict=True)
         marginals = [
             Marginal(name, *map(float, (a.mean(), b.mean(), a.std(), b.std(), ks_distance(a, b), ks_distance(c, b))))
             for name, a, b, c in columns
@@ -59,6 +64,7 @@ class ColumnReport:
         pairs = [
             Correlation((names[i], names[j]), *(float(matrix[i, j]) for matrix in matrices))
             for i, j in combinations(range(len(names)), 2)
+            if i < own
         ]
         return cls(marginals, sorted(pairs, key=lambda pair: -abs(pair.samples - pair.held_out)))
 

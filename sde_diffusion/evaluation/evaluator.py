@@ -19,6 +19,7 @@ from torch import Tensor
 from sde_diffusion.data import DataSource
 from sde_diffusion.evaluation.columns import in_units_of_columns
 from sde_diffusion.evaluation.comparison import Score
+from sde_diffusion.evaluation.matching import matched_rows
 from sde_diffusion.evaluation.metrics import UNBIASED, EvaluationMetric, distance, flat
 from sde_diffusion.metrics import (
     Classifier,
@@ -42,8 +43,9 @@ about half of the training examples only, because the classifier is trained on t
 
 
 def default_metrics(evaluator: Evaluator) -> list[EvaluationMetric]:
-    """Sliced Wasserstein for points, its columns in units of their deviation where they have names; for images Frechet distances of pixels and, with labels, of classifier features."""
-    if evaluator.source.column_names is not None:
+    """Sliced Wasserstein for points, its columns in units of their deviation where they have names or conditions; for images
+    Frechet distances of pixels and, with labels, of classifier features."""
+    if of_columns(evaluator.source):
         return [distance("sliced W2 of scaled columns", in_units_of_columns(evaluator.train), sliced_wasserstein)]
     if len(evaluator.source.event_shape) != 3:
         return [distance("sliced W2", flat, sliced_wasserstein)]
@@ -51,6 +53,12 @@ def default_metrics(evaluator: Evaluator) -> list[EvaluationMetric]:
     if evaluator.classifier is None:
         return pixels
     return [*pixels, distance("Frechet, features", evaluator.features, frechet, learned=True)]
+
+
+def of_columns(source: DataSource) -> bool:
+    """Whether a sample is a row of columns with units of their own."""
+    with_conditions = source.condition_names is not None and len(source.event_shape) == 1
+    return source.column_names is not None or with_conditions
 
 
 class Evaluator:
@@ -64,9 +72,12 @@ class Evaluator:
         metrics: a function that takes this evaluator (its classifier, its device) and returns the metrics.
         conditional: the samples will have the held-out examples' own classes, in order. Then the baseline has them too:
             equal class shares make a distance smaller, and that is no merit of a model.
+        given: the samples will have the held-out examples' own conditions, in order. Then the baseline has nearly the same
+            ones, see `matching`, and rows (N, D) are compared together with their conditions, as rows (N, D + K).
 
     Raises:
-        ValueError: fewer than 4 held-out examples, or more than half of the data held out; `conditional` without labels.
+        ValueError: fewer than 4 held-out examples, or more than half of the data held out; `conditional` without labels,
+            `given` without conditions.
     """
 
     def __init__(
@@ -77,24 +88,63 @@ class Evaluator:
         device: torch.device | str = "auto",
         metrics: Callable[[Evaluator], list[EvaluationMetric]] = default_metrics,
         conditional: bool = False,
+        given: bool = False,
     ) -> None:
         self.source, self.seed, self.device = source, seed, device_of(device)
         held_out, labels = source.tensors("held_out")
         self.held_out, self.labels = held_out[:max_held_out], None if labels is None else labels[:max_held_out]
         self.train, self.train_labels = source.tensors("train")
         self.count = len(self.held_out)
+        self.condition, train_condition = self._conditions() if given else (None, None)
         if self.count < 4 or len(self.train) < self.count:
             raise ValueError(
                 f"{self.count} held-out and {len(self.train)} training examples are too few to compare with; hold out at "
                 "least 4, and at most half of the data"
             )
         self.baseline_sets = min(BASELINE_SETS, len(self.train) // self.count)
-        self.baseline_rows = (
-            self._rows_of_held_out_classes() if conditional else torch.arange(self.baseline_sets * self.count)
-        )
+        self.baseline_rows = self._baseline_rows(conditional, train_condition)
+        self.held_out = self.with_condition(self.held_out)
+        self.train = self.with_condition(self.train, train_condition)
         unseen = min(self.baseline_sets, max(1, round(len(self.train) / 2 / self.count)))
         self.rows_unseen_by_classifier = self.baseline_rows[: self.count * unseen]
         self.metrics = metrics(self)
+
+    def _conditions(self) -> tuple[Tensor, Tensor]:
+        """The conditions of the held-out examples (count, K), and of the training's (N, K)."""
+        found = [
+            self.source.condition_rows(torch.arange(size), split)
+            for split, size in (("held_out", self.count), ("train", len(self.train)))
+        ]
+        if found[0] is None or found[1] is None:
+            raise ValueError(
+                "samples under given conditions are compared with real data of these, and the data have none"
+            )
+        return found[0], found[1]
+
+    def with_condition(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Rows (k count, D) as (k count, D + K) with the held-out examples' conditions, or with `condition`.
+
+        Without conditions, and for samples of another shape, x itself.
+        """
+        if self.condition is None or x.ndim != 2:
+            return x
+        given = self.condition.repeat(len(x) // self.count, 1) if condition is None else condition
+        return torch.cat([x, given.to(x)], dim=1)
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """The names of the columns that are compared, those of the condition last; None for data without names."""
+        names = self.source.column_names
+        return names if names is None or self.condition is None else (*names, *(self.source.condition_names or ()))
+
+    def _baseline_rows(self, conditional: bool, condition: Tensor | None) -> Tensor:
+        """Rows of training examples, set after set."""
+        if self.condition is not None and condition is not None:
+            labels = (self.labels, self.train_labels) if conditional else (None, None)
+            found = matched_rows(self.condition, condition, self.baseline_sets, *labels)
+            self.baseline_sets = len(found)
+            return found.flatten()
+        return self._rows_of_held_out_classes() if conditional else torch.arange(self.baseline_sets * self.count)
 
     def _rows_of_held_out_classes(self) -> Tensor:
         """Rows of training examples, set after set, each set with the held-out examples' classes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,14 +37,15 @@ def samples_of(
     seed: int = 0,
     chunk: int = 256,
     label: int | Tensor | None = None,
+    condition: Tensor | None = None,
 ) -> Generated:
     """`count` samples, all of the class `label`, or sample i of the class label[i mod K] for labels (K,).
 
-    Sample i does not depend on `count`, for one `chunk`. A progress bar counts the chunks on a terminal.
+    Sample i has the condition condition[i mod K] of numbers (K, C), in their own units. Sample i does not depend on `count`, for one `chunk`. A progress bar counts the chunks on a terminal.
     """
     start, rows, parts = time.perf_counter(), 0, []
     for first in progress_bar(range(0, count, chunk), sampler.label, "chunk"):
-        part, asked = generate_chunk(model, sampler, first, min(chunk, count - first), seed, chunk, label)
+        part, asked = generate_chunk(model, sampler, first, min(chunk, count - first), seed, chunk, label, condition)
         parts.append(part)
         rows += asked
     return Generated(torch.cat(parts), rows / (len(parts) * chunk), time.perf_counter() - start)
@@ -57,12 +59,16 @@ def generate_chunk(
     seed: int,
     chunk: int,
     label: int | Tensor | None = None,
+    condition: Tensor | None = None,
 ) -> tuple[Tensor, int]:
     """Samples first .. first + count - 1 on the CPU, and for how many rows the network was called.
 
     `first` is a multiple of `chunk`, and `count` at most that.
     """
     counted = CallCounter(model.denoiser)
-    own = label[torch.arange(first, first + count) % len(label)] if isinstance(label, Tensor) else label
-    x = replace(model, denoiser=counted).sample(count, sampler, seed=seed, first=first, chunk=chunk, label=own)
+    numbers, asked = torch.arange(first, first + count), {"label": label, "condition": condition}
+    own: dict[str, Any] = {
+        name: one[numbers % len(one)] if isinstance(one, Tensor) else one for name, one in asked.items()
+    }
+    x = replace(model, denoiser=counted).sample(count, sampler, seed=seed, first=first, chunk=chunk, **own)
     return x.cpu(), counted.rows

@@ -8,8 +8,9 @@ found = survey(model, source, samplers, budgets)                       # all tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch import Tensor
 from sde_diffusion.data import DataSource
 from sde_diffusion.evaluation.columns import ColumnReport, in_units_of_columns
 from sde_diffusion.evaluation.comparison import Comparison, SamplerResult
-from sde_diffusion.evaluation.evaluator import MAX_HELD_OUT, Copying, Evaluator
+from sde_diffusion.evaluation.evaluator import MAX_HELD_OUT, Copying, Evaluator, of_columns
 from sde_diffusion.evaluation.generate import Generated, at_budgets, samples_of
 from sde_diffusion.evaluation.metrics import EvaluationMetric, all_metrics
 from sde_diffusion.evaluation.metrics_report import REAL, SAMPLES, MetricsReport
@@ -47,11 +48,11 @@ class FeatureSpace:
 
 
 def default_features(source: DataSource) -> FeatureSpace:
-    """The classifier's features for labelled images, columns in units of their deviation for tables with named columns, the
+    """The classifier's features for labelled images, columns in units of their deviation for tables, the
     numbers themselves for all other data."""
     if len(source.event_shape) == 3 and source.classes is not None:
         return FeatureSpace("classifier", lambda evaluator: evaluator.known_classifier().features, learned=True)
-    if source.column_names is not None:
+    if of_columns(source):
         return FeatureSpace("scaled_columns", lambda evaluator: in_units_of_columns(evaluator.train))
     return FeatureSpace("pixels", lambda _: pixels())
 
@@ -68,7 +69,7 @@ def compare(
 
     Raises ValueError for data too few to compare with.
     """
-    evaluator = Evaluator(source, seed, conditional=model.classes is not None)
+    evaluator = Evaluator(source, seed, **asked_of(model))
     runs = progress_bar(at_budgets(samplers, budgets), "samplers")
     results = [scored(one, generated_for(evaluator, one, model, seed), evaluator) for one in runs]
     return comparison(subject, results, evaluator, seed)
@@ -77,9 +78,17 @@ def compare(
 def generated_for(
     evaluator: Evaluator, sampler: Sampler, model: DiffusionModel, seed: int, sets: int = 1, chunk: int = CHUNK
 ) -> Generated:
-    """`sets` times as many samples as held-out examples; a conditional model gets the held-out examples' classes."""
+    """`sets` times as many samples as held-out examples; a conditional model gets the held-out examples' classes, and their
+    conditions, which stand beside the samples of tables."""
     labels = evaluator.labels if model.classes is not None else None
-    return samples_of(model, sampler, sets * evaluator.count, seed, chunk=min(evaluator.count, chunk), label=labels)
+    given, size = {"label": labels, "condition": evaluator.condition}, min(evaluator.count, chunk)
+    found = samples_of(model, sampler, sets * evaluator.count, seed, chunk=size, **given)
+    return replace(found, x=evaluator.with_condition(found.x))
+
+
+def asked_of(model: DiffusionModel) -> dict[str, Any]:
+    """What an `Evaluator` must know of what a model is asked for: classes, conditions."""
+    return {"conditional": model.classes is not None, "given": model.condition_columns is not None}
 
 
 def scored(sampler: Sampler, generated: Generated, evaluator: Evaluator) -> SamplerResult:
@@ -104,6 +113,7 @@ def evaluator_for(
     chunk: int = CHUNK,
     device: torch.device | str = "auto",
     conditional: bool = False,
+    given: bool = False,
 ) -> Evaluator:
     """An evaluator with every metric on one kind of features; ValueError for fewer than `LEAST` examples."""
     space = features or default_features(source)
@@ -115,7 +125,7 @@ def evaluator_for(
         rows = partial(extracted, space.extractor(evaluator), chunk=chunk, device=evaluator.device)
         return [all_metrics(rows, space.learned)]
 
-    return Evaluator(source, seed, max_held_out, device, metrics, conditional)
+    return Evaluator(source, seed, max_held_out, device, metrics, conditional, given)
 
 
 def evaluate(
@@ -132,10 +142,10 @@ def evaluate(
 ) -> MetricsReport:
     """Every metric of `sets` times as many samples as held-out examples (at most `max_held_out`).
 
-    A conditional model is asked for the held-out examples' classes, and its class accuracy is measured.
+    A conditional model is asked for the held-out examples' classes and conditions, and its class accuracy is measured.
     """
-    space, conditional = features or default_features(source), model.classes is not None
-    evaluator = evaluator_for(source, space, max_held_out, seed, chunk, model.device, conditional)
+    space = features or default_features(source)
+    evaluator = evaluator_for(source, space, max_held_out, seed, chunk, model.device, **asked_of(model))
     return evaluate_sampler(evaluator, model, sampler, space.name, subject, sets, chunk)
 
 
@@ -172,8 +182,9 @@ def _report(
 
 def _columns(evaluator: Evaluator, x: Tensor) -> ColumnReport | None:
     """The columns of a table with names; None for other data."""
-    names, real = evaluator.source.column_names, evaluator.train[evaluator.baseline_rows]
-    return None if names is None else ColumnReport.of(names, x, evaluator.held_out, real)
+    names, real = evaluator.column_names, evaluator.train[evaluator.baseline_rows]
+    given = 0 if evaluator.condition is None else evaluator.condition.shape[1]
+    return None if names is None else ColumnReport.of(names, x, evaluator.held_out, real, given)
 
 
 def _accuracy(evaluator: Evaluator, x: Tensor, labels: Tensor) -> dict[str, Estimate]:
@@ -228,7 +239,7 @@ def survey(
     subject: str = "model",
 ) -> Survey:
     """Samples of each sampler at its own steps (`SETS` times as many as held-out examples) and at each budget (once)."""
-    evaluator = Evaluator(source, seed, conditional=model.classes is not None)
+    evaluator = Evaluator(source, seed, **asked_of(model))
     generated = {
         one.label: generated_for(evaluator, one, model, seed, SETS) for one in progress_bar(samplers, "samplers")
     }

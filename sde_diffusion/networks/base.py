@@ -46,7 +46,10 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
-        """The raw output (B, *E) for x (B, *E), the noise level c_time () or (B,) and labels None, () or (B,)."""
+        """The raw output (B, *E) for x (B, *E), the noise level c_time () or (B,) and labels None, () or (B,).
+
+        A network whose constructor takes `context` also takes a condition `context`, (B, context) or None.
+        """
 
     def through(self, block: nn.Module, *inputs: Tensor) -> Tensor:
         """block(*inputs), without keeping its inside when `checkpointing`.

@@ -1,4 +1,4 @@
-"""One vector for each sample that says how noisy it is and, for a network with classes, what it shows."""
+"""One vector for each sample that says how noisy it is and, for a conditional network, what is known of it."""
 
 from __future__ import annotations
 
@@ -11,32 +11,50 @@ LEVEL_FEATURES = 64
 
 
 class Conditioning(nn.Module):
-    """(c_time, label) -> (B, width). Label -1, or no label at all, stands for "any class" and has a vector of its own.
+    """(c_time, label, context) -> (B, width). Label -1, or no label at all, stands for "any class" and has a vector of its own.
 
-    `augment` is how many numbers say how a sample was changed, see `data.augmentation`; zeros, and none, stand for unchanged.
-    Leaving labels out during training, as classifier-free guidance asks, is the training loop's affair.
+    `context` is how many numbers say under which condition a sample is drawn, see `conditions.ConditionColumns`: zeros, and
+    none, stand for no condition. `augment` is how many numbers say how a sample was changed, see `data.augmentation`; zeros,
+    and none, stand for unchanged. Leaving labels and contexts out during training, as classifier-free guidance asks, is the
+    training loop's affair.
     """
 
-    def __init__(self, width: int, classes: int | None = None, augment: int = 0) -> None:
+    def __init__(self, width: int, classes: int | None = None, augment: int = 0, context: int = 0) -> None:
         super().__init__()
         self.classes = classes
-        self.level = nn.Sequential(nn.Linear(LEVEL_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.level = _perceptron(LEVEL_FEATURES, width)
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
         self.augment = nn.Linear(augment, width, bias=False) if augment else None
+        self.context = _perceptron(context, width) if context else None
 
     def forward(
-        self, c_time: Tensor | float, x: Tensor, label: Tensor | int | None = None, changes: Tensor | None = None
+        self,
+        c_time: Tensor | float,
+        x: Tensor,
+        label: Tensor | int | None = None,
+        changes: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> Tensor:
         """The vectors (B, width) for x (B, *E); c_time is () or (B,), label None or integers of shape () or (B,).
 
-        `changes` is None or (B, augment).
+        `changes` is None or (B, augment), `context` None or (B, context).
         """
         vector = self.level(level_features(per_sample(c_time, x), LEVEL_FEATURES).to(x))
+        if self.context is not None or context is not None:
+            vector = vector + self._of_context(context, vector)
         if changes is not None:
             vector = vector + self._of_changes(changes)
         if self.label is None:
             return _refuse(label, vector)
         return vector + self.label(_rows(label, x, self.label.num_embeddings - 1))
+
+    def _of_context(self, context: Tensor | None, vector: Tensor) -> Tensor:
+        if self.context is None:
+            raise ValueError("this network was built without a context but got one; build it with context=K or drop it")
+        wanted = (len(vector), self.context[0].in_features)
+        if context is not None and tuple(context.shape) != wanted:
+            raise ValueError(f"this network takes context of shape {wanted}, got {tuple(context.shape)}; give it so")
+        return self.context(vector.new_zeros(wanted) if context is None else context.to(vector))  # pyright: ignore
 
     def _of_changes(self, changes: Tensor) -> Tensor:
         if self.augment is None or changes.shape[1:] != (self.augment.in_features,):
@@ -45,6 +63,10 @@ class Conditioning(nn.Module):
                 f"this network takes augment_labels {known}, got {tuple(changes.shape)}; build it with augment=K"
             )
         return self.augment(changes)
+
+
+def _perceptron(size: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
 
 
 def _refuse(label: Tensor | int | None, vector: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class DiT(Backbone):
 
     `width` is that of a token, `depth` the number of blocks, `heads` divides the width; `classes` is the number of
     labels, `dropout` the share of a perceptron's activations left out in training, `augment` how many numbers say how a
-    sample was changed.
+    sample was changed, `context` how many numbers the condition has.
     """
 
     name = "dit"
@@ -50,13 +50,14 @@ class DiT(Backbone):
         dropout: float = 0.0,
         checkpointing: bool = False,
         augment: int = 0,
+        context: int = 0,
     ) -> None:
         super().__init__()
         self.event_shape, self.patch = tuple(event_shape), patch
         _check(self.event_shape, patch, width, depth, dropout)
         self.checkpointing = checkpointing
         size = self.event_shape[0] * patch ** (len(self.event_shape) - 1)
-        self.condition, self.augment = Conditioning(width, classes, augment), augment
+        self.condition, self.augment = Conditioning(width, classes, augment, context), augment
         self.enter = nn.Linear(size, width)
         self.register_buffer("places", places(self._grid(), width), persistent=False)
         self.blocks = nn.ModuleList(_Block(width, heads, dropout) for _ in range(depth))
@@ -75,10 +76,11 @@ class DiT(Backbone):
         c_time: Tensor | float,
         label: Tensor | int | None = None,
         augment_labels: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> Tensor:
         """See `Backbone.forward`; ValueError for samples of another shape."""
         refuse_other_events(x, self.event_shape)
-        vector = silu(self.condition(c_time, x, label, augment_labels))
+        vector = silu(self.condition(c_time, x, label, augment_labels, context))
         h = self.enter(self._patches(x)) + self.places
         for block in self.blocks:
             h = self.through(block, h, vector)

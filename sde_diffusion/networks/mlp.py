@@ -23,13 +23,19 @@ from sde_diffusion.networks.conditioning import Conditioning
 class TimeMLP(Backbone):
     """For samples of shape (features,), or of any `event_shape`, which it flattens: TimeMLP(2), TimeMLP((1, 8, 8)).
 
-    `width` is the size of the hidden layers, `depth` >= 1 the number of blocks, `classes` the number of labels.
+    `width` is the size of the hidden layers, `depth` >= 1 the number of blocks, `classes` the number of labels, `context`
+    how many numbers the condition has.
     """
 
     name = "mlp"
 
     def __init__(
-        self, features: int | Sequence[int], width: int = 256, depth: int = 3, classes: int | None = None
+        self,
+        features: int | Sequence[int],
+        width: int = 256,
+        depth: int = 3,
+        classes: int | None = None,
+        context: int = 0,
     ) -> None:
         super().__init__()
         self.event_shape = (features,) if isinstance(features, int) else tuple(features)
@@ -37,7 +43,7 @@ class TimeMLP(Backbone):
             raise ValueError(f"features, width and depth are at least 1, got {features}, {width} and {depth}")
         size = math.prod(self.event_shape)
         vector = max(16, width // 4)
-        self.condition = Conditioning(vector, classes)
+        self.condition = Conditioning(vector, classes, context=context)
         self.enter = nn.Linear(size, width)
         self.blocks = nn.ModuleList(_Block(width, vector) for _ in range(depth))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(nn.Linear(width, size)))
@@ -47,10 +53,16 @@ class TimeMLP(Backbone):
         """TimeMLP(event_shape, **options)."""
         return cls(event_shape, **options)
 
-    def forward(self, x: Tensor, c_time: Tensor | float, label: Tensor | int | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        c_time: Tensor | float,
+        label: Tensor | int | None = None,
+        context: Tensor | None = None,
+    ) -> Tensor:
         """See `Backbone.forward`; ValueError for samples of another shape."""
         refuse_other_events(x, self.event_shape)
-        vector = silu(self.condition(c_time, x, label))
+        vector = silu(self.condition(c_time, x, label, context=context))
         h = self.enter(x.flatten(1))
         for block in self.blocks:
             h = self.through(block, h, vector)

@@ -41,7 +41,8 @@ class UNet(Backbone):
     Level i has width * multipliers[i] channels and `blocks` residual blocks on the way down, one more on the way up;
     the levels listed in `attention` (0 is the finest) have self-attention, and so has the middle when any level is
     listed. `classes` is the number of labels, `dropout` the share of activations left out in training, `vector` the
-    width of the conditioning, 4 * width unless given, `augment` how many numbers say how a sample was changed.
+    width of the conditioning, 4 * width unless given, `augment` how many numbers say how a sample was changed, `context`
+    how many numbers the condition has.
     """
 
     name = "unet"
@@ -60,6 +61,7 @@ class UNet(Backbone):
         rank: int = 2,
         checkpointing: bool = False,
         augment: int = 0,
+        context: int = 0,
     ) -> None:
         super().__init__()
         _check(channels, width, multipliers, blocks, attention)
@@ -68,7 +70,7 @@ class UNet(Backbone):
         self.checkpointing = checkpointing
         widths, vector = [width * m for m in multipliers], 4 * width if vector is None else vector
         build = _Builder(rank, vector, dropout, tuple(attention))
-        self.condition, self.augment = Conditioning(vector, classes, augment), augment
+        self.condition, self.augment = Conditioning(vector, classes, augment, context), augment
         self.enter = convolution(rank, channels, width)
         self.down, kept = build.descent(width, widths, blocks)
         middle = widths[-1]
@@ -95,10 +97,11 @@ class UNet(Backbone):
         c_time: Tensor | float,
         label: Tensor | int | None = None,
         augment_labels: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> Tensor:
         """See `Backbone.forward`; ValueError for samples that do not fit."""
         self.check(x.shape[1:])
-        vector = silu(self.condition(c_time, x, label, augment_labels))
+        vector = silu(self.condition(c_time, x, label, augment_labels, context))
         h = self.enter(x)
         kept = [h]
         for part in self.down:

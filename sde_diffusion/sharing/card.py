@@ -64,6 +64,8 @@ def readme(card: Card, described: Mapping[str, Any], parameters: int) -> str:
         ("solver", card.solver or "not said"),
         ("evaluations of the network a sample", "not said" if card.evaluations is None else f"{card.evaluations:g}"),
     ]
+    if "condition" in described:
+        rows.insert(6, ("conditioned on", ", ".join(described["condition"]["names"])))
     facts = ["| | |", "| :-- | :-- |", *(f"| {name} | {_cell(value)} |" for name, value in rows)]
     parts = [
         _front(card),

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from sde_diffusion.conditions import ConditionColumns
 from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.io.atomic import new_folder, sync, to_json
 from sde_diffusion.io.plain import LARGEST, check_numbers, check_size, read_plain
@@ -40,6 +41,9 @@ KINDS = ("network", "parameterization", "process")
 
 _FACTS = ("event_shape", "standardization", "mean", "std", "class_names", "levels", "data_digest", "run", "trained")
 _FIELDS = {"format", "version", *KINDS, *_FACTS}
+_LONG = ("standardization", "condition")  # as long as a table is wide
+CONDITION = "condition"
+"""The columns that a model is conditioned on, in the description of one that is."""
 
 Description = dict[str, Any]
 Fields = dict[str, Any]
@@ -65,11 +69,13 @@ def describe(model: Any) -> Description:
         "std": model.std, "class_names": names, "levels": model.levels, "data_digest": model.data_digest, "run": model.run,
         "trained": model.trained,
     }  # fmt: skip
+    columns = {} if model.condition_columns is None else {CONDITION: model.condition_columns.as_dict()}
     described = {
         "format": FORMAT,
         "version": VERSION,
         **{kind: spec_of(kind, one) for kind, one in things.items()},
         **facts,
+        **columns,
     }
     as_json(described)
     return described
@@ -78,7 +84,7 @@ def describe(model: Any) -> Description:
 def as_json(described: Description) -> bytes:
     """The description as a file. Raises TypeError for what is not plain data."""
     try:
-        check_size({name: value for name, value in described.items() if name != "standardization"})
+        check_size({name: value for name, value in described.items() if name not in _LONG})
         for name in KINDS:
             check_numbers(described[name])
         return to_json(described)
@@ -149,8 +155,8 @@ def read_description(path: Path) -> Description:
             f"{path} is no description of a model of version {VERSION} (format {str(described.get('format'))[:40]!r}, "
             f"version {str(described.get('version'))[:20]}); make the folder again with this version"
         )
-    if described.keys() != _FIELDS:
-        wrong = sorted(described.keys() ^ _FIELDS)[0][:40]
+    if described.keys() - {CONDITION} != _FIELDS:
+        wrong = sorted((described.keys() - {CONDITION}) ^ _FIELDS)[0][:40]
         raise ValueError(f"{path} lacks or does not know {wrong!r}; take an undamaged copy")
     return described
 
@@ -213,7 +219,13 @@ def _facts(described: Description, source: Path) -> Fields:
         "data_digest": described["data_digest"],
         "run": run,
         "trained": described["trained"],
+        "condition_columns": _columns(described, source),
     }
+
+
+def _columns(described: Description, source: Path) -> ConditionColumns | None:
+    stored = described.get(CONDITION)
+    return None if stored is None else safe_load.plainly(lambda: ConditionColumns.of_dict(stored), source)
 
 
 def _refuse_custom(described: dict[str, Spec]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.resolver import spec_of
-from sde_diffusion.sharing.pretrained import RECORD, digest, fields_of, read_description
+from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, digest, fields_of, read_description
 from sde_diffusion.specs import spec
 from sde_diffusion.training.settings import TrainSettings
 
@@ -30,6 +32,23 @@ def configuration_of(model: Any, loss: Any, settings: TrainSettings, augment: An
         "objective": spec_of("objective", loss),
         "training": asdict(settings),
     }
+
+
+def recording(model: Any, folder: Path, world: Any, on_start: Callable[[], object] | None) -> dict[str, Any]:
+    """Check that the folder is that of the model's run, write nothing yet; the options that make `train` write the record."""
+    from sde_diffusion.training.run_folder import RunFolder
+
+    described = describe(model)
+
+    def write() -> None:
+        RunFolder.create(folder, model.run)
+        replace_file(folder / RECORD, as_json(described))
+        if on_start is not None:
+            on_start()
+
+    if world is None or world.is_main:
+        RunFolder.check(folder, model.run)
+    return {"extra": {"model": digest(described)}, "on_start": write}
 
 
 def read_run(path: Path, network: nn.Module | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -53,7 +53,8 @@ class Batches:
     tables that are not tensors in memory already.
 
     For a share `label_dropout` of the samples all conditions are dropped: integers become -1, "no label", real numbers 0.
-    So the model learns both distributions that classifier-free guidance needs.
+    So the model learns both distributions that classifier-free guidance needs. Conditions that `dropout` names are dropped
+    with a share of their own instead, independently of all others.
 
     With a second table `source`, a batch has as many rows of it, in an order of its own. `augment` changes samples at random,
     as a function of (seed, step, number of the row); what it says it did is a condition, which is never dropped.
@@ -73,19 +74,31 @@ class Batches:
     source: Table | None = None
     workers: int = 0
     augment: Augmentation | None = None
+    dropout: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         """Raises ValueError for a share outside [0, 1]."""
-        if not 0 <= self.label_dropout <= 1:
-            raise ValueError(f"label_dropout is a share in [0, 1], got {self.label_dropout}; 0.1 is usual")
+        for name, share in {"label_dropout": self.label_dropout, **self.dropout}.items():
+            if not 0 <= share <= 1:
+                what = name if name == "label_dropout" else f"the dropout of {name!r}"
+                raise ValueError(f"{what} is a share in [0, 1], got {share}; 0.1 is usual")
 
     def at(self, step: int, generator: torch.Generator, part: int = 0) -> Batch:
         """A part of the batch of a step, (B, ...) each; `generator` draws which conditions are dropped."""
         batch = map_batch(self._read(step * self.parts + part), self._moved)
         if batch.condition:
-            dropped = torch.rand(len(batch), generator=generator, device=self.device) < self.label_dropout
-            batch = replace(batch, condition={name: drop(value, dropped) for name, value in batch.condition.items()})
+            batch = replace(batch, condition=self._dropped(batch.condition, len(batch), generator))
         return batch if self.augment is None else self._augmented(batch, self.augment, step, part)
+
+    def _dropped(self, condition: Mapping[str, Tensor], count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The conditions of `count` samples, each dropped for its share of them."""
+
+        def rows(share: float) -> Tensor:
+            return torch.rand(count, generator=generator, device=self.device) < share
+
+        together = rows(self.label_dropout)
+        own = {name: rows(self.dropout[name]) for name in sorted(self.dropout)}
+        return {name: drop(value, own.get(name, together)) for name, value in condition.items()}
 
     def noise_seed(self, step: int, part: int) -> int:
         """The seed of a part's noise: each part of a step counts as a step of its own."""

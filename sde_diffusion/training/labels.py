@@ -1,4 +1,4 @@
-"""The labels of training data as a model takes them."""
+"""The labels and the conditions of training data as a model takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.arrays import as_table, class_names_of
-from sde_diffusion.conditions import conditions
+from sde_diffusion.conditions import ConditionColumns, conditions
+from sde_diffusion.conditions.columns import CONDITION, CONTEXT, rows_of
+from sde_diffusion.data.base import Batch
 from sde_diffusion.data.tables import Table, WithConditions
 
 Names = tuple[str, ...]
@@ -28,6 +30,48 @@ def labelled_table(x: Any, labels: Any, names: Names | None) -> Table:
     if labels is None and names is not None:
         raise ValueError(f"this model takes {len(names)} classes and no labels came; give labels=")
     return table if labels is None else WithConditions(table, {"label": _numbers(labels, len(table), names)})
+
+
+def conditioned_table(table: Table, x: Any, condition: Any, columns: ConditionColumns | None) -> Table:
+    """The rows of the `table` of data x with what the network is given of their condition; the table itself without columns.
+
+    `condition`: numbers, as in `ConditionColumns.rows`, or True for those that x brings along. Raises ValueError for ones that
+    do not fit the columns, or that are missing.
+    """
+    if columns is None:
+        if condition is not None:
+            raise ValueError("this model takes no condition; make one with for_data(x, condition=...)")
+        return table
+    if condition is None:
+        raise ValueError(
+            f"this model takes a condition and none came; give {columns.spelt()}, a number for each sample"
+        )
+    if condition is not True:
+        return WithContext(WithConditions(table, {CONDITION: columns.rows(len(table), condition)}), columns)
+    names, rows = rows_of(x, True)
+    if names != columns.names:
+        raise ValueError(
+            f"the data's conditions are {', '.join(names)}, and the model's {', '.join(columns.names)}; make them equal"
+        )
+    return WithContext(WithConditions(table, {CONDITION: rows}), columns)
+
+
+class WithContext(Table):
+    """The rows of a table whose condition `condition` (B, K), in its own units, has become `context` (B, K + 1)."""
+
+    def __init__(self, table: Table, columns: ConditionColumns) -> None:
+        self.table, self.columns, self.device = table, columns, table.device
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.table)
+
+    def rows(self, numbers: Tensor) -> Batch:
+        """The rows `numbers` int64 (B,)."""
+        batch = self.table.rows(numbers)
+        others = {name: value for name, value in batch.condition.items() if name != CONDITION}
+        context = self.columns.context(batch.condition[CONDITION]).to(self.device)
+        return Batch(batch.x, batch.source, others | {CONTEXT: context})
 
 
 def _numbers(labels: Any, count: int, names: Names | None) -> Tensor:

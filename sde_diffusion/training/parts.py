@@ -157,6 +157,8 @@ def _of_data(batches: Batches) -> dict[str, Any]:
     known: dict[str, Any] = {"data": digests.pop("data"), "labels": digests.pop("label", "none")}
     if known["labels"] != "none" or digests:
         known |= {"label_dropout": batches.label_dropout, "conditions": digests}
+    if batches.dropout:
+        known["dropout"] = dict(batches.dropout)
     if batches.source is not None:
         known["source"] = batches.source.digest()["data"]
     if batches.augment is not None:

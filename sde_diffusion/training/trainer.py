@@ -39,6 +39,7 @@ def train(
     labels: Any = None,
     condition: Mapping[str, Any] | None = None,
     label_dropout: float = 0.1,
+    dropout: Mapping[str, float] | None = None,
     source: Any = None,
     augment: Augmentation | None = None,
     folder: str | os.PathLike | None = None,
@@ -63,7 +64,7 @@ def train(
         objective: the loss of each sample, in one of the two forms of `objectives.base`.
         labels: int (N,), given to the denoiser as `label`; True for those of a source or a data set.
         condition: name -> (N, ...), given to the denoiser by these names: real vectors (N, K), images (N, *E), integers.
-        label_dropout: the share of samples whose conditions are dropped: -1 for integers, 0 for real numbers.
+        label_dropout, dropout: the share of samples whose conditions are dropped, together or one by name, see `Batches`.
         source: a second data set, for objectives that couple two distributions.
         augment: random changes of the samples, such as `data.augmentation.Flips()`, anew at each step.
         folder, resume: where checkpoints and `metrics.jsonl` are kept, see `Parts.loop`; nothing is kept without one.
@@ -79,11 +80,11 @@ def train(
     """
     check_model(denoiser, sde)
     check_network(denoiser, augment)
-    place = device_of(device)
+    place, second = device_of(device), None if source is None else table_of(source)
     dtype, table = trainable(denoiser)[0].dtype, table_of(data, labels, condition)
-    second = None if source is None else table_of(source)
-    more = (settings.seed, settings.batch_size, place, dtype, settings.gradient_accumulation, world.size, second)
-    batches = Batches(table, label_dropout, *more, compute.workers, None if augment == Unchanged() else augment)
+    changes, split = None if augment == Unchanged() else augment, (settings.gradient_accumulation, world.size)
+    more = (settings.seed, settings.batch_size, place, dtype, *split, second, compute.workers, changes)
+    batches = Batches(table, label_dropout, *more, dict(dropout or {}))
     warn_of_scale(denoiser, table)
     average = average_of(denoiser, settings, ema)
     parts = Parts(denoiser, sde, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)

@@ -45,6 +45,39 @@ def test_a_row_that_is_added_or_moved_changes_the_side_of_no_other(tmp_path):
     assert set(map(tuple, first.tolist())) <= set(map(tuple, second.tolist()))
 
 
+def test_conditions_are_another_array_of_the_file_or_another_file(tmp_path):
+    draws = np.random.default_rng(0)
+    x, heights = draws.normal(size=(40, 1, 8)), draws.normal(30, 5, (40, 2))
+    np.savez(tmp_path / "waves.npz", x=x, heights=heights, first=heights[:, 0], kind=np.arange(40) % 2)
+    for name, columns in (
+        ("heights", heights),
+        ("first", heights[:, :1]),
+        (saved(tmp_path, heights, "h.npy"), heights),
+    ):
+        source = by_name("array_file", path=str(tmp_path / "waves.npz"), key="x", labels="kind", conditions=name)
+        assert source.condition_names == ("c0", "c1")[: columns.shape[1]]
+        rows = torch.cat([source.condition_rows(torch.arange(source.size(s)), s) for s in ("train", "held_out")])
+        found, _ = everything(source)
+        order = [int(np.flatnonzero(x[:, 0, 0].astype(np.float32) == value)[0]) for value in found[:, 0, 0].numpy()]
+        assert torch.equal(rows, torch.from_numpy(columns[order]))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((39, 2)), "40 samples and 39 conditions"),
+        (np.zeros((40, 2, 2)), r"float64 of shape \(40, 2, 2\); give real numbers \(N, K\)"),
+        (np.array(["a"] * 40), "give real numbers"),
+        (np.full(40, np.nan), "conditions' holds numbers that are NaN"),
+    ],
+    ids=["few", "rank", "texts", "nan"],
+)
+def test_conditions_that_are_no_numbers_for_each_sample_are_refused(tmp_path, values, words):
+    path, beside = saved(tmp_path, np.random.default_rng(0).normal(size=(40, 3))), saved(tmp_path, values, "c.npy")
+    with pytest.raises(ValueError, match=words):
+        by_name("array_file", path=path, conditions=beside).size()
+
+
 LAYOUTS = {
     (6, 5, 7): ((1, 5, 7), "read as grey"),
     (6, 3, 5, 7): ((3, 5, 7), "images of 3 channels; "),

@@ -124,3 +124,59 @@ def test_parquet_without_its_package_says_how_to_install_it(tmp_path, monkeypatc
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"pip install 'sde-diffusion\[parquet\]'"):
         by_name("table_file", path=str(tmp_path / "t.parquet")).size()
+
+
+CARS = "mpg,power,weight,origin\n" + "".join(
+    f"{30 - i % 3},{100 + i},{2000 + 7 * i},{'ab'[i % 2]}\n" for i in range(60)
+)
+
+
+def test_columns_are_conditions_of_the_others_in_their_own_units(tmp_path):
+    source = by_name(
+        "table_file", path=table(tmp_path, CARS), label="origin", condition=["weight", "power"], held_out=0.3
+    )
+    assert (source.column_names, source.condition_names) == (("mpg",), ("weight", "power"))
+    assert source.summary() == {"notes": []}
+    for split in ("train", "held_out"):
+        x, labels = source.tensors(split)
+        rows = source.condition_rows(torch.arange(len(x)), split)
+        assert rows is not None
+        assert labels is not None
+        numbers = (rows[:, 1] - 100).long()
+        assert torch.equal(rows[:, 0], 2000.0 + 7 * numbers)
+        assert torch.equal(x[:, 0].long(), 30 - numbers % 3)
+        assert torch.equal(labels, numbers % 2)
+    whole = by_name("table_file", path=table(tmp_path, CARS), label="origin", held_out=0.3)
+    assert whole.condition_names is None
+    assert whole.condition_rows(torch.arange(3)) is None
+
+
+def test_a_row_is_held_out_by_all_its_numbers_and_not_by_the_few_values_of_one_column(tmp_path):
+    source = by_name(
+        "table_file", path=table(tmp_path, CARS), label="origin", condition=["power", "weight"], held_out=0.3
+    )
+    assert 5 <= source.size("held_out") <= 35  # by the three values of mpg alone it would be 0, 20, 40 or 60
+    assert len(source.tensors("held_out")[0].unique()) == len(source.tensors("train")[0].unique()) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"condition": ["speed"]}, "has no column 'speed', but mpg, power, weight, origin"),
+        ({"condition": ["power", "power"]}, "'power' is a column of the condition and named again"),
+        ({"condition": "origin"}, "'origin' is a column of the condition and named again"),
+        ({"condition": ["power"], "columns": "power"}, "'power' is a column of the condition and named again"),
+        ({"condition": ["mpg", "power", "weight"]}, "all columns are conditions, and none is left"),
+    ],
+    ids=str,
+)
+def test_conditions_that_are_no_columns_of_their_own_are_refused(tmp_path, options, words):
+    source = by_name("table_file", path=table(tmp_path, CARS), label="origin", **options)
+    with pytest.raises(ValueError, match=words):
+        source.size()
+
+
+def test_a_condition_without_a_value_is_refused_with_its_row(tmp_path):
+    text = "mpg,power\n1,2\n3,\n"
+    with pytest.raises(ValueError, match="column 'power', row 3: '' is no value"):
+        by_name("table_file", path=table(tmp_path, text), condition="power").size()

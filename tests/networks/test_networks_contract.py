@@ -74,6 +74,27 @@ def test_level_and_label_matter_and_no_label_is_minus_one(name, x):
             assert (one - other).flatten(1).norm(dim=1).min() > 1e-3
 
 
+WITH_CONTEXT = [name for name in NAMES if "context" in inspect.signature(networks.by_name(name)).parameters]
+
+
+@pytest.mark.parametrize("name", WITH_CONTEXT)
+def test_a_context_matters_for_its_own_row_and_none_is_a_row_of_zeros(name, x):
+    network, generator = build(name, classes=3, context=4), torch.Generator().manual_seed(2)
+    context, label = torch.randn(5, 4, generator=generator), torch.tensor([0, 1, 2, -1, 0])
+    given = network(x, C, label, context=context)
+    assert torch.equal(network(x, C, label), network(x, C, label, context=torch.zeros(5, 4)))
+    assert (given - network(x, C, label)).flatten(1).norm(dim=1).min() > 1e-3
+    assert (given - network(x, C, context=context)).flatten(1).norm(dim=1)[[0, 1, 2, 4]].min() > 1e-3
+    other = network(x, C, label, context=torch.where(torch.arange(5)[:, None] == 2, 0.5, context))
+    changed = (given - other).flatten(1).norm(dim=1) > 1e-4
+    assert changed.tolist() == [False, False, True, False, False]
+    for wrong in (torch.zeros(4), torch.zeros(5, 3), torch.zeros(1, 4)):
+        with pytest.raises(ValueError, match=r"takes context of shape \(5, 4\), got"):
+            network(x, C, label, context=wrong)
+    with pytest.raises(ValueError, match="built without a context but got one"):
+        build(name)(x, C, context=context)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_infinite_log_snr_is_an_ordinary_input(name, x):
     network = build(name)

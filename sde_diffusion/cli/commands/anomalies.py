@@ -53,11 +53,11 @@ def run(settings: Settings) -> None:
     """Score, write anomalies.json (all p-values) and anomalies.png, and then print the table."""
     from sde_diffusion.cli import factories as build
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import data_spec, load_model
+    from sde_diffusion.cli.model import check_unconditional, data_spec, load_model
     from sde_diffusion.data_paths import read_alike
 
     source, asked = run_folder(settings.run), check_spec(settings.data, "data")
-    model = load_model(source, device_of(settings.device))
+    model = check_unconditional(load_model(source, device_of(settings.device)), "anomalies")
     asked = read_alike(asked, data_spec(model))
     other = model.to_standard(check_shape(build.data(asked).tensors("held_out")[0], model)).to(model.device)[
         : settings.count

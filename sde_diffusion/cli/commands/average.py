@@ -134,9 +134,11 @@ def _write_sweep(settings: Settings, source: Path, lengths: list[float]) -> None
 
 
 def _swept(settings: Settings, model: DiffusionModel, fits: list[Fit]) -> Sweep:
-    from sde_diffusion.cli.model import objective_of, standardised_data_of
+    from sde_diffusion.cli.model import context_of, objective_of, standardised_data_of
     from sde_diffusion.evaluation.average_sweep import sweep_averages
 
-    x, labels = standardised_data_of(model).tensors("held_out")
+    source = standardised_data_of(model)
+    x, labels = source.tensors("held_out")
     conditional = labels if model.classes is not None else None
-    return sweep_averages(model, fits, objective_of(model), x, conditional, settings.draws, settings.seed)
+    given = context_of(model, source, len(x))
+    return sweep_averages(model, fits, objective_of(model), x, conditional, settings.draws, settings.seed, given)

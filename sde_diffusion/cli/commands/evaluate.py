@@ -76,13 +76,19 @@ def run(settings: Settings) -> None:
 
 def _measured(settings: Settings, source: Path, model: DiffusionModel) -> tuple[MetricsReport, list[Path]]:
     from sde_diffusion.cli.model import data_of
-    from sde_diffusion.evaluation.on_model import default_features, evaluate_sampler, evaluate_samples, evaluator_for
+    from sde_diffusion.evaluation.on_model import (
+        asked_of,
+        default_features,
+        evaluate_sampler,
+        evaluate_samples,
+        evaluator_for,
+    )
 
     x, recipe = _samples(settings, model)
     data, most = data_of(model, settings.data), settings.count if x is None else min(settings.count, len(x))
     features = default_features(data) if settings.extractor is None else _features(settings.extractor)
-    conditional = x is None and model.classes is not None
-    evaluator = evaluator_for(data, features, most, settings.seed, settings.chunk, model.device, conditional)
+    asked = asked_of(model) if x is None else {}
+    evaluator = evaluator_for(data, features, most, settings.seed, settings.chunk, model.device, **asked)
     words, subject = str(recipe if x is None else settings.samples), f"run {source.name}"
     folder = _folder(settings, source, f"{words}-{features.name}", evaluator.count)
     with results_folder(folder, "evaluate", {**asdict(settings), "run": str(source)}):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ class Settings:
 def run(settings: Settings) -> None:
     """Score, write likelihood.json and likelihood.png, and then print the table."""
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import data_of, load_model
+    from sde_diffusion.cli.model import context_of, data_of, load_model
     from sde_diffusion.io.atomic import replace_file
     from sde_diffusion.report.plain_data import report_json
     from sde_diffusion.report.plots.likelihood import likelihood_plot
@@ -65,23 +65,27 @@ def run(settings: Settings) -> None:
     model = load_model(source, device_of(settings.device))
     data = data_of(model, settings.data)
     x = data.tensors("held_out")[0][: settings.count].to(model.device)
+    given = context_of(model, data, len(x))
     folder = below(source, "likelihood") if settings.output is None else folder_of(settings.output)
     with results_folder(folder, "likelihood", {**asdict(settings), "run": str(source)}):
-        found = {name: rule(x) for name, rule in rules(model, data.levels, settings).items()}
+        found = {name: rule(x) for name, rule in rules(model, data.levels, settings, given).items()}
         replace_file(folder / "likelihood.json", report_json({name: facts(one) for name, one in found.items()}))
         plot = likelihood_plot(found, folder / "likelihood.png")
-    table(found, data.levels).print()
+    table(found, data.levels, model.condition_columns is not None).print()
     say(plot)
 
 
-def rules(model: DiffusionModel, levels: int | None, settings: Settings) -> dict[str, Callable[[Tensor], LogProb]]:
-    """Flow, ELBO and IWAE by name: of densities, or of the probabilities of quantised data.
+def rules(
+    model: DiffusionModel, levels: int | None, settings: Settings, given: Mapping[str, Tensor] | None = None
+) -> dict[str, Callable[[Tensor], LogProb]]:
+    """Flow, ELBO and IWAE by name: of densities, or of the probabilities of quantised data, under the conditions `given`.
 
     A probability of levels is the integral of a normalised density: that of the flow's samples, without the two ends.
     """
     import torch
 
     from sde_diffusion.data.pixels import bin_width
+    from sde_diffusion.denoisers import Conditioned
     from sde_diffusion.likelihood import Chain, Uniform, elbo, importance_weighted, quantised
 
     def generator(stream: int) -> torch.Generator:
@@ -91,15 +95,19 @@ def rules(model: DiffusionModel, levels: int | None, settings: Settings) -> dict
         own = generator(stream)
         return lambda x: model.in_data_units(rule(chain, model.to_standard(x), generator=own, **more))
 
-    chain = Chain(model.sde, model.denoiser, settings.steps, prior=model.prior)
+    given = dict(given or {})
+    denoiser = Conditioned(model.denoiser, **given) if given else model.denoiser
+    chain = Chain(model.sde, denoiser, settings.steps, prior=model.prior)
     found: dict[str, Callable[[Tensor], LogProb]] = {
-        "flow": partial(model.log_prob, tol=settings.tol, seed=settings.seed),
+        "flow": partial(model.log_prob, tol=settings.tol, seed=settings.seed, **given),
         "ELBO": bound(elbo, 0, draws=settings.paths),
         f"IWAE({settings.paths})": bound(importance_weighted, 1, paths=settings.paths),
     }
     if levels is None:
         return found
-    found["flow"] = lambda x: model.log_prob(x, settings.tol, seed=settings.seed).without("prior", "truncation")
+    found["flow"] = lambda x: model.log_prob(x, settings.tol, seed=settings.seed, **given).without(
+        "prior", "truncation"
+    )
     rule = Uniform(bin_width(levels))
     return {
         name: lambda x, bound=bound: quantised(bound, x, rule, settings.draws, generator(2))
@@ -117,7 +125,7 @@ def facts(found: LogProb) -> dict[str, object]:
     return {"bits_per_dim": bits, "standard_error": error, "examples": len(found.value), "errors_of_an_example": parts}
 
 
-def table(found: dict[str, LogProb], levels: int | None):
+def table(found: dict[str, LogProb], levels: int | None, given: bool = False):
     """A row for each way to compute the likelihood."""
     from sde_diffusion.report.table import Table
 
@@ -126,10 +134,11 @@ def table(found: dict[str, LogProb], levels: int | None):
         known = facts(one)
         parts = ", ".join(f"{part} {size:.2g}" for part, size in known["errors_of_an_example"].items())  # pyright: ignore
         rows.append([name, f"{known['bits_per_dim']:.4f}", f"{known['standard_error']:.4f}", parts])
+    whose = "Held-out data under their conditions" if given else "Held-out data"
     kind = "a density" if levels is None else f"{levels} levels, uniform dequantisation"
     heads = ["method", "bits/dim", "standard error", "errors of one example, bits/dim"]
     return Table(
         heads,
         rows,
-        f"Held-out data, {kind}; the flow and the discrete chain (ELBO, IWAE) are two models of one network",
+        f"{whose}, {kind}; the flow and the discrete chain (ELBO, IWAE) are two models of one network",
     )

@@ -16,7 +16,9 @@ from sde_diffusion.io.terminal import say
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
+    from sde_diffusion.cli.generate_job import Job
     from sde_diffusion.evaluation.generate import Generated
     from sde_diffusion.sampling.sampler import Sampler
     from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -32,9 +34,11 @@ class Settings:
         nfe: calls of the network for each sample; the sampler's own number unless given.
         steps: a number of steps in the place of nfe.
         tol: a tolerance in the place of nfe, for samplers with a step size for each sample (adaptive_ode, adaptive_sde).
-        count: the number of samples.
+        count: the number of samples; 64 unless given, or one for each row of the condition.
         seed: sample i is a function of the seed and i, whatever the count.
         label: the class to sample, by number or name, for a class-conditional model.
+        condition: numbers for the columns that the model is conditioned on, for all samples, such as
+            '{weight: 2800, power: 110}'; or a file with a row for each sample, a table with these columns or an array.
         chunk: how many samples the network gets at once.
         output: another folder than RUN/samples/SAMPLER-STEPS-seedSEED.
         device: auto, cpu or cuda.
@@ -46,9 +50,10 @@ class Settings:
     nfe: int | None = None
     steps: int | None = None
     tol: float | None = None
-    count: int = 64
+    count: int | None = None
     seed: int = 0
     label: str | None = None
+    condition: Any = None
     chunk: int = 64
     output: str | None = None
     device: str = "auto"
@@ -88,41 +93,39 @@ def sampler_of(settings: Settings) -> Sampler:
 def _sample(settings: Settings, source: Path, sampler: Sampler, device: torch.device, world: ProcessGroup) -> None:
     from sde_diffusion.cli.folders import below, claim_output_folder
     from sde_diffusion.cli.generate_job import Job, delete_chunks, generate_into
-    from sde_diffusion.cli.model import label_of, load_model
+    from sde_diffusion.cli.model import condition_of, label_of, load_model
 
     model = load_model(source, device)
-    label = label_of(model, settings.label)
-    job = Job(sampler, settings.count, settings.seed, settings.chunk, label)
+    label, rows = label_of(model, settings.label), condition_of(model, settings.condition, settings.count)
+    count = settings.count or (64 if rows is None or len(rows) == 1 else len(rows))
+    job = Job(sampler, count, settings.seed, settings.chunk, label, rows)
     folder = below(source, "samples", job.name) if settings.output is None else folder_of(settings.output)
-    world.run_on_main(
-        lambda: str(
-            claim_output_folder(
-                folder, "sample", {**_deciding(settings), "run": str(source), "sampled_by": str(sampler)}
-            )
-        )
-    )
+    deciding = {**_deciding(settings, job), "run": str(source), "sampled_by": str(sampler)}
+    world.run_on_main(lambda: str(claim_output_folder(folder, "sample", deciding)))
     generated = generate_into(folder, job, model, world)
     if generated is not None:
-        write(folder, generated, sampler, settings.seed)
+        given = None if rows is None else rows.expand(count, -1)
+        write(folder, generated, sampler, settings.seed, given)
         delete_chunks(folder)
-        say(
-            f"{settings.count} samples, {generated.evaluations:g} evaluations each, {generated.seconds:.2f} s: {folder}"
-        )
+        say(f"{count} samples, {generated.evaluations:g} evaluations each, {generated.seconds:.2f} s: {folder}")
 
 
-def _deciding(settings: Settings) -> dict[str, Any]:
+def _deciding(settings: Settings, job: Job) -> dict[str, Any]:
     """What decides the samples."""
-    return {name: value for name, value in asdict(settings).items() if name != "timeout"}
+    named = {name: value for name, value in asdict(settings).items() if name not in ("timeout", "condition")}
+    digest = job.condition_digest
+    return {**named, "count": job.count} | ({} if digest is None else {"condition": digest})
 
 
-def write(folder: Path, generated: Generated, sampler: Sampler, seed: int) -> None:
-    """The samples as a picture and as numbers, with what they cost as JSON."""
+def write(folder: Path, generated: Generated, sampler: Sampler, seed: int, condition: Tensor | None = None) -> None:
+    """The samples, and the numbers (N, K) that they are conditioned on, as a picture and as numbers; their cost as JSON."""
     from safetensors.torch import save
 
     from sde_diffusion.io.atomic import replace_file, to_json
     from sde_diffusion.report.plots.images import plot_samples
 
-    replace_file(folder / "samples.safetensors", save({"x": generated.x.contiguous()}))
+    given = {} if condition is None else {"condition": condition.contiguous()}
+    replace_file(folder / "samples.safetensors", save({"x": generated.x.contiguous(), **given}))
     plot_samples(generated.x, folder / "samples.png")
     facts = {"sampler": str(sampler), "count": len(generated.x), "seed": seed}
     cost = {"evaluations": generated.evaluations, "seconds": generated.seconds}

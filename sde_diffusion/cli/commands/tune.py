@@ -53,13 +53,14 @@ class Settings:
 def run(settings: Settings) -> None:
     """Tune, write the file, and say what was gained on the held-out trajectories."""
     from sde_diffusion.cli.device import device_of
-    from sde_diffusion.cli.model import load_model
+    from sde_diffusion.cli.model import check_unconditional, load_model
 
     source = run_folder(settings.run)
     file = below(source, f"tuned-{settings.nfe}{SUFFIX}") if settings.out is None else folder_of(settings.out)
     if not file.parent.is_dir():
         raise ValueError(f"there is no folder {file.parent}; make it or give another --out")
-    tuned = _tuned(settings, source, load_model(source, device_of(settings.device)))
+    model = check_unconditional(load_model(source, device_of(settings.device)), "tune")
+    tuned = _tuned(settings, source, model)
     tuned.save(file)
     before, after = (tuned.record[f"held_out_distance_{when}"] for when in ("before", "after"))
     say(f"distance to the ODE's end points on held-out seeds: {before:.3g} untuned, {after:.3g} tuned")

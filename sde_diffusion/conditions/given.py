@@ -10,26 +10,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sde_diffusion.conditions.columns import CONDITION, CONTEXT, ConditionColumns
+
 Names = tuple[str, ...]
 
 
 def conditions(
-    n: int, given: Mapping[str, Any], class_names: Names | None, device: torch.device | str = "cpu"
+    n: int,
+    given: Mapping[str, Any],
+    class_names: Names | None,
+    device: torch.device | str = "cpu",
+    columns: ConditionColumns | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> dict[str, Any]:
-    """The conditions of n samples; those that are None are left out.
+    """The conditions of n samples as the network takes them; those that are None are left out.
 
     Args:
-        given: `label`, a class by its number or its name or n of them; others by their names, tensors (n, ...).
+        given: `label`, a class by its number or its name or n of them; `condition`, numbers for the columns, see
+            `ConditionColumns.rows`; others by their names, tensors (n, ...).
         class_names: one name for each label; None for a model that takes none.
+        columns: what `condition` is; None for a model that takes none.
+        dtype: of the network's numbers.
 
     Raises:
-        ValueError: a class that there is none of, a label for a model without, another number of rows than n.
+        ValueError: a class that there is none of, a label or a condition for a model without, another number of rows than
+            n, no condition for a model that always needs one.
     """
     known = {name: value for name, value in given.items() if value is not None}
-    return {
+    numbers = known.pop(CONDITION, None)
+    asked = numbers is not None or (columns is not None and CONTEXT not in known)
+    more = _context(n, numbers, columns, device, dtype) if asked else {}
+    return more | {
         name: _labels(n, v, class_names, device) if name == "label" else _rows(n, name, v, device)
         for name, v in known.items()
     }
+
+
+def _context(
+    n: int, value: Any, columns: ConditionColumns | None, device: torch.device | str, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    if columns is None:
+        raise ValueError("this model takes no condition; make one with for_data(x, condition=...)")
+    if value is None:
+        columns.refuse_none()
+        return {}
+    rows = columns.rows(n, value)
+    columns.warn_if_far(rows)
+    return {CONTEXT: columns.context(rows).to(device, dtype)}
 
 
 def _rows(n: int, name: str, value: Any, device: torch.device | str) -> Tensor:

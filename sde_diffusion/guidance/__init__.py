@@ -2,6 +2,7 @@
 
 from sde_diffusion.guidance.autoguidance import Autoguidance
 from sde_diffusion.guidance.base import Guidance
+from sde_diffusion.guidance.by_name import Guide, by_name
 from sde_diffusion.guidance.classifier import ClassifierGuidance
 from sde_diffusion.guidance.classifier_free import ClassifierFree
 from sde_diffusion.guidance.combined import MixtureOfDenoisers, SumOfScores
@@ -13,8 +14,10 @@ __all__ = [
     "ClassifierFree",
     "ClassifierGuidance",
     "Guidance",
+    "Guide",
     "MixtureOfDenoisers",
     "Projected",
     "Ramped",
     "SumOfScores",
+    "by_name",
 ]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.guidance.base import check_range, level_of
+from sde_diffusion.guidance.base import Guidance, check_range, level_of, where
 from sde_diffusion.kernel import Kernel
-from solvers.elementwise import along, axpy
+from solvers.elementwise import axpy
+
+Worse = Denoiser
+"""A worse version of a denoiser."""
 
 
-class Autoguidance(Denoiser):
+class Autoguidance(Guidance):
     """D_bad + w (D - D_bad), at the noise levels of an interval; D at the others. Both get the condition.
 
     Args:
@@ -29,13 +31,15 @@ class Autoguidance(Denoiser):
         Karras et al., Guiding a Diffusion Model with a Bad Version of Itself, 2024, https://arxiv.org/abs/2406.02507
     """
 
+    needs_condition = False
+
     def __init__(
-        self, denoiser: Denoiser, bad: Denoiser, weight: float, interval: Sequence[float] = (0.0, math.inf)
+        self, denoiser: Denoiser, bad: Worse, weight: float, interval: Sequence[float] = (0.0, math.inf)
     ) -> None:
-        super().__init__()
+        super().__init__(denoiser)
         low, high = interval
         check_range("interval", low, high)
-        self.denoiser, self.bad, self.weight, self.interval = denoiser, bad, weight, (low, high)
+        self.bad, self.weight, self.interval = bad, weight, (low, high)
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """The guided estimate of the data, shape (B, *E)."""
@@ -48,11 +52,12 @@ class Autoguidance(Denoiser):
             return good
         bad = self.bad(x_t, kernel, **condition)
         guided = axpy(bad, self.weight, good - bad)
-        return guided if inside is True else torch.where(along(inside, x_t).bool(), guided, good)
+        return guided if inside is True else where(inside, guided, good)
 
     def select(self, rows: Tensor) -> Denoiser:
         """The same of some of the samples."""
-        good, bad = self.denoiser.select(rows), self.bad.select(rows)
-        if good is self.denoiser and bad is self.bad:
-            return self
-        return Autoguidance(good, bad, self.weight, self.interval)
+        bad = self.bad.select(rows)
+        return super().select(rows) if bad is self.bad else self._of(self.denoiser.select(rows), bad)
+
+    def _of(self, denoiser: Denoiser, bad: Denoiser | None = None) -> Autoguidance:
+        return Autoguidance(denoiser, bad or self.bad, self.weight, self.interval)

@@ -23,14 +23,20 @@ from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
-from solvers.elementwise import Coefficient
+from solvers.elementwise import Coefficient, along
 
 Null = Mapping[str, Any] | None
 """What stands for no condition, by name; None drops all of them, see `null_of`."""
 
 
 class Guidance(Denoiser, ABC):
-    """A denoiser made of another one that takes a condition."""
+    """A denoiser made of another one that takes a condition.
+
+    Attributes:
+        needs_condition: whether it has no meaning without a condition.
+    """
+
+    needs_condition = True
 
     def __init__(self, denoiser: Denoiser) -> None:
         super().__init__()
@@ -89,6 +95,11 @@ def check_range(name: str, low: float, high: float) -> None:
     """Raises ValueError for a range of noise levels that is none."""
     if not 0 <= low < high:
         raise ValueError(f"{name} is a range of noise levels (low, high) with 0 <= low < high, got ({low:g}, {high:g})")
+
+
+def where(inside: bool | Tensor, guided: Tensor, plain: Tensor) -> Tensor:
+    """The guided answer of the samples whose noise level, () or (B,), is inside of a range, and the plain one of the others."""
+    return torch.where(torch.as_tensor(along(torch.as_tensor(inside), guided)).bool(), guided, plain)
 
 
 def _dropped(value: Any) -> Any:

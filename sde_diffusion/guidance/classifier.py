@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.guidance.base import Guidance
 from sde_diffusion.kernel import Kernel
 
 
-class ClassifierGuidance(Guidance):
+class ClassifierGuidance(Denoiser):
     """Equation (1). The gradient is taken at x_t, not at the estimate of the data, and for each sample by itself.
 
     Args:
@@ -34,8 +33,8 @@ class ClassifierGuidance(Guidance):
     def __init__(
         self, denoiser: Denoiser, log_class: Callable[..., Tensor], weight: float = 1.0, conditional: bool = False
     ) -> None:
-        super().__init__(denoiser)
-        self.log_class, self.weight, self.conditional = log_class, weight, conditional
+        super().__init__()
+        self.denoiser, self.log_class, self.weight, self.conditional = denoiser, log_class, weight, conditional
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """The guided estimate of the data, shape (B, *E)."""
@@ -53,5 +52,9 @@ class ClassifierGuidance(Guidance):
                 raise ValueError(f"log_class gives one number a sample, ({len(x)},), got {tuple(found.shape)}")
             return torch.autograd.grad(found.sum(), x)[0]
 
-    def _of(self, denoiser: Denoiser) -> ClassifierGuidance:
-        return ClassifierGuidance(denoiser, self.log_class, self.weight, self.conditional)
+    def select(self, rows: Tensor) -> Denoiser:
+        """The same of some of the samples."""
+        chosen = self.denoiser.select(rows)
+        if chosen is self.denoiser:
+            return self
+        return ClassifierGuidance(chosen, self.log_class, self.weight, self.conditional)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.guidance.base import Guidance, Null, both, check_range, level_of, null_of
+from sde_diffusion.guidance.base import Guidance, Null, both, check_range, level_of, null_of, where
 from sde_diffusion.kernel import Kernel
 from solvers.elementwise import along, axpy
 
@@ -65,7 +65,7 @@ class ClassifierFree(Guidance):
             return self.denoiser(x_t, kernel, **null_of(condition, self.null))
         wanted, unwanted = both(self.denoiser, x_t, kernel, condition, self.null)
         guided = self._rescaled(axpy(unwanted, self.weight, wanted - unwanted), wanted)
-        return guided if inside is True else torch.where(along(inside, x_t).bool(), guided, wanted)
+        return guided if inside is True else where(inside, guided, wanted)
 
     def _rescaled(self, guided: Tensor, wanted: Tensor) -> Tensor:
         if not self.rescale:

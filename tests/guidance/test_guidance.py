@@ -179,7 +179,7 @@ def test_the_ramp_is_one_at_high_noise_the_weight_at_low_noise_and_log_linear_be
     ramp = Ramped(ClassDenoiser(classes), 5.0, start=4.0, end=0.25)
     found = [ramp.weight_at(level) for level in (5.0, 4.0, 1.0, 0.25, 0.1)]
     assert found == pytest.approx([1, 1, 3, 5, 5])
-    assert ramp.weight_at(torch.tensor([1.0, 9.0])).tolist() == pytest.approx([3, 1])
+    assert torch.as_tensor(ramp.weight_at(torch.tensor([1.0, 9.0]))).tolist() == pytest.approx([3, 1])
 
 
 def test_labels_for_each_sample_and_a_part_of_a_batch(classes):

@@ -29,6 +29,7 @@ from sde_diffusion.data.standardised import standardised
 from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
+from sde_diffusion.guidance import Guidance, Guide, by_name
 from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
@@ -203,6 +204,8 @@ class DiffusionModel:
         """
         from sde_diffusion.training.fitting import fit_and_report
 
+        if isinstance(self.denoiser, Guidance):
+            raise ValueError("a guided model is not fitted; fit the model, and call guided(...) afterwards")
         if self.condition_columns is None and isinstance(condition, Mapping):  # arguments of a network of one's own
             for name in condition:
                 check_taken(getattr(self.denoiser, "backbone", self.denoiser), str(name))
@@ -315,6 +318,14 @@ class DiffusionModel:
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
         reversal, solver = chosen.build(self.sde, denoiser, nfe=nfe, steps=steps, tol=tol, data_std=self.std)
         return reversal.with_prior(self.prior), solver
+
+    def guided(self, guidance: str | Guide) -> Self:
+        """The model under a guidance, such as "cfg(weight=3)" or a function of a denoiser: what it samples, scores and encodes.
+
+        It has the same weights, and is neither fitted nor saved. Raises ValueError as `guidance.by_name` does.
+        """
+        guide = by_name(guidance, self) if isinstance(guidance, str) else guidance
+        return dataclasses.replace(self, denoiser=guide(self.denoiser))
 
     def log_prob(self, x: Any, tol: float = 1e-3, *, seed: int = 0, **condition: Any) -> LogProb:
         """log p(x) in nats for x (B, *E), with its error bars, see `likelihood.log_likelihood`.

@@ -77,6 +77,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "method": Kind("solvers.methods", base="solvers:Method", given=_given("Method"), asked_as=("Method", "OneStep")),
     "spacing": Kind("sde_diffusion.reversal", returns="Spacing", given=_given("LinearSDE"), wants="Clock"),
+    "guidance": Kind("sde_diffusion.guidance", base="sde_diffusion.guidance:Guidance"),
     "exact law": Kind("sde_diffusion.exact.problems", returns="*", given=_given()),
     "extractor": Kind("sde_diffusion.metrics.extractors", returns="Extractor", given=_given("Classifier")),
 }  # fmt: skip
@@ -97,6 +98,7 @@ FIELD_NAMES: Mapping[str, Mapping[str, str]] = {
         "denoiser": "data", "flow_matching": "flow", "rectified_flow": "flow", "flow_prediction": "flow",
     },
     "objective": {"dsm": "denoising_score_matching", "ism": "implicit_score_matching", "ssm": "sliced_score_matching"},
+    "guidance": {"classifier_free": "cfg", "classifier_free_guidance": "cfg", "projected": "apg", "ramped": "ramped_cfg"},
     "weighting": {"uniform": "simple", "eps": "simple", "edm": "edm_weighting", "ml": "likelihood", "flow_matching": "flow",
         "choi": "p2",
     },

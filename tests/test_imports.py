@@ -38,7 +38,7 @@ FLOORS = {
     "sde_diffusion.arrays": 3,
     "sde_diffusion.conditions": 3,
     "sde_diffusion.denoisers": 3,
-    "sde_diffusion.guidance": 3,
+    "sde_diffusion.guidance": 4,
     "sde_diffusion.reversal": 4,
     "sde_diffusion.objectives": 4,
     "sde_diffusion.exact": 4,

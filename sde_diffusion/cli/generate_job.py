@@ -20,8 +20,11 @@ from sde_diffusion.io.atomic import remove_folder, replace_file, sweep
 from sde_diffusion.io.terminal import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
+    from sde_diffusion.denoisers import Denoiser
     from sde_diffusion.model import DiffusionModel
     from sde_diffusion.sampling.sampler import Sampler
     from sde_diffusion.training.distributed.process_group import ProcessGroup
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 class Job:
     """The first `count` samples of a seed, `chunk` at a time, of one class where `label` is given.
 
-    `condition` (1, K) is one row of numbers for all samples, (count, K) one for each.
+    `condition` (1, K) is one row of numbers for all samples, (count, K) one for each. `guidance` are the words for `guide`,
+    what is done to the denoiser.
     """
 
     sampler: Sampler
@@ -40,6 +44,8 @@ class Job:
     chunk: int
     label: int | None = None
     condition: Tensor | None = None
+    guidance: str | None = None
+    guide: Callable[[Denoiser], Denoiser] | None = None
 
     @property
     def chunks(self) -> int:
@@ -53,7 +59,13 @@ class Job:
     def generate(self, model: DiffusionModel, number: int) -> tuple[Tensor, int]:
         """A chunk, and for how many rows the network was called."""
         size, first = self.size(number), number * self.chunk
-        return generate_chunk(model, self.sampler, first, size, self.seed, self.chunk, self.label, self.condition)
+        return generate_chunk(
+            model, self.sampler, first, size, self.seed, self.chunk, self.label, self.condition, self.guide
+        )
+
+    def guided(self, denoiser: Denoiser) -> Denoiser:
+        """The denoiser under the job's guidance."""
+        return denoiser if self.guide is None else self.guide(denoiser)
 
     @property
     def record(self) -> dict[str, str]:
@@ -61,7 +73,9 @@ class Job:
         made = f"{self.sampler} ({self.sampler.parts()})"
         return {
             "sampler": made,
-            "job": f"{self.count} samples, seed {self.seed}, chunk {self.chunk}, label {self.label}" + self._condition,
+            "job": f"{self.count} samples, seed {self.seed}, chunk {self.chunk}, label {self.label}"
+            + self._condition
+            + self._guidance,
         }
 
     @property
@@ -74,12 +88,20 @@ class Job:
         return "" if self.condition_digest is None else f"-condition{self.condition_digest[:8]}"
 
     @property
+    def _guidance(self) -> str:
+        return "" if self.guidance is None else f"-{_slug(self.guidance, 60)}"
+
+    @property
     def name(self) -> str:
         """The name of the samples' folder: sampler, steps, seed, number of samples, class and digest of the condition."""
         words = str(self.sampler) if self.sampler.steps == 0 else f"{self.sampler.label}-{self.sampler.steps}"
-        slug = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in words)[:120]
         label = f"-label{self.label}" if self.label is not None else ""
-        return f"{slug}-seed{self.seed}-n{self.count}{label}{self._condition}"
+        return f"{_slug(words, 120)}-seed{self.seed}-n{self.count}{label}{self._condition}{self._guidance}"
+
+
+def _slug(words: str, length: int) -> str:
+    """Words as a part of a file's name."""
+    return "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in words)[:length]
 
 
 def generate_into(folder: Path, job: Job, model: DiffusionModel, world: ProcessGroup) -> Generated | None:
@@ -87,7 +109,7 @@ def generate_into(folder: Path, job: Job, model: DiffusionModel, world: ProcessG
 
     Chunks that `folder` already holds are not made again. Raises ValueError when the processes have different models.
     """
-    start, known = time.perf_counter(), weights_digest(model.denoiser)
+    start, known = time.perf_counter(), weights_digest(job.guided(model.denoiser))
     world.assert_same_on_all_ranks({"weights": known, **job.record})
     place = folder / f"chunks-{known[:8]}"
     world.run_on_main(lambda: _open(folder, place))

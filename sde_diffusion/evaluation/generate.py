@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sde_diffusion.denoisers.counting import CallCounter
+from sde_diffusion.denoisers import CallCounter, Denoiser
 from sde_diffusion.io.terminal import progress_bar
 from sde_diffusion.model import DiffusionModel
 from sde_diffusion.sampling.sampler import Sampler
@@ -60,15 +60,17 @@ def generate_chunk(
     chunk: int,
     label: int | Tensor | None = None,
     condition: Tensor | None = None,
+    guide: Callable[[Denoiser], Denoiser] | None = None,
 ) -> tuple[Tensor, int]:
     """Samples first .. first + count - 1 on the CPU, and for how many rows the network was called.
 
-    `first` is a multiple of `chunk`, and `count` at most that.
+    `first` is a multiple of `chunk`, and `count` at most that. `guide` is a guidance.
     """
     counted = CallCounter(model.denoiser)
     numbers, asked = torch.arange(first, first + count), {"label": label, "condition": condition}
     own: dict[str, Any] = {
         name: one[numbers % len(one)] if isinstance(one, Tensor) else one for name, one in asked.items()
     }
-    x = replace(model, denoiser=counted).sample(count, sampler, seed=seed, first=first, chunk=chunk, **own)
+    denoiser = counted if guide is None else guide(counted)
+    x = replace(model, denoiser=denoiser).sample(count, sampler, seed=seed, first=first, chunk=chunk, **own)
     return x.cpu(), counted.rows

@@ -1,5 +1,6 @@
 """Distributions whose score, posterior mean and flow are known in closed form: the oracle of tests and benchmarks."""
 
+from sde_diffusion.exact.classes import ClassDenoiser, MixtureOfClasses
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.empirical import Empirical, SmoothedEmpirical
 from sde_diffusion.exact.gaussian import Gaussian
@@ -9,12 +10,14 @@ from sde_diffusion.exact.mixture import Mixture
 from sde_diffusion.exact.reference_flow import flow_end_point
 
 __all__ = [
+    "ClassDenoiser",
     "Empirical",
     "ExactDenoiser",
     "Gaussian",
     "Law",
     "Mismatch",
     "Mixture",
+    "MixtureOfClasses",
     "SmoothedEmpirical",
     "flow_end_point",
     "prior_mismatch",

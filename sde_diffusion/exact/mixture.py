@@ -89,6 +89,10 @@ class Mixture(Law):
         """P(mode k | x), shape (B, K), equation (2); for a noisy x_t use `through(kernel)`."""
         return self._log_joint(x).softmax(-1)
 
+    def log_responsibilities(self, x: Tensor) -> Tensor:
+        """log P(mode k | x), shape (B, K), accurate where the shares are far below the dtype's smallest difference to 1."""
+        return self._log_joint(x).log_softmax(-1)
+
     def classify(self, x: Tensor) -> Tensor:
         """The most probable mode, shape (B,), integers in 0 .. K-1."""
         return self._log_joint(x).argmax(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations import (
     in_data,
     in_files,
+    in_guidance,
     in_jobs,
     in_kit,
     in_likelihood,
@@ -36,6 +37,7 @@ FAULTS = [
     *in_tables.FAULTS,
     *in_jobs.FAULTS,
     *in_files.FAULTS,
+    *in_guidance.FAULTS,
     *in_kit.FAULTS,
     *in_likelihood.FAULTS,
     *in_metrics.FAULTS,

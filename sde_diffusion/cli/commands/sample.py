@@ -39,6 +39,8 @@ class Settings:
         label: the class to sample, by number or name, for a class-conditional model.
         condition: numbers for the columns that the model is conditioned on, for all samples, such as
             '{weight: 2800, power: 110}'; or a file with a row for each sample, a table with these columns or an array.
+        guidance: cfg(weight=3), ramped_cfg(weight=3), apg(weight=3) or autoguidance(bad=FOLDER, weight=2), for a
+            conditional model; `info --kind guidance` lists them.
         chunk: how many samples the network gets at once.
         output: another folder than RUN/samples/SAMPLER-STEPS-seedSEED.
         device: auto, cpu or cuda.
@@ -54,6 +56,7 @@ class Settings:
     seed: int = 0
     label: str | None = None
     condition: Any = None
+    guidance: str | None = None
     chunk: int = 64
     output: str | None = None
     device: str = "auto"
@@ -94,11 +97,15 @@ def _sample(settings: Settings, source: Path, sampler: Sampler, device: torch.de
     from sde_diffusion.cli.folders import below, claim_output_folder
     from sde_diffusion.cli.generate_job import Job, delete_chunks, generate_into
     from sde_diffusion.cli.model import condition_of, label_of, load_model
+    from sde_diffusion.guidance import by_name
 
     model = load_model(source, device)
     label, rows = label_of(model, settings.label), condition_of(model, settings.condition, settings.count)
     count = settings.count or (64 if rows is None or len(rows) == 1 else len(rows))
-    job = Job(sampler, count, settings.seed, settings.chunk, label, rows)
+    guide = None if settings.guidance is None else by_name(settings.guidance, model)
+    job = Job(sampler, count, settings.seed, settings.chunk, label, rows, settings.guidance, guide)
+    if guide is not None and label is None and rows is None and job.guided(model.denoiser).needs_condition:
+        raise ValueError(f"{settings.guidance} needs a condition; give one, such as --label 3")
     folder = below(source, "samples", job.name) if settings.output is None else folder_of(settings.output)
     deciding = {**_deciding(settings, job), "run": str(source), "sampled_by": str(sampler)}
     world.run_on_main(lambda: str(claim_output_folder(folder, "sample", deciding)))

@@ -29,7 +29,7 @@ from sde_diffusion.data.standardised import standardised
 from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.data.tables import Table
 from sde_diffusion.denoisers import Conditioned, Denoiser, Preconditioned
-from sde_diffusion.guidance import Guidance, Guide, by_name
+from sde_diffusion.guidance import Guide, by_name
 from sde_diffusion.io.finite import finite_rows
 from sde_diffusion.likelihood import LogProb, log_likelihood
 from sde_diffusion.likelihood import encode as encode_by_flow
@@ -112,9 +112,7 @@ class DiffusionModel:
         seed: int = 0,
         **options: Any,
     ) -> Self:
-        """A model that is not yet fitted, for data like x (N, *E): a tensor, an array, a `DataSource` or a `Dataset`.
-
-        All of x is read once, a part at a time.
+        """A model that is not yet fitted, for data like x (N, *E), read once: a tensor, an array, a `DataSource` or a `Dataset`.
 
         Args:
             labels: one for each sample, integers from 0 or strings: the network then takes them as `label=`. True for those
@@ -140,11 +138,10 @@ class DiffusionModel:
             options = options if columns is None else {"context": columns.size, **options}
             backbone = network if network is not None else seeded(seed, lambda: network_for(shape, classes, **options))
             denoiser = Preconditioned(backbone, parameterization or EDMPreconditioning(1.0))
-        known = None if network is not None else False
         standard = Standardization.of_moments(Moments.of_table(table))
-        model = cls(sde or VP(), denoiser, shape, standard, names, levels, trained=known, condition_columns=columns)
-        model._check_heeded()
-        return model
+        model = cls(sde or VP(), denoiser, shape, standard, names, levels, condition_columns=columns)
+        model.trained = None if network is not None else False
+        return model._checked()
 
     @property
     def device(self) -> torch.device:
@@ -204,8 +201,6 @@ class DiffusionModel:
         """
         from sde_diffusion.training.fitting import fit_and_report
 
-        if isinstance(self.denoiser, Guidance):
-            raise ValueError("a guided model is not fitted; fit the model, and call guided(...) afterwards")
         if self.condition_columns is None and isinstance(condition, Mapping):  # arguments of a network of one's own
             for name in condition:
                 check_taken(getattr(self.denoiser, "backbone", self.denoiser), str(name))
@@ -215,14 +210,13 @@ class DiffusionModel:
         if settings is not None and chosen:
             raise TypeError(f"give settings= or single settings such as {min(chosen)}=, not both")
         settings = settings or TrainSettings(**chosen)
-        self._check_heeded()
+        self._checked()
         if self.condition_columns is not None:
             options["dropout"] = {CONTEXT: self.condition_columns.dropout}
         loss = default_objective() if objective is None else objective
         self.data_digest = digest_of_data(table)
         if folder is not None:
-            config = options.pop("config", None) or configuration_of(self, loss, settings, options.get("augment"))
-            self.run = config
+            self.run = options.pop("config", None) or configuration_of(self, loss, settings, options.get("augment"))
             options |= recording(self, Path(folder), options.get("world"), options.pop("on_start", None))
         if not any(parameter.requires_grad for parameter in self.denoiser.parameters()):
             self.denoiser.requires_grad_(True)  # a loaded model is frozen
@@ -322,7 +316,7 @@ class DiffusionModel:
     def guided(self, guidance: str | Guide) -> Self:
         """The model under a guidance, such as "cfg(weight=3)" or a function of a denoiser: what it samples, scores and encodes.
 
-        It has the same weights, and is neither fitted nor saved. Raises ValueError as `guidance.by_name` does.
+        It has the same weights, and is neither fitted nor saved. Raises ValueError as `by_name` does.
         """
         guide = by_name(guidance, self) if isinstance(guidance, str) else guidance
         return dataclasses.replace(self, denoiser=guide(self.denoiser))
@@ -334,10 +328,9 @@ class DiffusionModel:
         `condition` is that of `sample`, with B in the place of n.
         """
         self._warn_if_untrained()
-        z = self.to_standard(x)
+        z = self.to_standard(x).to(self.device)
         condition = self.condition(len(z), condition)
         denoiser = Conditioned(self.denoiser, **condition) if condition else self.denoiser
-        z = z.to(self.device)
         found = log_likelihood(self.sde, denoiser, z, tol, prior=self.prior, data_std=self.std, seed=seed)
         return self.in_data_units(found)
 
@@ -365,8 +358,7 @@ class DiffusionModel:
             return finite_rows(encode_by_flow(reversal.with_prior(self.prior), solver, z), "codes")
 
     def condition(self, n: int, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the network takes for n samples: labels as integers, `context` for the numbers of `condition`, on the model's
-        device. ValueError where it cannot."""
+        """What the network takes for n samples, on its device: labels as integers, numbers as `context`; or ValueError."""
         return conditions(n, given, self.class_names, self.device, self.condition_columns, self.state_dtype)
 
     def digest_of(self, x: Any, labels: Any = None, condition: Any = None) -> str:
@@ -387,10 +379,11 @@ class DiffusionModel:
         self._check_shape(tuple(rows.shape))
         return self.standardization.to_standard(rows).to(self.state_dtype)
 
-    def _check_heeded(self) -> None:
-        """Refuse a network whose answer does not depend on the numbers that it is conditioned on."""
+    def _checked(self) -> Self:
+        """The model; ValueError where the network's answer does not depend on the numbers that it is conditioned on."""
         if self.condition_columns is not None:
             check_context(self.denoiser, self.event_shape, self.condition_columns.size)
+        return self
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if shape[1:] != tuple(self.event_shape):

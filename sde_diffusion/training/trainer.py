@@ -13,6 +13,7 @@ from torch import nn
 from sde_diffusion.data.augmentation import Augmentation, Unchanged, check_network
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.guidance import Guidance
 from sde_diffusion.objectives.base import Objective
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.sde.base import SDE, LinearSDE
@@ -97,6 +98,8 @@ def check_model(denoiser: Any, sde: Any) -> None:
         raise TypeError(
             f"the first argument is the denoiser and the second the process, got a {type(denoiser).__name__} first; swap them"
         )
+    if isinstance(denoiser, Guidance):
+        raise TypeError("a guided model is not fitted; fit the model, and guide it afterwards")
     if not isinstance(denoiser, nn.Module):
         raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; give one")
     if not isinstance(sde, SDE):

@@ -160,6 +160,6 @@ def test_a_guided_model_is_neither_fitted_nor_saved(tmp_path):
     model = DiffusionModel.for_data(data.by_name("digits").tensors("train")[0][:64], width=16)
     with pytest.raises(TypeError, match="give the denoiser within"):
         model.guided("cfg(weight=2)").save(tmp_path / "saved")
-    with pytest.raises(ValueError, match="afterwards"):
+    with pytest.raises(TypeError, match="afterwards"):
         model.guided("cfg(weight=2)").fit(data.by_name("digits").tensors("train")[0][:64], steps=1)
     assert not (tmp_path / "saved").exists()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.io import wavfile
 
 from sde_diffusion.cli.config import RunConfig
@@ -166,3 +169,20 @@ def test_texts_that_look_like_numbers_stay_texts():
     source = build("data set", parse("table_file(path=1e5, label=2024, columns=[2025, mass])", "data"))
     assert (source.path, source.label, tuple(source.columns)) == ("1e5", "2024", ("2025", "mass"))
     assert RunConfig(data="array_file(path=007)").as_dict()["data"]["path"].endswith("/007")
+
+
+def test_shards_by_their_path_have_a_unet_that_takes_the_labels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open("one.tar", "w") as archive:
+        for i in range(16):
+            whole = io.BytesIO()
+            Image.fromarray(DRAWS.integers(0, 256, (8, 8), dtype=np.uint8)).save(whole, "PNG")
+            for kind, data in (("png", whole.getvalue()), ("cls", SPECIES[i].encode())):
+                about = tarfile.TarInfo(f"{i:02d}.{kind}")
+                about.size = len(data)
+                archive.addfile(about, io.BytesIO(data))
+    config = train("--data", "*.tar", "--network.multipliers", "[1, 1]", "--compute.workers", "1")
+    assert (config["data"]["name"], config["data"]["path"]) == ("image_shards", str(tmp_path / "*.tar"))
+    assert (config["network"]["name"], config["network"]["classes"]) == ("unet", 2)
+    assert main(["sample", "run", "--label", "gentoo", "--count", "2", "--steps", "2"]) == 0
+    assert json.loads(Path("run/data.json").read_text())["classes"] == {"adelie": 8, "gentoo": 8}

@@ -224,6 +224,7 @@ def test_files_cut_off_after_their_headers_are_named_together_when_one_is_read(t
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*items are held out")
 def test_the_digest_is_of_every_file_and_of_how_it_is_read(tmp_path):
     names = [f"a/{i}.png" for i in range(16)]
     source = folder(tmp_path / "one", names)

@@ -121,7 +121,7 @@ FAULTS = [
     Fault(
         "a-picture-that-is-a-pipe",
         "opened",
-        "if not Path(path).is_file():",
+        "if not place.is_file():",
         "if False:",
         "The reader waits for somebody who writes into the pipe; a link to nothing names no file.",
         PICTURES,

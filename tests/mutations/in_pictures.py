@@ -6,6 +6,7 @@ from tests.mutations.fault import Fault
 
 READING = "tests/data/test_picture_reading.py"
 FOLDER = "tests/data/test_picture_folder.py"
+SHARDS, LIMIT = "tests/data/test_image_shards.py", "tests/data/test_picture_limit.py"
 FILES = "tests/data/test_data_files.py"
 
 FAULTS = [
@@ -48,7 +49,7 @@ FAULTS = [
     Fault(
         "turned-tiff-files-are-mapped",
         "opened",
-        'open(path, "rb") as file, reader.open(file, formats=FORMATS) as picture',
+        'place.open("rb") as file, reader.open(file, formats=FORMATS) as picture',
         "reader.open(path, formats=FORMATS) as picture",
         "PIL maps an uncompressed TIFF file with the width that it has only after its turn: rows are cut amiss.",
         READING,
@@ -83,7 +84,7 @@ FAULTS = [
     ),
     Fault(
         "the-split-is-of-whole-paths-positions",
-        "ImageFolder._index",
+        "OwnPictures._index",
         "key(name) for name in names",
         "b'%d' % row for row, name in enumerate(names)",
         "A file added in front moves all others; held-out pictures were trained on.",
@@ -119,7 +120,7 @@ FAULTS = [
     ),
     Fault(
         "one-bad-file-at-a-time",
-        "ImageFolder._headers",
+        "OwnPictures.headers",
         "errors.append(error)",
         "raise",
         "A folder with fifty bad files needs fifty runs.",
@@ -161,5 +162,32 @@ FAULTS = [
         "The samples that are measured are read in another way than the data.",
         FOLDER,
         "samples_are_read",
+    ),
+    Fault(
+        "a-damaged-shard-ends-early",
+        "shards:members_of",
+        "_check_end(file, archive.offset)",
+        "pass",
+        "tarfile takes a damaged header for the end of the archive: the samples after it are gone without a word.",
+        SHARDS,
+        "damaged_header",
+    ),
+    Fault(
+        "a-sample-that-comes-twice",
+        "shards:_once",
+        "if key in seen:",
+        "if False:",
+        "A picture and its class, written apart, become two samples.",
+        SHARDS,
+        "no_shard",
+    ),
+    Fault(
+        "the-limit-of-pixels-stays-raised",
+        "pixel_limit",
+        "reader.MAX_IMAGE_PIXELS = before",
+        "reader.MAX_IMAGE_PIXELS = most",
+        "One folder of large pictures lifts the limit of all that are read later.",
+        LIMIT,
+        "higher_limit",
     ),
 ]

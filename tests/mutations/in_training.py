@@ -10,6 +10,7 @@ PROFILE, POWER, POST_HOC, SNAPSHOTS = (
     f"tests/training/test_{name}.py" for name in ("power_profile", "power_ema", "post_hoc", "snapshots")
 )
 NOT_FINITE = "tests/faults/test_not_finite.py"
+STREAM, SHARES = "tests/data/test_stream.py", "tests/faults/test_shares.py"
 
 OBJECTIVES = [
     Fault(
@@ -152,9 +153,9 @@ TRAINING = [
     ),
     Fault(
         "the-warm-up-begins-again-on-resume",
-        "TrainState.load_state",
-        'self.ema.average.count = _count(checkpoint.state["averaged"])',
-        'self.ema.average.count = 0 * _count(checkpoint.state["averaged"])',
+        "TrainState._load_counters",
+        'self.ema.average.count = _count(state["averaged"])',
+        'self.ema.average.count = 0 * _count(state["averaged"])',
         "The counter of the average is not restored: its decay starts from 1/10 once more.",
         RESUME,
         "closed_after_any_step and 4",
@@ -317,8 +318,8 @@ AVERAGES = [
     ),
     Fault(
         "the-power-averages-begin-again-on-resume",
-        "TrainState.load_state",
-        "self.power.begin_at(checkpoint.step)",
+        "TrainState._load_counters",
+        "self.power.begin_at(step)",
         "self.power.begin_at(0)",
         "beta is 0 once more: all before the checkpoint is forgotten.",
         SNAPSHOTS,
@@ -353,4 +354,34 @@ AVERAGES = [
     ),
 ]
 
-FAULTS = [*OBJECTIVES, *TRAINING, *AVERAGES]
+READING = [
+    Fault(
+        "the-state-of-a-stream-is-trusted",
+        "StreamTable._gives",
+        "if self.marks[-1].digest != digest:",
+        "if False:",
+        "A shuffle buffer's state leaves its content out: a resumed run misses the samples that were in it.",
+        STREAM,
+        "forgets_is_noticed",
+    ),
+    Fault(
+        "shares-are-not-verified",
+        "shares:latest",
+        "verify(path)",
+        "pass",
+        "A damaged share is read as weights.",
+        SHARES,
+        "every_damage",
+    ),
+    Fault(
+        "a-file-beside-the-shares",
+        "shares:verify",
+        "if strangers or len(names) < 2:",
+        "if len(names) < 2:",
+        "A pickle lies where torch.distributed.checkpoint looks for its metadata.",
+        SHARES,
+        "no_pickle",
+    ),
+]
+
+FAULTS = [*OBJECTIVES, *TRAINING, *AVERAGES, *READING]

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rows import ROWS, Row
+from tests.faults.row import Row
+from tests.faults.rows import ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/faults.md"

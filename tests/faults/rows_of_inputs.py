@@ -193,8 +193,8 @@ ROWS_OF_INPUTS = [
     Row(
         "processes that read the data: one is killed, one fails; SIGINT, SIGTERM to the group, SIGKILL to the run",
         "an error that names the file or the process; the run goes on to the undisturbed weights; no process is left",
-        9,
+        12,
         tuple(f"{TRAINING}workers.py::test_{name}" for name in (
-            "a_killed_worker", "an_error_of", "an_error_that", "a_program_ends", "workers_end")),
+            "a_killed_worker", "a_pipe_that_breaks", "an_error_of", "an_error_that", "a_program_ends", "workers_end")),
     ),
 ]  # fmt: skip

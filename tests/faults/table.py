@@ -35,9 +35,9 @@ moments, by a seed. Everyday tests make fewer of the long rows' attempts.
 
 {passed} of {attempts} attempts passed ({machine}).
 
-Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it. Pages are parsed, not rendered: there was no browser where this was written. A kill of a
-process is not a power cut; for that the order of the calls to the system is watched. Several processes are two, over gloo on
-one machine.
+Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it. Pages are
+parsed, not rendered: there was no browser where this was written. A kill of a process is not a power cut; for that the order
+of the calls to the system is watched. Several processes are two, over gloo on one machine.
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sde_diffusion.io.lock import FolderInUse
-from sde_diffusion.training.errors import PeerError, first_line, is_out_of_memory
+from sde_diffusion.training.errors import LOST_WORKER, PeerError, first_line, is_out_of_memory
 from sde_diffusion.training.signals import HungUp, Terminated
 
 USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, FolderInUse, PeerError)
@@ -22,6 +22,8 @@ def exit_code(error: BaseException) -> int | None:
         return NOT_FINITE
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and str(error).startswith(LOST_WORKER):  # torch says it at any moment
+        return REFUSED
     return REFUSED if isinstance(error, USER_ERRORS) or type(error) is ArithmeticError else None  # a solver gave up
 
 

@@ -1,4 +1,4 @@
-"""Errors of training: that of another process, and out-of-memory errors in words that name the setting to reduce.
+"""Errors of training: those of other processes, and out-of-memory errors in words that name the setting to reduce.
 
 Nothing here needs torch until an error is raised.
 """
@@ -14,6 +14,8 @@ class PeerError(RuntimeError):
     """Raised on the other ranks when one rank was refused, failed or was interrupted; its own message says why."""
 
 
+LOST_WORKER = "DataLoader worker"
+"""How torch begins what it says of one."""
 _KINDS = {"MemoryError", "OutOfMemoryError"}
 _WORDS = re.compile(r"out of memory|allocate memory|not enough memory|ALLOC_FAILED", re.IGNORECASE)
 
@@ -38,6 +40,20 @@ def explain_out_of_memory(batch_size: int) -> Iterator[None]:
         raise torch.OutOfMemoryError(
             f"a training step ran out of memory ({first_line(error)}); lower batch_size ({batch_size}) or take a "
             "smaller network, in another folder; what was saved stands"
+        ) from error
+
+
+@contextmanager
+def explain_lost_worker(workers: int) -> Iterator[None]:
+    """Turns what torch says of a process that read the data and is gone into ChildProcessError of one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(LOST_WORKER):
+            raise
+        raise ChildProcessError(
+            f"a process that reads the data has ended ({first_line(error)}); where memory is short, lower workers "
+            f"({workers}); what was saved stands"
         ) from error
 
 

@@ -22,7 +22,7 @@ from sde_diffusion.training.batches import seeded_generators
 from sde_diffusion.training.checkpoints.tensors import fill
 from sde_diffusion.training.distributed.parallel import full_state
 from sde_diffusion.training.distributed.process_group import Agreement, ProcessGroup
-from sde_diffusion.training.errors import PeerError, explain_out_of_memory
+from sde_diffusion.training.errors import PeerError, explain_lost_worker, explain_out_of_memory
 from sde_diffusion.training.metrics import Progress
 from sde_diffusion.training.optimizer import rate
 from sde_diffusion.training.precision import tf32_policy
@@ -129,6 +129,7 @@ class Loop:
         with (
             seeded_generators(self.train_step.batches.device) as generators,
             explain_out_of_memory(self.settings.batch_size),
+            explain_lost_worker(self.train_step.batches.workers),
             tf32_policy(self.precision),
             using_threads(self.state.threads),
         ):

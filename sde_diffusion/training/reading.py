@@ -19,6 +19,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from sde_diffusion.training.errors import LOST_WORKER, first_line
+
 T = TypeVar("T")
 
 AHEAD = 2
@@ -42,13 +44,16 @@ class Workers(Generic[T]):
     end: Finalize | None = field(default=None, repr=False)
 
     def __call__(self, number: int) -> T:
-        """fetch(number)."""
+        """fetch(number). Raises RuntimeError in torch's words, which begin with LOST_WORKER, where a process is gone."""
         if self.answers is None or self.expected != number:
             self.close()
             self.answers = self._started(number)
             self.end = Finalize(self, _end, (self.answers,), exitpriority=10)  # before the interpreter waits for them
         self.expected = number + self.stride
-        answer = next(self.answers)
+        try:
+            answer = next(self.answers)
+        except (OSError, EOFError) as error:  # the other end of a pipe is gone
+            raise RuntimeError(f"{LOST_WORKER} is gone: {first_line(error)}") from error
         if isinstance(answer, _Failed):
             raise answer.error
         return answer

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rows import ROWS, Row
+from tests.faults.row import Row
+from tests.faults.rows import ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/faults.md"
@@ -34,9 +35,9 @@ moments, by a seed. Everyday tests make fewer of the long rows' attempts.
 
 {passed} of {attempts} attempts passed ({machine}).
 
-Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it. Pages are parsed, not rendered: there was no browser where this was written. A kill of a
-process is not a power cut; for that the order of the calls to the system is watched. Several processes are two, over gloo on
-one machine.
+Processes that read the data (`workers`) are the run's own children: they leave signals to it, and end with it. Pages are
+parsed, not rendered: there was no browser where this was written. A kill of a process is not a power cut; for that the order
+of the calls to the system is watched. Several processes are two, over gloo on one machine.
 """
 
 

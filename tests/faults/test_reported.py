@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -91,10 +92,7 @@ def test_rows_that_no_even_sample_holds_are_seen_on_resume(tmp_path):
         model = Preconditioned(TimeMLP(features=2, width=8), EDMPreconditioning())
         settings = TrainSettings(steps=40, batch_size=64, log_every=5, checkpoint_every=5)
         reports = train(model, VP(), x, settings, folder=tmp_path / "run", device="cpu")
-        for report in reports:
-            if report.step == stop:
-                reports.close()
-                break
+        list(takewhile(lambda report: report.step != stop, reports))
 
     x = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     kept = torch.linspace(0, 999, 256, dtype=torch.float64).round().long()

@@ -13,10 +13,12 @@ from functools import cache
 
 import pytest
 
+from benchmarks.random_faults import unexplained
 from tests.mutations import random_faults
 from tests.mutations.fault import DoesNotApply, Fault, project_texts
 from tests.mutations.faults import FAULTS
 from tests.mutations.importers import DISCOVERY, relevant_tests
+from tests.mutations.no_difference import REASONS
 from tests.mutations.run import outcomes
 from tests.mutations.trial import ROOT
 
@@ -234,6 +236,19 @@ def test_a_module_that_no_test_imports_is_asked_for_through_its_users_too():
     assert relevant_tests("s/p/inner.py", texts, tests) == ["tests/p/test_law.py", "tests/a/test_all.py"]
     del tests["tests/p/test_law.py"]
     assert relevant_tests("s/p/inner.py", texts, tests) == ["tests/a/test_all.py"]
+
+
+def test_every_survivor_of_the_results_has_its_reason():
+    rows = json.loads((ROOT / "benchmarks/results/random_faults.json").read_text(encoding="utf-8"))["rows"]
+    assert rows
+    assert unexplained(rows) == []
+
+
+def test_what_makes_no_difference_is_a_change_of_the_present_sources(texts):
+    for reason in REASONS:
+        text = texts[reason.partition(": ")[0]]
+        stories = {random_faults.changed(text, site)[0].partition(": ")[2] for site in random_faults.sites(text)}
+        assert reason.partition(": ")[2] in stories
 
 
 def test_what_lists_a_packages_classes_is_there():

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from sde_diffusion.cli.exit_codes import exit_code
 from sde_diffusion.data.base import DataSource
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.sde import VP
 from sde_diffusion.training import ComputeSettings, train
 from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.checkpoints.checkpoint import checkpoints
+from sde_diffusion.training.errors import explain_lost_worker
 from sde_diffusion.training.reading import Workers
 from tests.training.conftest import Run
 
@@ -128,10 +130,14 @@ def test_an_error_of_a_worker_is_the_error_and_names_the_file(tmp_path, is_sente
 
 @pytest.mark.usefixtures("no_child_left")
 @pytest.mark.parametrize("step", [1, 2, 4])
-def test_a_killed_worker_ends_the_run_which_then_goes_on(tmp_path, same, step):
+def test_a_killed_worker_ends_the_run_which_then_goes_on(tmp_path, same, is_sentence, step):
     """As by a system that is short of memory. The reports are those of the run that reads its own data."""
-    with pytest.raises(RuntimeError, match=r"^DataLoader worker \(pid.*(killed|unexpectedly)"):
+    with pytest.raises(
+        (ChildProcessError, RuntimeError), match="DataLoader worker"
+    ) as caught:  # in a step, or between them
         killed_at(FromFiles(tmp_path, 1, checkpoint_every=1, steps=40, log_every=1), step)
+    assert is_sentence(caught.value)
+    assert exit_code(caught.value) == 2
     first = FromFiles(tmp_path, 1, checkpoint_every=1, steps=40, log_every=1)
     assert step <= (done := max(checkpoints(tmp_path / "checkpoints"))) < 40
     reports = first.go()
@@ -147,6 +153,26 @@ def killed_at(run: FromFiles, step: int) -> None:
             for worker in multiprocessing.active_children():
                 worker.kill()
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "reset"), EOFError(), RuntimeError("DataLoader worker (pid 1) is killed")]
+)
+def test_a_pipe_that_breaks_is_a_lost_worker(error):
+    """What is at the other end of it when a process is killed, as chance has it; other errors stay what they are."""
+
+    def broken():
+        raise error
+        yield
+
+    read = Workers(abs, 1, answers=broken(), expected=3)
+    with (
+        pytest.raises(ChildProcessError, match=r"that reads the data has ended .*lower workers \(1\)"),
+        explain_lost_worker(1),
+    ):
+        read(3)
+    with pytest.raises(RuntimeError, match=r"^another$"), explain_lost_worker(1):
+        raise RuntimeError("another")
 
 
 def test_an_error_that_cannot_travel_is_words():

@@ -98,10 +98,7 @@ class P2:
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """snr sigmoid(bias - log snr) = e^bias sigmoid(log snr - bias), of an integral over log snr.
-
-    Kingma & Gao call the bias k; SiD2 takes -3 to 0, lower values for smaller pictures.
-    """
+    """snr sigmoid(bias - log snr) = e^bias sigmoid(log snr - bias), of an integral over log snr."""
 
     bias: float = 0.0
 

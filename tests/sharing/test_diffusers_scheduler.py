@@ -208,7 +208,25 @@ def test_the_noise_of_a_sample_is_its_generators(network):
         return pipe(len(seeds), generators, num_inference_steps=6, output_type="pt").images
 
     torch.testing.assert_close(made(4, 5)[1:], made(5), rtol=0, atol=1e-5)
-    assert (made(4) - made(5)).abs().max() > 0.05
+
+
+@torch.no_grad()
+def test_generators_of_their_own_are_noise_of_their_own(network):
+    """From one initial state: samples of equal generators are equal, those of others are not; so it is with one for all."""
+
+    def made(generators):
+        scheduler = SolverScheduler.like(DDPMScheduler(), "dpmpp_2m_sde")
+        scheduler.set_timesteps(5)
+        x = torch.ones(3, *EVENT)
+        for t in scheduler.timesteps:
+            x = scheduler.step(network(x, t).sample, t, x, generator=generators).prev_sample
+        return x
+
+    first, again, other = made([torch.Generator().manual_seed(seed) for seed in (4, 4, 5)])
+    torch.testing.assert_close(first, again)
+    assert (first - other).abs().max() > 0.05
+    one, two, _ = made(torch.Generator().manual_seed(4))
+    assert (one - two).abs().max() > 0.05
 
 
 def test_a_pipeline_in_half_precision_keeps_the_solvers_state_in_float32(network):

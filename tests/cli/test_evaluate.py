@@ -141,7 +141,7 @@ def test_the_label_of_a_sample_is_a_function_of_its_number(told):
 class Blanked:
     """The digits with some of the training events blanked out, and those of a class left out."""
 
-    column_names = None
+    column_names = condition_names = None
 
     def __init__(self, rows: slice | torch.Tensor, held_out: int = 360, without: int = -1) -> None:
         self.source, self.rows, self.without = by_name("digits", held_out=held_out), rows, without

@@ -32,6 +32,7 @@ class Samples:
     event_shape: tuple[int, ...] = (2,)
     classes: None = None
     column_names: None = None
+    condition_names: None = None
     parts: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ NAMED = {"power": C[:, 0], "weight": C[:, 1]}
 @pytest.fixture(scope="module")
 def learnt() -> DiffusionModel:
     model = DiffusionModel.for_data(X, condition=NAMED, condition_dropout=0.2, width=48, depth=2)
-    return model.fit(X, condition=NAMED, steps=500, batch_size=256, learning_rate=5e-3, log_every=500)
+    return model.fit(X, condition=NAMED, steps=500, batch_size=128, learning_rate=5e-3, log_every=500)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations import (
+    in_conditions,
     in_data,
     in_files,
     in_guidance,
@@ -35,6 +36,7 @@ FAULTS = [
     *in_data.FAULTS,
     *in_pictures.FAULTS,
     *in_tables.FAULTS,
+    *in_conditions.FAULTS,
     *in_jobs.FAULTS,
     *in_files.FAULTS,
     *in_guidance.FAULTS,

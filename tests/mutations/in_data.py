@@ -74,7 +74,7 @@ FAULTS = [
     Fault(
         "other-data-measured-without-a-word",
         "_compare",
-        "fits and model.digest_of(source, labels) == model.data_digest",
+        "fits and model.digest_of(source, labels, given) == model.data_digest",
         "fits",
         "Measuring commands take any data of the shape.",
         OWN,

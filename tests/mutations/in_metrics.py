@@ -175,8 +175,8 @@ FAULTS = [
     Fault(
         "labels-by-the-place-in-a-chunk",
         "generate_chunk",
-        "label[torch.arange(first, first + count) % len(label)]",
-        "label[torch.arange(count) % len(label)]",
+        "torch.arange(first, first + count)",
+        "torch.arange(count)",
         "A sample's class depends on where the chunks end.",
         EVALUATE,
         "label_of_a_sample",
@@ -201,7 +201,7 @@ FAULTS = [
     ),
     Fault(
         "a-floor-of-any-classes",
-        "Evaluator.__init__",
+        "Evaluator._baseline_rows",
         "self._rows_of_held_out_classes() if conditional else",
         "self._rows_of_held_out_classes() if not conditional else",
         "Samples of given classes beside real examples of any: the model looks better than the data.",

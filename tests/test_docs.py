@@ -119,6 +119,18 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
     assert (summary["columns"], summary["classes"]) == (["mass", "length"], {"adelie": 100, "gentoo": 100})
 
 
+@pytest.mark.slow
+def test_guidance(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("guidance.md")
+    assert space["sevens"].shape == space["projected"].shape == space["no_ones"].shape == (16, 1, 8, 8)
+    found = commands("guidance.md")
+    assert len(found) == 6
+    for command in found:
+        short = re.sub("--training.steps [0-9]+", "--training.steps 2", command) + " --device cpu"
+        assert main(shlex.split(short)) == 0, command
+
+
 @pytest.fixture(scope="module")
 def skeletons() -> dict:
     return run("how-to-add.md")

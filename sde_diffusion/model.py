@@ -318,7 +318,7 @@ class DiffusionModel:
 
         It has the same weights, and is neither fitted nor saved. Raises ValueError as `by_name` does.
         """
-        guide = by_name(guidance, self) if isinstance(guidance, str) else guidance
+        guide = guidance if callable(guidance) else by_name(str(guidance), self)
         return dataclasses.replace(self, denoiser=guide(self.denoiser))
 
     def log_prob(self, x: Any, tol: float = 1e-3, *, seed: int = 0, **condition: Any) -> LogProb:

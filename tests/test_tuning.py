@@ -65,6 +65,7 @@ def test_it_beats_the_untuned_solver_on_fresh_points(tuned):
     assert tuned.record["held_out_distance_after"] < 0.5 * tuned.record["held_out_distance_before"]
 
 
+@pytest.mark.slow
 def test_it_beats_the_untuned_solver_on_a_ring_as_well():
     sde = EDM()
     found = tune(ExactDenoiser(ring8()), sde, 6, (2,), TuneSettings(20, 1024, 60), dtype=torch.float64)

@@ -113,6 +113,7 @@ def test_a_method_that_forgets_its_state_has_no_row():
         table_of(walk, 2)
 
 
+@pytest.mark.slow
 def test_on_separate_points_the_choice_is_learned():
     """Forty points in eight dimensions: of fresh trajectories far fewer end on another point than by the default rule."""
     points = noise(40, 8, seed=5)

@@ -59,10 +59,10 @@ SENTENCES: Mapping[str, str] = {
 """What must be known beside our name."""
 
 MISSING: Mapping[str, str] = {
-    name: "classifier-free guidance is not built in yet: leave it out, and take --label for the samples of one class"
+    name: 'write sample RUN --label 3 --guidance "cfg(weight=3)"; `info --kind guidance` lists others'
     for name in ("guidance", "guidance_scale", "cfg", "cfg_scale", "w")
 }
-"""What is not there, and what to do today."""
+"""What a command does not take by this name, and what to write."""
 
 DEVICES: Mapping[str, str] = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 

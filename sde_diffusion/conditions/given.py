@@ -13,6 +13,8 @@ from torch import Tensor
 from sde_diffusion.conditions.columns import CONDITION, CONTEXT, ConditionColumns
 
 Names = tuple[str, ...]
+GUIDES = {"guidance", "guidance_scale", "cfg", "cfg_scale"}
+"""What other programs call the weight of guidance."""
 
 
 def conditions(
@@ -36,6 +38,8 @@ def conditions(
         ValueError: a class that there is none of, a label or a condition for a model without, another number of rows than
             n, no condition for a model that always needs one.
     """
+    if asked_to_guide := GUIDES & given.keys():
+        raise TypeError(f"{min(asked_to_guide)} is no condition; write model.guided('cfg(weight=3)').sample(...)")
     known = {name: value for name, value in given.items() if value is not None}
     numbers = known.pop(CONDITION, None)
     asked = numbers is not None or (columns is not None and CONTEXT not in known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ def by_name(words: str, model: Any) -> Guide:
     Raises ValueError for a name or an argument that there is none of, a `bad` model of samples of another shape, and for a
     model that was trained without dropping its condition.
     """
+    if re.fullmatch(r"[-+.\d]+", words):
+        raise ValueError(f"a guidance is a name with arguments, got {words}; write cfg(weight={words})")
     part, given = parse(words), dict[str, Any]()
     if "bad" in part:
         given["Worse"] = _worse(str(part.pop("bad")), model)

@@ -24,7 +24,11 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"sde-diffusion {__version__}\n"
 
 
-@pytest.mark.parametrize("options", [["-m", "sde_diffusion"], ["-OO", "-m", "sde_diffusion"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(["-m", "sde_diffusion"], marks=pytest.mark.slow), ["-OO", "-m", "sde_diffusion"]],
+    ids=" ".join,
+)
 def test_the_package_runs_as_a_module_and_without_docstrings(options):
     command = [sys.executable, *options, "info", "--kind", "sampler"]
     done = subprocess.run(

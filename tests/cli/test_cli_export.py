@@ -36,6 +36,7 @@ def test_a_shared_model_samples_as_its_run_does(trained, tmp_path):
     assert 'license: "apache-2.0"' in text
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_onto_the_card_and_works_on_the_folder(copied, tmp_path):
     asked = ["--samplers", "[data_adams]", "--budgets", "[2, 4]", "--device", "cpu"]
     assert main(["compare", str(copied), *asked]) == 0

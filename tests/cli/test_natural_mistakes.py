@@ -46,7 +46,7 @@ TYPED = [
     Row(3, "train --lr 1e-3", "did you mean 'training.learning_rate'?"),
     Row(3, "train --epochs 10", "did you mean 'training.steps'?"),
     Row(3, "sample RUN --n 4", "did you mean 'count'?"),
-    Row(3, "sample RUN --guidance 2", ("guidance is not built in yet", WORKS)),
+    Row(3, "sample RUN --guidance 2", "write cfg(weight=2)"),
     Row(4, "sample RUN --num-samples 4", "did you mean 'count'?"),
     Row(5, "train --batch-size 32", "did you mean 'training.batch_size'?"),
     Row(5, "sample RUN --batch-size 32", "did you mean 'chunk'?"),

@@ -190,7 +190,7 @@ def test_the_codes_are_documented():
 
 @pytest.mark.parametrize(
     ("number", "pause"),
-    [(TERM, 0.005), (INT, 0.02), pytest.param(HUP, 0.005, marks=pytest.mark.slow)],
+    [(TERM, 0.005), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((INT, 0.02), (HUP, 0.005)))],
     ids=["SIGTERM", "SIGINT", "SIGHUP"],
 )
 def test_signals_until_the_process_is_gone(tmp_path, number, pause):

@@ -52,6 +52,14 @@ def test_labels_of_each_sample_under_guidance_are_those_of_one_class():
     torch.testing.assert_close(mixed, torch.where(picked, right, left), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("given", [{"guidance": 2}, {"guidance_scale": 7.5}, {"cfg_scale": 3}], ids=str)
+def test_the_names_of_other_programs_are_told_ours(given):
+    with pytest.raises(TypeError, match="guided"):
+        exact_model().sample(2, label="left", **given)
+    with pytest.raises(ValueError, match="weight=2"):
+        exact_model().guided(2)  # pyright: ignore[reportArgumentType]
+
+
 def test_a_function_of_the_denoiser_is_a_guidance_too():
     counted: list[CallCounter] = []
 

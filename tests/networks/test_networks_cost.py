@@ -100,6 +100,7 @@ def test_presets_have_the_operations_of_the_papers():
     assert found["b-2"] == pytest.approx(2 * 23.01, rel=0.01)
 
 
+@pytest.mark.slow
 def test_every_preset_can_be_built():
     for name in networks.names():
         for preset in networks.by_name(name).presets:

@@ -66,6 +66,7 @@ def test_the_cost_is_the_budget(nfe):
     assert denoiser.calls == nfe
 
 
+@pytest.mark.slow
 def test_it_beats_the_published_rules_at_the_same_cost():
     """At 36 calls, geometric mean over two laws and two ranges: velocity Adams-Bashforth 4, quadratic in VP time, by six;
     Heun on a geometric grid by ninety."""

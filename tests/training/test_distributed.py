@@ -105,7 +105,10 @@ def test_workers_of_two_processes_change_no_bit(pair, tmp_path, engine):
 
 @pytest.mark.parametrize(
     ("engine", "moment"),
-    [("sharded", "stop"), *(pytest.param("replicated", when, marks=pytest.mark.slow) for when in ("stop", "between"))],
+    [
+        pytest.param(engine, when, marks=pytest.mark.slow)
+        for engine, when in (("sharded", "stop"), ("replicated", "stop"), ("replicated", "between"))
+    ],
 )
 def test_an_interrupt_of_one_stops_both_and_one_process_goes_on(alone, tmp_path, engine, moment):
     """Within a step or between two; another world size on resume: what one process goes on with is the rest of the curve."""

@@ -336,7 +336,7 @@ def test_off_a_terminal_a_line_for_each_tenth_and_none_in_the_other_processes(ru
     assert [
         re.match(r"step (\d) of 9 \((\d+)%\), loss=\S+, \S+ samples/s, \d\d:\d\d left$", line).groups()
         for line in lines
-    ] == [(str(step), str(10 * step // 9 * 10)) for step in range(1, 10)]
+    ] == [(str(step), str(100 * step // 9)) for step in range(1, 10)]
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     fitted(run(steps=400, log_every=1))
     assert len(sys.stderr.getvalue().splitlines()) == 10

@@ -23,34 +23,37 @@ settings.register_profile("deep", max_examples=500, **_ALWAYS)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-# Slow tests: asked for by --slow, CI_SLOW=1 or an -m expression that names them.
+# Slow and weekly tests: asked for by --slow, CI_SLOW=1 or an -m expression that names them; and so on.
+LEVELS = {"slow": "the tests marked slow too", "weekly": "repetitions that take an hour"}
 
 _left_out = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the tests marked slow too (as CI_SLOW=1 does)")
+    for level, words in LEVELS.items():
+        parser.addoption(f"--{level}", action="store_true", help=f"run {words} (as CI_{level.upper()}=1 does)")
 
 
-def _slow_wanted(config) -> bool:
-    asked = os.environ.get("CI_SLOW", "0") not in ("", "0")
-    return asked or config.getoption("--slow") or "slow" in (config.option.markexpr or "")
+def _wanted(config, level: str) -> bool:
+    asked = os.environ.get(f"CI_{level.upper()}", "0") not in ("", "0")
+    return asked or config.getoption(f"--{level}") or level in (config.option.markexpr or "")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    if _slow_wanted(config):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        config.stash[_left_out] = len(slow)
+    unwanted = [level for level in LEVELS if not _wanted(config, level)]
+    left_out = [item for item in items if any(item.get_closest_marker(level) for level in unwanted)]
+    if left_out:
+        items[:] = [item for item in items if not any(item.get_closest_marker(level) for level in unwanted)]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[_left_out] = len(left_out)
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if config.stash.get(_left_out, 0):
-        terminalreporter.write_line(f"{config.stash[_left_out]} slow left out: --slow or CI_SLOW=1 runs them too")
+        terminalreporter.write_line(
+            f"{config.stash[_left_out]} slow ones left out: --slow or CI_SLOW=1 runs them, --weekly the longest"
+        )
 
 
 def pytest_runtest_setup(item):

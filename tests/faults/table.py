@@ -106,7 +106,10 @@ def main(arguments: list[str] | None = None) -> int:
     words = parser.parse_args(arguments).words
     counter, chosen = Counter(), [row for row in ROWS if not words or any(word in row.injected for word in words)]
     tests = sorted({test for row in chosen for test in functions(row)})
-    if pytest.main([*tests, "--slow", "--rootdir", str(ROOT)], plugins=[counter]) == pytest.ExitCode.INTERRUPTED:
+    if (
+        pytest.main([*tests, "--slow", "--weekly", "--rootdir", str(ROOT)], plugins=[counter])
+        == pytest.ExitCode.INTERRUPTED
+    ):
         return 2
     from sde_diffusion.report.table import plain  # after pytest: see `page`
 

@@ -49,8 +49,13 @@ def everyday(*what):
     return pytest.param(*what, 5, id="-".join(map(str, (*what, "some"))))
 
 
-def slow(*what):
-    return pytest.param(*what, 1, id="-".join(map(str, (*what, "all"))), marks=pytest.mark.slow)
+CI = [("stream", 1, "replicated", 0), ("files", 1, "replicated", 2), ("shards", 2, "sharded", 2)]
+"""The cases in which CI kills every step; those of all others are marked weekly."""
+
+
+def every_step(*what):
+    marks = pytest.mark.slow if what in CI else pytest.mark.weekly
+    return pytest.param(*what, 1, id="-".join(map(str, (*what, "all"))), marks=marks)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +63,14 @@ def slow(*what):
     [
         *(everyday(source, 1, "replicated", 2) for source in SOURCES),
         everyday("stream", 1, "replicated", 0),
-        *(slow("stream", *shared, 0) for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))),
-        *(slow(source, 1, "replicated", workers) for source in SOURCES for workers in (0, 2)),
-        *(slow(source, 2, engine, n) for source in SOURCES for engine in ("replicated", "sharded") for n in (0, 2)),
+        *(every_step("stream", *shared, 0) for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))),
+        *(every_step(source, 1, "replicated", workers) for source in SOURCES for workers in (0, 2)),
+        *(
+            every_step(source, 2, engine, n)
+            for source in SOURCES
+            for engine in ("replicated", "sharded")
+            for n in (0, 2)
+        ),
     ],
 )
 def test_killed_in_every_step(ended, same, attempted, tmp_path, source, size, engine, workers, every):

@@ -123,7 +123,7 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("stage", ["sampling", "quality"])
+@pytest.mark.parametrize("stage", ["sampling", pytest.param("quality", marks=pytest.mark.weekly)])
 def test_a_slow_device_keeps_the_budget(tmp_path, stage):
     """Every operation of torch takes 20 ms: the stage is ended at its time, and what it had is there."""
     budget, began = 25.0, time.time()

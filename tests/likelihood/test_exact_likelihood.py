@@ -69,8 +69,13 @@ def test_the_interval_covers_by_deflation(divergence):
     assert 0.92 < covered(wide(), VP(), 600, divergence) < 0.98
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("law", "divergence"), [(two(), Hutchinson(16, sphere)), (mixture64(), Hutchinson(16))])
+@pytest.mark.parametrize(
+    ("law", "divergence"),
+    [
+        pytest.param(two(), Hutchinson(16, sphere), marks=pytest.mark.slow),
+        pytest.param(mixture64(), Hutchinson(16), marks=pytest.mark.weekly),
+    ],
+)
 def test_the_interval_covers_for_mixtures(law, divergence):
     assert 0.92 < covered(law, VP(), 1000, divergence, seed=6) < 0.98
 

@@ -2,6 +2,7 @@
 
     python -m tests.mutations.run                       all of them, one after the other
     python -m tests.mutations.run --only heun --jobs 2  those whose name contains a word, two at a time
+    python -m tests.mutations.run --every 3             the first, the fourth, the seventh, ... of them
     python -m tests.mutations.run --json                the table as JSON on the standard output
 
 The tests are first run without any fault, for a test that fails anyway catches nothing. Exit code 0: all tests passed
@@ -58,11 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The script; returns its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", metavar="NAME", help="faults whose name contains this")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="one fault of N (default: 1, all)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many trials at a time (default: 1)")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds for a trial (default: 120)")
     parser.add_argument("--json", action="store_true", help="print JSON in the place of the table")
     asked = parser.parse_args(arguments)
-    faults = [fault for fault in FAULTS if asked.only in fault.name]
+    faults = [fault for fault in FAULTS if asked.only in fault.name][:: max(asked.every, 1)]
     if not faults:
         print(f"no fault has a name with {asked.only!r}", file=sys.stderr)
         return 2

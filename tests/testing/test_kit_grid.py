@@ -99,8 +99,9 @@ def test_a_drift_says_how_many_coordinates_it_takes():
     assert [coordinates(sde) for sde in (Equilibrium(), Turned(), Three())] == [1, 2, 3]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("level", ["quick", "full"])
+@pytest.mark.parametrize(
+    "level", [pytest.param("quick", marks=pytest.mark.slow), pytest.param("full", marks=pytest.mark.weekly)]
+)
 def test_processes_of_two_and_three_coordinates_pass(level):
     class Lorenz(SDE):
         horizon, t_min = 1.0, 0.0

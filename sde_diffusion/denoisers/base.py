@@ -90,16 +90,23 @@ def call_unwritten(model: Callable[..., Any], x: Tensor, *at: Any, **condition: 
 
 
 def _writes(x: Any, at: tuple[Any, ...], condition: dict[str, Any]) -> int:
-    """How often the tensors were written into in place."""
-    return _version(x) + sum(map(_version, at)) + sum(map(_version, condition.values()))
+    """How often the tensors were written into in place. Every call of a network asks it twice: floats are passed over first."""
+    count = _version(x)
+    for value in at:
+        if type(value) is not Kernel:
+            count += _version(value)
+        elif type(value.alpha) is not float or type(value.sigma) is not float:
+            count += _version(value.alpha) + _version(value.sigma)
+    for value in condition.values():
+        count += _version(value)
+    return count
 
 
 def _version(value: Any) -> int:
-    if isinstance(value, Kernel):
-        return _version(value.alpha) + _version(value.sigma)
-    if not isinstance(value, Tensor) or value.is_inference():
+    try:
+        return value._version
+    except (AttributeError, RuntimeError):  # no tensor, or one of torch.inference_mode
         return 0
-    return value._version
 
 
 def floating_dtype(module: nn.Module) -> torch.dtype | None:

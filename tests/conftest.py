@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from types import FunctionType
+from zlib import crc32
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: a test opens no window
 
@@ -24,6 +25,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 # Slow and weekly tests: asked for by --slow, CI_SLOW=1 or an -m expression that names them; and so on.
+# Of a test marked thinned(n) the everyday run has one case of n, picked by its name; with --slow, or CI_WHOLE=1, all run.
 LEVELS = {"slow": "the tests marked slow too", "weekly": "repetitions that take an hour"}
 
 _left_out = pytest.StashKey[int]()
@@ -42,9 +44,16 @@ def _wanted(config, level: str) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     unwanted = [level for level in LEVELS if not _wanted(config, level)]
-    left_out = [item for item in items if any(item.get_closest_marker(level) for level in unwanted)]
+    whole = "slow" not in unwanted or os.environ.get("CI_WHOLE", "0") not in ("", "0")
+
+    def runs(item) -> bool:
+        thinned = None if whole else item.get_closest_marker("thinned")
+        named = thinned is None or crc32(item.nodeid.encode()) % thinned.args[0] == 0
+        return named and not any(item.get_closest_marker(level) for level in unwanted)
+
+    left_out = [item for item in items if not runs(item)]
     if left_out:
-        items[:] = [item for item in items if not any(item.get_closest_marker(level) for level in unwanted)]
+        items[:] = [item for item in items if runs(item)]
         config.hook.pytest_deselected(items=left_out)
         config.stash[_left_out] = len(left_out)
 

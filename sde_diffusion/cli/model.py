@@ -53,8 +53,8 @@ def train_model(
     """Train in `folder`, going on from its newest checkpoint; at once when the run is finished.
 
     In a `world` of several processes all call, and the main one writes. `watch` says which callbacks look on; none without
-    it. `start` is the folder of a model to begin with. Raises ValueError when the folder holds another run or something else, or a package for `watch` is missing;
-    CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
+    it. `start` is the folder of a model to begin with. Raises ValueError when the folder holds another run or something else,
+    or a package for `watch` is missing; CheckpointError, FolderInUse as `train` does. What is refused has changed no file.
     """
     from sde_diffusion.data.summary import summary_of
     from sde_diffusion.training import ProcessGroup

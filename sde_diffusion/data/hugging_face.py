@@ -45,9 +45,13 @@ class Columns:
         return as_sample(row[self.sample]), label
 
     def _number(self, label: Any) -> int:
-        if isinstance(label, str):
-            return (self.names or ()).index(label)
-        return int(label)
+        names = self.names or ()
+        number = names.index(label) if label in names else label
+        if isinstance(number, str) or not 0 <= int(number) < len(names):
+            raise ValueError(
+                f"a row has the class {label!r}, and the classes are {', '.join(names[:20])}; name all of them"
+            )
+        return int(number)
 
 
 class Rows(Dataset):

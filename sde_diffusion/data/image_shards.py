@@ -26,8 +26,9 @@ class ImageShards(OwnPictures):
 
     A sample is a picture, with its class in a member `.cls`, a number or a text. One pass over the shards finds where each
     picture lies. From then on any of them is read by itself, so that the order is that of every other data set, a function
-    of (seed, step), and a resumed run sees the same batches with any number of workers and processes. What else a sample holds is not read, `.pth`, `.pt`, `.pkl`, `.pickle`
-    and `.pyd` least of all, since reading them may run code; `summary` counts it.
+    of (seed, step), and a resumed run sees the same batches with any number of workers and processes. What else a sample
+    holds is not read, `.pth`, `.pt`, `.pkl`, `.pickle` and `.pyd` least of all, since reading them may run code; `summary`
+    counts it.
     """
 
     def __init__(

@@ -1,9 +1,8 @@
 """Data that come one after another and have no row numbers: a stream, read by its position all the same.
 
 Position p is the pth sample since the first, epochs end to end. Reading goes forward; a position that lies behind is reached
-from the beginning. So a batch is a function of the position alone wherever the
-stream gives the same samples each time that it is read, and a resumed run sees the batches that it would have seen. The order
-is the stream's own.
+from the beginning. So a batch is a function of the position alone wherever the stream gives the same samples each time that it
+is read, and a resumed run sees the batches that it would have seen. The order is the stream's own.
 """
 
 from __future__ import annotations

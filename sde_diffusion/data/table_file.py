@@ -27,8 +27,8 @@ class TableFile(OwnData):
     """The rows of a table with named columns, (D,) numbers each in the table's units, in the order of the file.
 
     `label` names the column of the classes, texts or integers, `condition` numeric columns that the others are conditioned
-    on. `columns` are the numeric ones to take, by default all that are neither. `held_out`, `seed`: the share of the rows that is kept from training, and the key of the hash that
-    picks it.
+    on. `columns` are the numeric ones to take, by default all that are neither. `held_out`, `seed`: the share of the rows that
+    is kept from training, and the key of the hash that picks it.
     """
 
     path: str

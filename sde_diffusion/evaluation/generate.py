@@ -41,7 +41,8 @@ def samples_of(
 ) -> Generated:
     """`count` samples, all of the class `label`, or sample i of the class label[i mod K] for labels (K,).
 
-    Sample i has the condition condition[i mod K] of numbers (K, C), in their own units. Sample i does not depend on `count`, for one `chunk`. A progress bar counts the chunks on a terminal.
+    Sample i has the condition condition[i mod K] of numbers (K, C), in their own units. Sample i does not depend on `count`,
+    for one `chunk`. A progress bar counts the chunks on a terminal.
     """
     start, rows, parts = time.perf_counter(), 0, []
     for first in progress_bar(range(0, count, chunk), sampler.label, "chunk"):

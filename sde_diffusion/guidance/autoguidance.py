@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.guidance.base import Guidance, check_range, level_of, where
+from sde_diffusion.guidance.base import Guidance, check_range, inside, where
 from sde_diffusion.kernel import Kernel
 from solvers.elementwise import axpy
 
@@ -43,16 +43,15 @@ class Autoguidance(Guidance):
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """The guided estimate of the data, shape (B, *E)."""
-        low, high = self.interval
-        inside = (level_of(kernel) > low) & (level_of(kernel) <= high)
-        if self.weight == 0 and inside is True:
+        chosen = inside(kernel, self.interval)
+        if self.weight == 0 and chosen is True:
             return self.bad(x_t, kernel, **condition)
         good = self.denoiser(x_t, kernel, **condition)
-        if self.weight == 1 or inside is False:
+        if self.weight == 1 or chosen is False:
             return good
         bad = self.bad(x_t, kernel, **condition)
         guided = axpy(bad, self.weight, good - bad)
-        return guided if inside is True else where(inside, guided, good)
+        return guided if chosen is True else where(chosen, guided, good)
 
     def select(self, rows: Tensor) -> Denoiser:
         """The same of some of the samples."""

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sde_diffusion.conditions.dropped import no_condition
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.kernel import Kernel
 from solvers.elementwise import Coefficient, along
@@ -69,14 +70,14 @@ def both(
 
 
 def null_of(condition: Mapping[str, Any], null: Null = None) -> dict[str, Any]:
-    """The conditions with those in `null` exchanged; with None all are dropped: -1 for integers, 0 for real numbers.
+    """The conditions with those in `null` exchanged; with None all are dropped: -1 for integers, 0 or False else.
 
     Another class or vector in the place of the null is what is called a negative prompt.
     """
     if not condition:
         raise ValueError("guidance needs a condition, got none; give one to the sampler, such as label=3")
     if null is None:
-        return {name: _dropped(value) for name, value in condition.items()}
+        return {name: no_condition(torch.as_tensor(value)) for name, value in condition.items()}
     if unknown := set(null) - set(condition):
         raise ValueError(
             f"the null has {min(unknown)!r}, and the condition {', '.join(condition)}; take a name of these"
@@ -91,21 +92,21 @@ def level_of(kernel: Kernel) -> Coefficient:
     return math.inf
 
 
+def inside(kernel: Kernel, interval: tuple[float, float]) -> bool | Tensor:
+    """Whether low < sigma/alpha <= high: True or False for one level, a tensor for levels in tensors."""
+    level, (low, high) = level_of(kernel), interval
+    return (level > low) & (level <= high)
+
+
 def check_range(name: str, low: float, high: float) -> None:
     """Raises ValueError for a range of noise levels that is none."""
     if not 0 <= low < high:
         raise ValueError(f"{name} is a range of noise levels (low, high) with 0 <= low < high, got ({low:g}, {high:g})")
 
 
-def where(inside: bool | Tensor, guided: Tensor, plain: Tensor) -> Tensor:
+def where(chosen: bool | Tensor, guided: Tensor, plain: Tensor) -> Tensor:
     """The guided answer of the samples whose noise level, () or (B,), is inside of a range, and the plain one of the others."""
-    return torch.where(torch.as_tensor(along(torch.as_tensor(inside), guided)).bool(), guided, plain)
-
-
-def _dropped(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return torch.zeros_like(value) if value.is_floating_point() else torch.full_like(value, -1)
-    return -1 if isinstance(value, int) else 0.0
+    return torch.where(torch.as_tensor(along(torch.as_tensor(chosen), guided)).bool(), guided, plain)
 
 
 def _rows(value: Any, n: int, x: Tensor) -> Tensor:

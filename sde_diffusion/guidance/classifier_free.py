@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
-from sde_diffusion.guidance.base import Guidance, Null, both, check_range, level_of, null_of, where
+from sde_diffusion.guidance.base import Guidance, Null, both, check_range, inside, null_of, where
 from sde_diffusion.kernel import Kernel
 from solvers.elementwise import along, axpy
 
@@ -57,15 +57,14 @@ class ClassifierFree(Guidance):
 
     def forward(self, x_t: Tensor, kernel: Kernel, **condition) -> Tensor:
         """The guided estimate of the data, shape (B, *E)."""
-        low, high = self.interval
-        inside = (level_of(kernel) > low) & (level_of(kernel) <= high)
-        if self.weight == 1 or inside is False:
+        chosen = inside(kernel, self.interval)
+        if self.weight == 1 or chosen is False:
             return self.denoiser(x_t, kernel, **condition)
-        if self.weight == 0 and inside is True:
+        if self.weight == 0 and chosen is True:
             return self.denoiser(x_t, kernel, **null_of(condition, self.null))
         wanted, unwanted = both(self.denoiser, x_t, kernel, condition, self.null)
         guided = self._rescaled(axpy(unwanted, self.weight, wanted - unwanted), wanted)
-        return guided if inside is True else where(inside, guided, wanted)
+        return guided if chosen is True else where(chosen, guided, wanted)
 
     def _rescaled(self, guided: Tensor, wanted: Tensor) -> Tensor:
         if not self.rescale:

@@ -16,6 +16,7 @@ References:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -41,8 +42,9 @@ class _Several(Denoiser):
         unchanged = all(new is old for new, old in zip(chosen, self.denoisers, strict=True))
         return self if unchanged else self._of(chosen)
 
+    @abstractmethod
     def _of(self, denoisers: Sequence[Denoiser]) -> Denoiser:
-        raise NotImplementedError
+        """The same of other denoisers."""
 
     def _answers(self, x_t: Tensor, kernel: Kernel, condition: dict) -> Tensor:
         """All answers, shape (K, B, *E)."""

@@ -79,7 +79,8 @@ def log_likelihood(
         block: points solved at once. A point's probes depend on `seed` and its place in x, not on the block.
 
     `calls` counts, for each point, evaluations of the denoiser and products with its Jacobian. A point that misses the
-    tolerance on the finest grid keeps its own larger error. Gradients do not pass: see `flow_log_prob`. Raises ValueError for tol <= 0, TypeError or ValueError for data that no process can take.
+    tolerance on the finest grid keeps its own larger error. Gradients do not pass: see `flow_log_prob`. Raises ValueError for
+    tol <= 0, TypeError or ValueError for data that no process can take.
     """
     if not tol > 0:
         raise ValueError(f"a tolerance is positive, got {tol}; take 1e-3 bits per dimension")

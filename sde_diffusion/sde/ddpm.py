@@ -64,7 +64,8 @@ class DDPM(LinearSDE):
         """The chain with sqrt(alpha_bar) shifted and scaled to end at nothing and to begin as before.
 
         The last alpha_bar is 2^-24 and not 0, or half of the one before where that is less, so that the process has a score up
-        to its horizon: at most 2e-4 of the data is left in x there. A network for it predicts v or the data: the noise says nothing of the data at the end.
+        to its horizon: at most 2e-4 of the data is left in x there. A network for it predicts v or the data: the noise says
+        nothing of the data at the end.
         """
         first, last = math.sqrt(self.alpha_bar(1)), math.sqrt(self.alpha_bar(self.steps))
         scale = first / (first - last)

@@ -24,6 +24,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from sde_diffusion.conditions.dropped import drop
 from sde_diffusion.data.augmentation import Augmentation
 from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
@@ -35,8 +36,6 @@ from solvers.random import digest, mix
 T = TypeVar("T")
 
 _Plain = tuple[Tensor, Tensor | None, dict[str, Tensor]]
-
-NO_LABEL = -1
 
 _LOW = 2**32 - 1
 _OWN = 0x5DEECE66D  # what sets the noise apart from dropout within a step
@@ -152,13 +151,6 @@ class Batches:
         if value.dtype == torch.bool:
             return value.to(self.device, non_blocking=True)
         return value.to(self.device, self.dtype if value.is_floating_point() else torch.int64, non_blocking=True)
-
-
-def drop(condition: Tensor, dropped: Tensor) -> Tensor:
-    """The condition (B, ...) with the rows `dropped`, bool (B,), at "no condition": -1 for integers, 0 or False else."""
-    whole = condition.is_floating_point() or condition.dtype == torch.bool
-    rows = dropped.reshape(-1, *(1,) * (condition.ndim - 1))
-    return condition.masked_fill(rows, 0 if whole else NO_LABEL)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class ClosedPipe(io.StringIO):
         raise BrokenPipeError
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_files_are_there_before_the_first_word(snapped, tmp_path, monkeypatch, command):
     """On a closed pipe: exit code 0 and every file."""

@@ -41,6 +41,7 @@ def torchrun(*command: str) -> subprocess.CompletedProcess:
     return subprocess.run([*start, *module, *command], env=environment, capture_output=True, text=True, timeout=150)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_files_of_one(trained, tmp_path):
     """Five chunks, the last in part, of a stochastic sampler: the same bytes, picture and numbers."""
     wanted = [

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import pickle
+import re
 import tarfile
 from pathlib import Path
 
@@ -170,10 +171,12 @@ def test_nothing_is_unpickled(tmp_path, kind):
     assert (tmp_path / "sprung").exists(), "the trap does not work"
 
 
-def refused(path: Path, words: str) -> None:
-    with pytest.raises(ValueError, match=words) as caught:
+def refusal(path: Path) -> str:
+    """The one line with which shards are refused."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- whoever asks looks at the words
         ImageShards(str(path)).size()
     assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def test_every_cut_and_every_damaged_header_is_noticed(shards, tmp_path):
@@ -184,11 +187,11 @@ def test_every_cut_and_every_damaged_header_is_noticed(shards, tmp_path):
         damaged = bytearray(whole)
         damaged[head + 150] ^= 1  # within the header's check sum
         (tmp_path / "x.tar").write_bytes(damaged)
-        refused(tmp_path / "x.tar", r"x\.tar' cannot be read as a tar shard")
+        assert re.search(r"x\.tar' cannot be read as a tar shard", refusal(tmp_path / "x.tar"))
     data = max(i for i, byte in enumerate(whole) if byte)
     for cut in [*heads, *(head + 100 for head in heads), *(head + 600 for head in heads), data // 512 * 512 + 512]:
         (tmp_path / "x.tar").write_bytes(whole[:cut])
-        refused(tmp_path / "x.tar", r"x\.tar' cannot be read as a tar shard")
+        assert re.search(r"x\.tar' cannot be read as a tar shard", refusal(tmp_path / "x.tar"))
 
 
 def test_a_shard_that_is_cut_later_is_named(shards):
@@ -205,21 +208,21 @@ def test_a_shard_that_is_cut_later_is_named(shards):
 def test_what_is_no_shard_is_refused(shards, tmp_path):
     one, other = ((shards / f"part-{i}.tar").read_bytes() for i in range(2))
     (tmp_path / "x.tar").write_bytes(one + other)
-    refused(tmp_path / "x.tar", "two shards in one file")
+    assert re.search("two shards in one file", refusal(tmp_path / "x.tar"))
     (tmp_path / "x.tar").write_bytes(gzip.compress(one))
-    refused(tmp_path / "x.tar", "write it again, uncompressed")
+    assert re.search("write it again, uncompressed", refusal(tmp_path / "x.tar"))
     write(tmp_path / "x.tar", [*usual(range(3)), *usual(range(1))])
-    refused(tmp_path / "x.tar", "holds the sample '000' in two places")
+    assert re.search("holds the sample '000' in two places", refusal(tmp_path / "x.tar"))
     write(tmp_path / "x.tar", [*usual(range(3)), ("003.png", png(PICTURES[3])), ("003.jpg", b"")])
-    refused(tmp_path / "x.tar", "the sample '003' of .* holds 2 pictures among")
+    assert re.search("the sample '003' of .* holds 2 pictures among", refusal(tmp_path / "x.tar"))
     write(tmp_path / "x.tar", [*usual(range(3)), ("002.cls", b"cat")])
-    refused(tmp_path / "x.tar", "holds '002.cls' twice")
+    assert re.search("holds '002.cls' twice", refusal(tmp_path / "x.tar"))
     write(tmp_path / "x.tar", [*usual(range(3)), ("003.png", png(PICTURES[3])), ("003.cls", b"\xff" * 3)])
-    refused(tmp_path / "x.tar", r"003\.cls' is no class")
+    assert re.search(r"003\.cls' is no class", refusal(tmp_path / "x.tar"))
     write(tmp_path / "x.tar", usual(range(1)))
-    refused(tmp_path / "x.tar", "holds 1 samples; give at least 2")
-    refused(tmp_path / "part-{0..1}.tar", r"is not there; write \* in the place")
-    refused(tmp_path / "missing-*.tar", r"holds no \.tar files")
+    assert re.search("holds 1 samples; give at least 2", refusal(tmp_path / "x.tar"))
+    assert re.search(r"is not there; write \* in the place", refusal(tmp_path / "part-{0..1}.tar"))
+    assert re.search(r"holds no \.tar files", refusal(tmp_path / "missing-*.tar"))
 
 
 def test_one_of_several_pictures_by_its_name(tmp_path):

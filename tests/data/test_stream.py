@@ -137,13 +137,21 @@ def test_a_state_that_went_through_json_goes_on_exactly(name, step):
         assert torch.equal(second.rows(second.order(0, k, 4)).x, wanted[4 * k : 4 * k + 4])
 
 
+@pytest.mark.parametrize("kind", ["d", 3, -1])
+def test_a_class_that_has_no_name_is_refused(kind):
+    columns = hugging_face.Columns("x", "kind", ("a", "b", "c"))
+    assert [columns({"x": [1.0], "kind": one})[1]["label"] for one in ("c", 2)] == [2, 2]
+    with pytest.raises(ValueError, match=f"a row has the class {kind!r}, and the classes are a, b, c"):
+        columns({"x": [1.0], "kind": kind})
+
+
 def test_a_state_is_not_read_through_again_and_one_that_forgets_is_noticed():
     """With a state nothing before the last batches is read; where it leaves samples out, all is read, with a warning."""
     table = made("stateful")
     for k in range(2):
         table.rows(table.order(0, k, 4))
     seen, again = [], made("stateful")
-    again.row = lambda row: seen.append(row["number"]) or hugging_face.Columns("x", "kind")(row)
+    again.row = lambda row: seen.append(row["number"]) or hugging_face.Columns("x", "kind", tuple("abc"))(row)
     Followed(again, 4).load(Followed(table, 4).state(2))
     assert seen == [0, 1, 2, 3, 4, 5, 6, 7]  # the batches that are remembered
     for k in range(2, 20):

@@ -55,6 +55,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_configuration_is_refused_within_a_second(refused, tmp_path, kind):
     """CPU seconds of this process, from the command to the sentence; the best of three, for the first may import."""

@@ -68,6 +68,7 @@ def straight(tmp_path_factory):
     return weights(folder)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("group", [False, True], ids=["process", "group"])
 @pytest.mark.parametrize("when", ["step", "save"])
 @pytest.mark.parametrize(

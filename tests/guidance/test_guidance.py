@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sde_diffusion.conditions.dropped import drop
 from sde_diffusion.denoisers import CallCounter, Conditioned, Denoiser
 from sde_diffusion.exact import ClassDenoiser, ExactDenoiser, Gaussian, Mixture, MixtureOfClasses
 from sde_diffusion.exact.problems import ring8
@@ -20,6 +21,7 @@ from sde_diffusion.guidance import (
     Ramped,
     SumOfScores,
 )
+from sde_diffusion.guidance.base import null_of
 from sde_diffusion.kernel import Kernel
 from sde_diffusion.metrics import sliced_wasserstein
 from sde_diffusion.sampling import default_solver, sample
@@ -161,6 +163,18 @@ def test_a_negative_condition_takes_the_place_of_the_null(classes):
     x = noisy(classes, kernel)
     found = ClassifierFree(exact, 2.0, null={"label": 1})(x, kernel, label=torch.zeros(6, dtype=torch.int64))
     torch.testing.assert_close(found, 2 * exact(x, kernel, label=0) - exact(x, kernel, label=1))
+
+
+def test_the_null_is_what_training_drops_conditions_to():
+    """Integers, real numbers and truth values; Python's and tensors; (B,), (B, K) and one for all."""
+    given = {"label": torch.tensor([3, 1]), "context": torch.ones(2, 4), "mask": torch.tensor([True, True]), "one": 3}
+    dropped = {
+        name: drop(torch.as_tensor(value).expand(2, *torch.as_tensor(value).shape[1:]), torch.ones(2).bool())
+        for name, value in given.items()
+    }
+    for name, value in null_of(given).items():
+        assert torch.equal(value.expand_as(dropped[name]), dropped[name]), name
+        assert value.dtype == dropped[name].dtype
 
 
 def test_sum_of_scores_and_mixture_against_their_laws(classes):

@@ -25,6 +25,7 @@ MARKED = [pytest.param(e, id=name_of(e), marks=getattr(e, "MARKS", ())) for e in
 TWINS = [param for param in MARKED if hasattr(param.values[0], "sound")]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("exhibit", MARKED)
 def test_a_fault_is_caught_and_named(exhibit):
     report = exhibit.report()
@@ -34,6 +35,7 @@ def test_a_fault_is_caught_and_named(exhibit):
     assert re.search(exhibit.CAUSE, found.cause), str(report)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("exhibit", TWINS)
 def test_its_sound_twin_passes(exhibit):
     assert exhibit.sound().ok, str(exhibit.sound())

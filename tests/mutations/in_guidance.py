@@ -19,7 +19,7 @@ FAULTS = [
     Fault(
         "the-null-is-never-used",
         "null_of",
-        "{name: _dropped(value) for name, value in condition.items()}",
+        "{name: no_condition(torch.as_tensor(value)) for name, value in condition.items()}",
         "dict(condition)",
         "The zeroed label is made and the true one passed (DiffGui#5): guidance does nothing.",
         GUIDANCE,

@@ -367,8 +367,8 @@ READING = [
     Fault(
         "shares-are-not-verified",
         "shares:latest",
-        "verify(path)",
-        "pass",
+        "manifest.newest_whole(folder, verify)",
+        "manifest.newest_whole(folder, str)",
         "A damaged share is read as weights.",
         SHARES,
         "every_damage",

@@ -1,18 +1,13 @@
-"""Draw random changes of single operators and constants in the core, and see how many the tests notice.
-
-    python -m tests.mutations.random_faults --count 100 --seed 1          what .ci/nightly runs
-    python -m tests.mutations.random_faults --count 20 --seed 1 --jobs 2  two at a time
+"""Random changes of single operators and constants in the core, each tried on the tests; `benchmarks.random_faults` counts.
 
 A change is tried on the test files that import its module, the most specific ones first; the suite must pass without
 it. A survivor is a missing test, or a change that makes no difference to any result. A change that no module can be imported
-with, or that never ends, is noticed. Exit code 0: at least the asked share was noticed; 1: it was not.
+with is noticed.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
-import os
 import random
 import tempfile
 from collections.abc import Collection, Iterator
@@ -23,16 +18,11 @@ from pathlib import Path
 
 from tests.mutations.fault import Change, project_texts
 from tests.mutations.importers import relevant_tests
-from tests.mutations.run import as_they_come, line
+from tests.mutations.run import as_they_come
 from tests.mutations.trial import (
-    BROKEN,
-    CAUGHT,
     ROOT,
-    SURVIVED,
-    TIMEOUT,
     Outcome,
     copy_project,
-    prepare_server,
     try_change,
 )
 
@@ -163,30 +153,3 @@ def outcomes(
             yield from ((faults[outcome.name], outcome) for outcome in as_they_come(pool, trials))
         finally:
             pool.shutdown(cancel_futures=True)  # whoever asks for no more waits for what is under way alone
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The script; returns its exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=100, metavar="N", help="how many faults (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which ones (default: 0)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many trials at a time (default: 1)")
-    parser.add_argument("--timeout", type=float, default=300.0, metavar="S", help="seconds for a trial (default: 300)")
-    parser.add_argument(
-        "--at-least", type=float, default=0.0, metavar="P", help="the share that must be noticed (default: 0)"
-    )
-    asked = parser.parse_args(arguments)
-    os.environ["OMP_NUM_THREADS"], os.environ["CI_SLOW"] = "1", "0"  # the everyday tests must notice
-    prepare_server()
-    found: list[tuple[RandomFault, Outcome]] = []
-    for fault, outcome in outcomes(asked.count, asked.seed, asked.jobs, asked.timeout):
-        found.append((fault, outcome))
-        print(f"{line(outcome)}\n    {fault.story}", flush=True)
-    survivors = [f"survived: {fault.story}, {fault.tests}" for fault, outcome in found if outcome.verdict == SURVIVED]
-    noticed = sum(outcome.verdict in (CAUGHT, TIMEOUT, BROKEN) for _, outcome in found)
-    print("\n".join([f"seed {asked.seed}: {noticed} of {len(found)} noticed, {len(survivors)} survived", *survivors]))
-    return int(noticed < asked.at_least * len(found))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

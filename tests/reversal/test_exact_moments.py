@@ -63,6 +63,7 @@ def law_error(reversal, sde, method, steps: int) -> tuple[float, float]:
     return distance(got, law_at(sde, stop))
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(("make", "sde", "method"), CASES)
 def test_the_law_is_reached_at_the_declared_weak_order(make, sde, method):
     reversal = make(sde, ExactDenoiser(LAW))

@@ -41,6 +41,7 @@ def flow_error(reversal, sde, method, steps: int) -> float:
     return (reversal.from_chart(y, clock.from_time(stop)) - exact).norm().item()
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize(("make", "sde", "method"), CASES)
 def test_flow_map(make, sde, method):
     """At least the declared order (tests/solvers measures it exactly; a stiff clock may flatter it before the limit)."""

@@ -67,6 +67,7 @@ def test_for_a_point_every_marginal_is_exact_on_any_grid(eta, sde, method, steps
     assert variance == pytest.approx((sde.sigma(0.1) / sde.alpha(0.1)) ** 2, rel=1e-9)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("sde", PROCESSES, ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("eta", ["growing", "waves"])
 @pytest.mark.parametrize("method", STOCHASTIC, ids=repr)

@@ -69,6 +69,7 @@ def std(law: str) -> float:
     return math.sqrt(LAWS[law]().variance.mean().item())
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("law", LAWS)
 def test_the_reference_is_exact(law, process):

@@ -64,6 +64,7 @@ def test_every_declared_equation_is_measured():
     assert {kind for method in METHODS for kind in method.orders} <= measured
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("direction", measure.SPANS)
 @pytest.mark.parametrize("problem", SOLUTIONS)
 @pytest.mark.parametrize(("method", "kind"), DETERMINISTIC, ids=name_of)
@@ -72,6 +73,7 @@ def test_deterministic_order(method, kind, problem, direction):
     assert seen.order == pytest.approx(method.orders[kind].strong, abs=TOLERANCE)
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("direction", measure.SPANS)
 @pytest.mark.parametrize(("method", "kind"), DETERMINISTIC, ids=name_of)
 def test_order_where_neighbouring_steps_differ(method, kind, direction):
@@ -115,6 +117,7 @@ def test_weak_order_on_a_nonlinear_equation(method, kind):
     assert seen is None or seen.order == pytest.approx(method.orders[kind].weak, abs=0.3)
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("direction", first_of(measure.SPANS))
 @pytest.mark.parametrize("problem", LINEAR)
 @pytest.mark.parametrize(("method", "kind"), STRONG, ids=name_of)
@@ -124,6 +127,7 @@ def test_strong_order_on_a_linear_equation(method, kind, problem, direction):
     assert seen.order > method.orders[kind].strong - TOLERANCE
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("direction", measure.SPANS)
 @pytest.mark.parametrize("shape", [b if b == "sine" else pytest.param(b, marks=pytest.mark.slow) for b in BENDS])
 @pytest.mark.parametrize(("method", "kind"), [(m, kind) for m, kind in STRONG if m not in UNSTARTED], ids=name_of)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from sde_diffusion.conditions.dropped import drop
 from sde_diffusion.data.base import Batch, DataSource
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.denoisers.base import Preconditioned
@@ -21,7 +22,7 @@ from sde_diffusion.objectives.base import RunContext, with_run
 from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
 from sde_diffusion.training import EMA, TrainSettings, fit, load, train
-from sde_diffusion.training.batches import Batches, drop
+from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.checkpoints.checkpoint import checkpoints
 from sde_diffusion.training.optimizer import OPTIMIZERS, SCHEDULES, make_optimizer, rate_factor
 from sde_diffusion.training.settings import OPTIMIZERS as OPTIMIZER_NAMES

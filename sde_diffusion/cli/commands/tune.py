@@ -1,4 +1,4 @@
-"""Tune a solver to a trained run: the numbers of a few evaluations that come nearest to the true end points of the probability-flow ODE."""
+"""Tune a solver to a trained run: the numbers that come nearest to the end points of the probability flow in a few calls."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ one CheckpointError.
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,26 +92,8 @@ def verify(path: Path) -> set[str]:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest checkpoint that verifies; None when there are none at all.
-
-    Warns with a sentence for each newer one that is damaged. Raises CheckpointError when all are; nothing is deleted.
-    """
-    wrong: list[str] = []
-    for path in reversed(checkpoints(folder).values()):
-        try:
-            verify(path)
-        except CheckpointError as error:
-            wrong.append(str(error))
-        else:
-            for sentence in wrong:
-                warnings.warn(f"{sentence}; falling back to {path.name}", stacklevel=2)
-            return path
-    if wrong:
-        raise CheckpointError(
-            f"none of the {len(wrong)} checkpoints in {folder} is whole (the newest: {wrong[0]}); "
-            "restore one from a backup, or move them away to begin again"
-        )
-    return None
+    """The newest checkpoint that verifies, None when there are none at all; see `manifest.newest_whole`."""
+    return manifest.newest_whole(folder, verify)
 
 
 def load(path: Path) -> Checkpoint:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,29 @@ def places(folder: Path) -> dict[int, Path]:
         return {}
     named = [(path, _STEP.fullmatch(path.name)) for path in Path(folder).iterdir()]
     return dict(sorted((int(match[1]), path) for path, match in named if match))
+
+
+def newest_whole(folder: Path, verify: Callable[[Path], object]) -> Path | None:
+    """The newest of the `places` that `verify` lets pass; None when there are none at all.
+
+    Warns with a sentence for each newer one that is damaged. Raises CheckpointError when all are; nothing is deleted.
+    """
+    wrong: list[str] = []
+    for path in reversed(places(folder).values()):
+        try:
+            verify(path)
+        except CheckpointError as error:
+            wrong.append(str(error))
+        else:
+            for sentence in wrong:
+                warnings.warn(f"{sentence}; falling back to {path.name}", stacklevel=3)
+            return path
+    if wrong:
+        raise CheckpointError(
+            f"none of the {len(wrong)} checkpoints in {folder} is whole (the newest: {wrong[0]}); "
+            "restore one from a backup, or move them away to begin again"
+        )
+    return None
 
 
 def step_of(path: Path) -> int:

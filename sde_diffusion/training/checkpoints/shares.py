@@ -46,23 +46,8 @@ def save(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], world
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest ones that verify, None when there are none; warns of damaged newer ones. Raises CheckpointError if all are."""
-    wrong: list[str] = []
-    for path in reversed(manifest.places(folder).values()):
-        try:
-            verify(path)
-        except CheckpointError as error:
-            wrong.append(str(error))
-        else:
-            for sentence in wrong:
-                warnings.warn(f"{sentence}; falling back to {path.name}", stacklevel=2)
-            return path
-    if wrong:
-        raise CheckpointError(
-            f"none of the {len(wrong)} checkpoints in {folder} is whole (the newest: {wrong[0]}); "
-            "restore one from a backup, or move them away to begin again"
-        )
-    return None
+    """The newest ones that verify, None when there are none at all; see `manifest.newest_whole`."""
+    return manifest.newest_whole(folder, verify)
 
 
 def verify(path: Path) -> None:

@@ -28,7 +28,7 @@ from sde_diffusion.model import DiffusionModel
 from sde_diffusion.sde import EDM, VP, LinearSDE
 from sde_diffusion.standardization import Standardization
 
-SIZES = {2: (40, 10), 8: (25, 8), 64: (10, 5)}
+SIZES = {2: (40, 20), 8: (40, 20), 64: (40, 20)}
 """Dimensions: how many mixtures, and points of each."""
 
 

@@ -54,10 +54,13 @@ def known(count: int, seed: int) -> dict[str, list[str]]:
     A change that is known to make no difference was tried when its reason was written.
     """
     faults = drawn(project_texts(ROOT), project_texts(ROOT, ("tests",)), count, seed)
-    stories = {fault.story for fault in faults}
-    reasoned = [[story, str(seed), SURVIVED, ""] for story in stories if without_line(story) in REASONS]
-    before = [cells for cells in load_summary(NAME).get("rows", []) if cells[1] != str(seed) or cells[0] in stories]
-    return {cells[0]: cells for cells in (*before, *reasoned)}
+    stories = {without_line(fault.story): fault.story for fault in faults}
+    reasoned = [[story, str(seed), SURVIVED, ""] for without, story in stories.items() if without in REASONS]
+    before = [
+        [stories.get(without_line(cells[0]), cells[0]), *cells[1:]] for cells in load_summary(NAME).get("rows", [])
+    ]
+    kept = [cells for cells in before if cells[1] != str(seed) or cells[0] in stories.values()]
+    return {cells[0]: cells for cells in (*kept, *reasoned)}
 
 
 def explained(rows: list[list[str]]) -> list[list[str]]:

@@ -27,8 +27,8 @@ def sentences(said: str) -> list[str]:
 
 
 def one_in(n: int):
-    """Marks a test with `every`: n every day, 1 when the slow tests are run; it makes attempts[::every]."""
-    return pytest.mark.parametrize("every", [n, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+    """Marks a test with `every`: n every day and in CI, 1 in the weekly run; it makes attempts[::every]."""
+    return pytest.mark.parametrize("every", [n, pytest.param(1, marks=pytest.mark.weekly)], ids=["some", "all"])
 
 
 @pytest.fixture(autouse=True)

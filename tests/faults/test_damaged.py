@@ -86,7 +86,7 @@ def goes_on_or_says_why(run, same, wanted, folder, is_sentence) -> bool:
     return True
 
 
-@pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(BESIDE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(BESIDE, marks=pytest.mark.weekly)])
 def test_one_flipped_bit_beside_the_checkpoints(run, same, attempted, tmp_path, attempts, is_sentence):
     whole = run(checkpoint_every=2)
     whole.go()

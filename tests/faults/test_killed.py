@@ -43,7 +43,7 @@ def recovered(run, folder, reference) -> int:
     return step
 
 
-@pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(ALL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [EVERYDAY, pytest.param(ALL, marks=pytest.mark.weekly)])
 def test_killed_at_any_moment(run, child, reference, attempted, tmp_path, attempts):
     """Within about twenty steps, at moments drawn with a fixed seed; the child announces each step it has saved."""
     drawn, orphans = random.Random(1), []

@@ -70,7 +70,7 @@ def test_killed_before_each_change_of_the_disk(run, child, reference, attempted,
     assert set(seen) == {2, 3, 4}, "no kill fell between a snapshot and its checkpoint"
 
 
-@pytest.mark.parametrize("attempts", [5, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [5, pytest.param(50, marks=pytest.mark.weekly)])
 def test_killed_at_any_moment(run, child, reference, attempted, tmp_path, attempts):
     """Within about ten steps, at moments drawn with a fixed seed."""
     drawn = random.Random(1)

@@ -88,7 +88,7 @@ def test_a_signal_ends_the_command_in_good_order(child, same, straight, tmp_path
     assert same(weights(tmp_path / "run"), straight)
 
 
-@pytest.mark.parametrize("attempts", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [6, pytest.param(60, marks=pytest.mark.weekly)])
 def test_a_signal_at_any_moment(child, attempted, tmp_path, attempts):
     """From outside, between the first step and about the two hundredth, with a report of each: the last step is saved."""
     drawn = random.Random(4)

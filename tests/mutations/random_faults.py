@@ -8,12 +8,13 @@ with is noticed.
 from __future__ import annotations
 
 import ast
-import random
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from tests.mutations.fault import Change, project_texts
@@ -116,15 +117,32 @@ def sites(text: str) -> list[Site]:
 
 
 def drawn(texts: dict[str, str], tests: dict[str, str], count: int, seed: int) -> list[RandomFault]:
-    """Different faults of the core, each site as likely as any other."""
+    """Different faults of the core, each site as likely as any other.
+
+    Whether a site is drawn depends on the seed and on the change itself: an edit of the sources leaves the others as they were.
+    """
     core = [file for file in texts if file.startswith(CORE) and not file.startswith("solvers/testing/")]
-    everywhere = [(file, site) for file in core for site in sites(texts[file])]
-    chosen = random.Random(seed).sample(everywhere, min(count, len(everywhere)))
-    found = [(file, *changed(texts[file], site)) for file, site in chosen]
+    everywhere = [(file, site, words) for file in core for site, words in _numbered(texts[file])]
+    chosen = sorted(everywhere, key=lambda one: sha256(f"{seed} {one[0]} {one[2]}".encode()).digest())[:count]
+    found = [(file, *changed(texts[file], site)) for file, site, _ in chosen]
     return [
         RandomFault(f"random-{i}", f"{file}:{story}", Change(file, text), " ".join(relevant_tests(file, texts, tests)))
         for i, (file, story, text) in enumerate(found)
     ]
+
+
+def _numbered(text: str) -> Iterator[tuple[Site, str]]:
+    """Each site of a module with its change in words; the number counts those with the same words before it."""
+    seen = Counter[str]()
+    for place, node in enumerate(ast.walk(ast.parse(text))):
+        for number, new in enumerate(variants(node)):
+            words = _words(node, new)
+            seen[words] += 1
+            yield (place, number), f"{words} {seen[words]}"
+
+
+def _words(node: ast.AST, new: ast.AST) -> str:
+    return f"{ast.unparse(node)} -> {ast.unparse(new)}"
 
 
 def changed(text: str, site: Site) -> tuple[str, str]:
@@ -132,7 +150,7 @@ def changed(text: str, site: Site) -> tuple[str, str]:
     tree, (place, number) = ast.parse(text), site
     node = list(ast.walk(tree))[place]
     new = variants(node)[number]
-    story = f"{getattr(node, 'lineno', 0)}: {ast.unparse(node)} -> {ast.unparse(new)}"
+    story = f"{getattr(node, 'lineno', 0)}: {_words(node, new)}"
     return story, ast.unparse(ast.fix_missing_locations(_Replace(node, new).visit(tree)))
 
 

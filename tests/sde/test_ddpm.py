@@ -33,6 +33,16 @@ def test_the_process_meets_the_chain_at_every_node(betas):
         assert step.sigma**2 == pytest.approx(beta, rel=1e-7)
 
 
+@given(tables, st.floats(0.01, 0.99))
+def test_time_is_the_inverse_of_the_log_snr_inside_of_every_step(betas, share):
+    """For floats and for tensors; B is another line in each step."""
+    sde = DDPM(betas)
+    t = (torch.arange(sde.steps, dtype=torch.float64) + share) / sde.steps
+    log_snr = 2 * (sde.alpha(t) / sde.sigma(t)).log()
+    torch.testing.assert_close(sde.time(log_snr), t, rtol=1e-9, atol=0)
+    assert [sde.time(level) for level in log_snr.tolist()] == pytest.approx(t.tolist(), rel=1e-9)
+
+
 @given(tables, st.integers(2, 40))
 def test_the_papers_posterior_is_the_processs_posterior(betas, i):
     sde = DDPM(betas)

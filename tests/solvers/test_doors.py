@@ -60,7 +60,7 @@ PATH = FreshIncrements.like(X, seed=0, start=0.0, stop=1.0)
         (lambda: fixed([0.0, 0.5, 1.0])(0.0, 2.0, 2), ValueError, "give a grid with these ends"),
         (lambda: AdamsBashforth(0), ValueError, "1 to 6 fields"),
         (lambda: ExponentialAdams(7), ValueError, "1 to 6 fields"),
-        (lambda: PredictorCorrector(EulerMaruyama(), snr=-1.0), ValueError, "snr > 0"),
+        (lambda: PredictorCorrector(EulerMaruyama(), snr=0.0), ValueError, "snr > 0"),
         (
             lambda: FixedGrid(PredictorCorrector(Heun()), 2)(
                 TargetFamily(NOISY, lambda x, t: -x, lambda t: 1.0), X, 0.0, 1.0, PATH

@@ -37,6 +37,12 @@ def test_decode_inverts_target(cls, kernel, data_std, event):
     )
 
 
+@given(found, channels)
+def test_the_networks_time_is_the_logarithm_of_sigma_over_alpha(cls, kernel):
+    level = cls(data_std=0.7).level(torch.zeros(3, 2, dtype=torch.float64), kernel)
+    torch.testing.assert_close(level.exp(), torch.full((3,), kernel.sigma / kernel.alpha, dtype=torch.float64))
+
+
 @given(found, st.floats(0.2, 3.0))
 def test_levels_may_differ_within_a_batch(cls, data_std):
     p = cls(data_std=data_std)

@@ -40,6 +40,9 @@ _PAIRS = [
     ("min", "max"),
     ("minimum", "maximum"),
 ]
+OF_ALL = "tests/test_frozen.py"
+"""The tests of every module of the core."""
+
 SWAPS = {a: b for pair in _PAIRS for a, b in (pair, reversed(pair))}
 DROPPED = {"sqrt", "square", "exp", "log", "abs", "clamp"}
 
@@ -126,7 +129,12 @@ def drawn(texts: dict[str, str], tests: dict[str, str], count: int, seed: int) -
     chosen = sorted(everywhere, key=lambda one: sha256(f"{seed} {one[0]} {one[2]}".encode()).digest())[:count]
     found = [(file, *changed(texts[file], site)) for file, site, _ in chosen]
     return [
-        RandomFault(f"random-{i}", f"{file}:{story}", Change(file, text), " ".join(relevant_tests(file, texts, tests)))
+        RandomFault(
+            f"random-{i}",
+            f"{file}:{story}",
+            Change(file, text),
+            " ".join((*relevant_tests(file, texts, tests), OF_ALL)),
+        )
         for i, (file, story, text) in enumerate(found)
     ]
 

@@ -7,6 +7,7 @@ REASONS: dict[str, str] = {
         "EXAMPLES are the methods that tests try, and no result depends on them; five terms keep their order with that starter too"
     ),
     "solvers/multistep.py: 3 -> 4": "twelve nodes hold the integral to 2e-15 for |a h| = 4 as for 3, against 30 digits of mpmath",
+    "solvers/multistep.py: grid[-1] - grid[-2] -> grid[-1] + grid[-2]": "grid[-1] is infinite there",
     "sde_diffusion/exact/mixture.py: -1 -> 1": "the axis of the modes of a tensor (B, K) is both -1 and 1",
     "sde_diffusion/objectives/forward_states.py: 50 -> 51": (
         "how fine a simulated path is unless asked; the weak order is tested by `steps` given, and a test by 50 or 51 steps alone "

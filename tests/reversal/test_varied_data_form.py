@@ -116,6 +116,8 @@ def test_a_time_for_each_sample_reads_as_a_float_does():
 def test_eta_is_refused_where_it_makes_no_sense(eta):
     with pytest.raises(ValueError, match="at least 0, and above 0 somewhere"):
         varied_data_form(VP(), Point(), eta)
+    with pytest.raises(ValueError, match=r"got -1.0 to 1.0; for no noise"):
+        varied_data_form(VP(), Point(), lambda kappa: 1.0 if kappa > 1 else -1.0)
 
 
 def test_exponential_euler_alone_sees_no_noise_outside_the_band():

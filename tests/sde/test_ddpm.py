@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sde_diffusion.denoisers import Preconditioned
 from sde_diffusion.parameterization import Velocity
 from sde_diffusion.sampling import sample, samplers
-from sde_diffusion.sde import DDPM, VE, VP, GaussianPrior
+from sde_diffusion.sde import DDPM, VE, VP, GaussianPrior, SubVP
 from solvers import KeyedIncrements
 from solvers.wiener import PathSpec
 
@@ -89,9 +89,10 @@ def test_the_chains_rate_converges_to_the_processs():
     assert errors[2] < errors[0] / 8
 
 
-def test_a_chain_is_made_of_variance_preserving_processes_only():
-    with pytest.raises(ValueError, match="VE does not preserve variance"):
-        DDPM.from_process(VE())
+@pytest.mark.parametrize("process", [VE, SubVP])
+def test_a_chain_is_made_of_variance_preserving_processes_only(process):
+    with pytest.raises(ValueError, match=f"{process.__name__} does not preserve variance"):
+        DDPM.from_process(process())
 
 
 def test_the_cosine_table_is_the_papers():

@@ -16,13 +16,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from sde_diffusion.io.atomic import new_folder, to_json
+from sde_diffusion.io.tensor_file import Kind
 from sde_diffusion.training.checkpoints import manifest
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.checkpoints.tensors import Tensors, read_object, same_kinds
@@ -86,6 +89,42 @@ def fill(path: Path, tensors: Tensors) -> None:
         raise
     except Exception as error:  # what torch and safetensors raise for files of another kind
         raise CheckpointError(f"{path} is foreign: it holds no shares of tensors ({first_line(error)})") from error
+
+
+class Opened:
+    """Shares whose tensors are put together one at a time."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._metadata, self._stack, self._files = _reader(path).read_metadata(), stack, {}
+        found = self._metadata.state_dict_metadata
+        self.kinds: dict[str, Kind] = {
+            name: (tuple(one.size), one.properties.dtype)  # pyright: ignore
+            for name, one in found.items()
+        }
+
+    def whole(self, name: str) -> Tensor:
+        """The tensor of this name, on the CPU."""
+        from torch.distributed.checkpoint.metadata import MetadataIndex
+
+        shape, dtype = self.kinds[name]
+        found = torch.empty(shape, dtype=dtype)
+        for chunk in self._metadata.state_dict_metadata[name].chunks:  # pyright: ignore
+            file = self._metadata.storage_data[MetadataIndex(name, chunk.offsets)].relative_path
+            places = tuple(slice(begin, begin + size) for begin, size in zip(chunk.offsets, chunk.sizes, strict=True))
+            found[places] = self._open(file).get_tensor(name)
+        return found
+
+    def _open(self, file: str) -> Any:
+        if file not in self._files:
+            self._files[file] = self._stack.enter_context(safe_open(file, framework="pt"))
+        return self._files[file]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """For the length of the block, shares that `latest` has verified."""
+    with ExitStack() as stack:
+        yield Opened(path, stack)
 
 
 def _reader(path: Path) -> Any:

@@ -380,10 +380,7 @@ class DiffusionModel:
         return self.standardization.to_standard(rows).to(self.state_dtype)
 
     def _checked(self) -> Self:
-        """The model; ValueError where the network's answer does not depend on the numbers that it is conditioned on.
-
-        A network on the meta device, whose weights have no numbers yet, is not asked.
-        """
+        """The model; ValueError where the network, unless on the meta device, does not heed the numbers it is conditioned on."""
         if self.condition_columns is not None and self.device.type != "meta":
             check_context(self.denoiser, self.event_shape, self.condition_columns.size)
         return self

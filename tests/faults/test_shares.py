@@ -30,13 +30,14 @@ def pictures(files: Path):
 
 @pytest.fixture
 def job(tmp_path) -> reading.Job:
-    """Two processes with a share each, which they write."""
+    """Two processes with a share each, with which they begin and which they write."""
     files = reading.write_pictures(tmp_path / "files")
-    return reading.Job(pictures, files, 0, engine="sharded", checkpoints="shares")
+    return reading.Job(pictures, files, 0, engine="sharded", checkpoints="shares", deferred=True)
 
 
 def whole(job: reading.Job) -> reading.Job:
-    return dataclasses.replace(job, checkpoints="whole")
+    """A whole network to begin with, and whole tensors in files."""
+    return dataclasses.replace(job, checkpoints="whole", deferred=False)
 
 
 def tensors_of(checkpoint) -> dict:
@@ -54,6 +55,10 @@ def filled(path: Path, like: dict) -> dict:
     found = {name: torch.full_like(value, 7) for name, value in like.items()}
     shares.fill(path, found)
     return found
+
+
+def files(folder: Path, step: int) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in manifest.place(folder, step).iterdir()}
 
 
 def losses(folder: Path) -> list[float]:
@@ -74,13 +79,18 @@ def last(folder: Path) -> dict:
 
 @pytest.mark.slow
 def test_shares_are_the_whole_tensors_and_two_killed_processes_go_on_with_them(ended, same, job, tmp_path):
-    """Bit for bit in every step, though no file holds a whole matrix; killed after step 5 and begun again as well."""
+    """Bit for bit in every step, though no file holds a whole matrix; killed after step 5 and begun again as well.
+
+    What is put together at the end are the files of the other run, byte for byte.
+    """
     ended(whole(job), tmp_path / "whole", 2)
     ended(job, tmp_path / "shares", 2, name="shares")
     ended(job, tmp_path / "killed", 2, killed=(1, 5), name="killed")
     assert list(manifest.places(tmp_path / "killed/shares")) == [1, 2, 3, 4, 5]
     ended(job, tmp_path / "killed", 2, name="again")
-    assert not list(checkpoints(tmp_path / "shares/checkpoints"))
+    for run in ("shares", "killed"):
+        assert list(checkpoints(tmp_path / run / "checkpoints")) == [STEPS]
+        assert files(tmp_path / run / "checkpoints", STEPS) == files(tmp_path / "whole/checkpoints", STEPS)
     for step, path in checkpoints(tmp_path / "whole/checkpoints").items():
         kept = load(path)
         for run in ("shares", "killed"):

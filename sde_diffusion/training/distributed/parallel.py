@@ -62,7 +62,12 @@ class SingleProcess(ParallelStrategy):
     """One process with all of the model."""
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model, moved."""
+        """The model, moved. Raises ValueError for one on the meta device, which processes fill that share it."""
+        if on_meta(model):
+            raise ValueError(
+                "the network is on the meta device, and only several processes with engine='sharded' give it its weights; "
+                "build it on the CPU"
+            )
         return model.to(device)
 
     def wrap_loss(self, loss: nn.Module) -> nn.Module:

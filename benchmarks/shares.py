@@ -166,7 +166,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--depth", type=int, default=38)
-    parser.add_argument("--processes", type=int, nargs=2, default=[2, 2], help="of the run, and of what goes on with it")
+    parser.add_argument(
+        "--processes", type=int, nargs=2, default=[2, 2], help="of the run, and of what goes on with it"
+    )
     parser.add_argument("--kinds", nargs="+", choices=["whole", "shares"], default=["whole", "shares"])
     for name, kind in (("folder", str), ("how", str), ("steps", int)):
         parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
@@ -182,7 +184,9 @@ def main() -> None:
                 found = launched(options, Path(place), how, processes, steps)
                 rows += [row(how, processes, steps, phase, [one[phase] for one in found], weights) for phase in PHASES]
     columns = ["the network", "processes", "steps", "phase", "MB in each process", "shares of the weights"]
-    title = f"Memory of a sharded run: {weights / 1e6:.0f} MB of weights, {weights / first / 1e6:.0f} MB a share of {first}"
+    title = (
+        f"Memory of a sharded run: {weights / 1e6:.0f} MB of weights, {weights / first / 1e6:.0f} MB a share of {first}"
+    )
     save_table("shares", title, columns, [one for one in rows if one], phases=PHASES)
 
 

@@ -33,8 +33,8 @@ def test_the_bytes_are_those_of_save_file(tmp_path):
 def test_another_tensor_than_was_told_is_refused(tmp_path):
     told = {"a": ((2,), torch.float32)}
     for other in (torch.zeros(3), torch.zeros(2, dtype=torch.float64)):
-        with pytest.raises(ValueError, match="not torch.float32"):
+        with pytest.raises(ValueError, match=r"not torch\.float32"):
             write_tensors(tmp_path / "ours", told, lambda name, other=other: other)
-    with pytest.raises(ValueError, match="a is torch.complex64, which these files do not hold"):
+    with pytest.raises(ValueError, match=r"a is torch\.complex64, which these files do not hold"):
         write_tensors(tmp_path / "complex", {"a": ((2,), torch.complex64)}, lambda name: torch.zeros(2))
     assert not (tmp_path / "complex").exists()

@@ -139,6 +139,7 @@ def network(
     arguments = resolver.arguments(
         "network", part, cls, hidden={names[0]: event_shape}
     )  # `fitting` finds the first one
+
     def make() -> nn.Module:
         return resolver.called(part, lambda: cls.fitting(tuple(event_shape), **arguments))  # pyright: ignore
 

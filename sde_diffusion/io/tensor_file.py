@@ -54,5 +54,7 @@ def _named(name: str, dtype: torch.dtype) -> str:
 def _bytes(name: str, value: Tensor, kind: Kind) -> Any:
     """The numbers of a tensor as its memory, row by row."""
     if (tuple(value.shape), value.dtype) != kind:
-        raise ValueError(f"{name} is {value.dtype} of shape {tuple(value.shape)}, not {kind[1]} {kind[0]}; write it as it is")
-    return memoryview(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+        raise ValueError(
+            f"{name} is {value.dtype} of shape {tuple(value.shape)}, not {kind[1]} {kind[0]}; write it as it is"
+        )
+    return memoryview(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy())  # pyright: ignore

@@ -46,7 +46,7 @@ class Odd(nn.Module):
         self.register_buffer("levels", torch.from_numpy(np.arange(4.0)), persistent=False)
         with torch.no_grad():
             self.w[:, :2].normal_()
-            self.levels[1:].mul_(2)
+            self.levels[1:].mul_(2)  # pyright: ignore
         nn.init.orthogonal_(self.a.weight)
         self.heads = nn.MultiheadAttention(8, 2)
         self.rows = nn.Embedding(5, 6, padding_idx=0, dtype=torch.float64)
@@ -131,7 +131,9 @@ def test_what_cannot_be_done_is_a_sentence(is_sentence):
 def test_one_process_alone_refuses_it(engine, is_sentence):
     model = Preconditioned(deferred(3, lambda: TimeMLP(2, width=8, depth=1)), EDMPreconditioning(1.0))
     with pytest.raises(ValueError, match="on the meta device, and only several processes") as refused:
-        train(model, VP(), torch.randn(8, 2), TrainSettings(steps=1), compute=ComputeSettings(engine=engine), device="cpu")
+        train(
+            model, VP(), torch.randn(8, 2), TrainSettings(steps=1), compute=ComputeSettings(engine=engine), device="cpu"
+        )
     assert is_sentence(refused.value)
 
 
@@ -139,7 +141,15 @@ def test_one_process_alone_refuses_it(engine, is_sentence):
 def test_each_of_two_processes_holds_half(tmp_path):
     """The bytes of all parameters and averages that are alive after two steps, next to those of whole networks."""
     script = str(ROOT / "tests" / "training" / "half_a_network.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script, str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        script,
+        str(tmp_path),
+    ]
     quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,9 @@ def put_together(path: Path, folder: Path) -> Path:
     try:
         with new_folder(place) as draft, shares.opened(path) as opened:
             for part, file in checkpoint.FILES.items():
-                kinds = {name.partition(":")[2]: kind for name, kind in opened.kinds.items() if name.startswith(f"{part}:")}
+                kinds = {
+                    name.partition(":")[2]: kind for name, kind in opened.kinds.items() if name.startswith(f"{part}:")
+                }
                 if kinds or part in checkpoint.NEEDED:
                     write_tensors(draft / file, kinds, lambda name, part=part: opened.whole(f"{part}:{name}"))
             (draft / checkpoint.STATE).write_bytes((path / checkpoint.STATE).read_bytes())

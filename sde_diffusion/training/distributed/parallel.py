@@ -25,7 +25,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 
-
 FIRST_WEIGHTS = "first_weights"
 """The attribute of a network on the meta device that has its first numbers, see `first_weights`."""
 

@@ -119,11 +119,9 @@ def _without_numbers(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
 
     try:
         return deferred(seed, make)
-    except NumbersNeeded:
+    except NumbersNeeded as error:
         warnings.warn(
-            "the network looks at the numbers of its tensors while it is built, so that each process begins with all of it; "
-            "see that it fits, or build its tensors in another way",
-            stacklevel=1,
+            f"{str(error).partition(';')[0]}; each process begins with all of it, see that it fits", stacklevel=1
         )
         return seeded(seed, make)
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from sde_diffusion import DiffusionModel
 from sde_diffusion.data import by_name
 from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.io.atomic import to_json
 from sde_diffusion.training import TrainSettings, load
 from sde_diffusion.training.checkpoints import manifest, shares
 from sde_diffusion.training.checkpoints.checkpoint import checkpoints
@@ -212,6 +214,39 @@ def test_shares_of_another_model_are_refused_before_a_tensor_changes(place):
         with pytest.raises(CheckpointError, match="is of another model: model:"):
             shares.fill(newest, mine)
         assert mine["optimizer:a/step"].item() == 9
+
+
+def test_put_together_from_two_files_is_what_one_process_would_write(tmp_path, same):
+    """Rows 0 and 1 from one process and row 2 from another, in the format of torch.distributed.checkpoint."""
+    from sde_diffusion.training.checkpoints.put_together import put_together
+
+    rows = torch.arange(6.0).reshape(3, 2)
+    shards = {"model:a": rows, "ema:a": rows + 10, "optimizer:a/exp_avg": -rows}
+    draft = manifest.place(tmp_path / "shares", 7)
+    draft.mkdir(parents=True)
+    for number, (begin, end) in enumerate(((0, 2), (2, 3)), 1):
+        places = {name: {"saved_offsets": [begin, 0]} for name in shards}
+        save_file(
+            {name: value[begin:end].contiguous() for name, value in shards.items()},
+            draft / f"shard-0000{number}-model-00001-of-00001.safetensors",
+            {"format": "pt", "DCP_SHARDING_INFO": json.dumps(places), "DCP_VERSION": "1.0"},
+        )
+    (draft / "state.json").write_bytes(to_json({"step": 7}))
+    manifest.write(draft, 7)
+    shares.verify(draft)
+    found = load(put_together(draft, tmp_path / "checkpoints"))
+    assert same(tensors_of(found), shards)
+    assert found.state == {"step": 7}
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+def test_a_process_writes_at_most_sixteen_files_and_few_small_ones(processes):
+    for sizes in ([5, 5], [10**9], [10**8] * 100, [2**27, 1, 1, 3 * 2**30] * 20):
+        number = shares.files_of({str(n): size for n, size in enumerate(sizes)}, processes)
+        assert list(number.values()) == sorted(number.values())
+        assert 1 <= max(number.values()) <= shares.FILES + 1
+        held = [sum(size for n, size in enumerate(sizes) if number[str(n)] == one) for one in set(number.values())]
+        assert max(held) <= max(sum(sizes) / shares.FILES, processes * shares.SMALLEST) + max(sizes)
 
 
 def test_snapshots_beside_shares_are_refused(tmp_path):

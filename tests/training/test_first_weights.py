@@ -67,7 +67,7 @@ def written(network: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["mlp", "unet", "dit", "odd", pytest.param("diffusers", marks=pytest.mark.slow)])
 def test_the_numbers_are_those_of_the_usual_constructor(name, same):
     """Bit for bit, twice, under every name, while the global generator stays where it is."""
     if name == "diffusers":
@@ -118,6 +118,13 @@ def test_what_cannot_be_done_is_a_sentence(is_sentence):
     with pytest.raises(NumbersNeeded, match="looks at the numbers of its tensors") as refused:
         deferred(0, Trunc)
     assert is_sentence(refused.value)
+    for own in (
+        lambda: nn.init.normal_(torch.empty(2), generator=torch.Generator()),
+        lambda: seeded(5, lambda: nn.Linear(2, 2)),
+    ):
+        with pytest.raises(NumbersNeeded, match="by a seed or a generator of its own") as refused:
+            deferred(0, own)  # pyright: ignore
+        assert is_sentence(refused.value)
     with pytest.raises(RuntimeError, match="of its own"):
         deferred(0, lambda: (_ for _ in ()).throw(RuntimeError("of its own")))
     with torch.device("meta"):

@@ -32,20 +32,23 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class NumbersNeeded(ValueError):
-    """A constructor looks at the numbers of the tensors that it makes."""
+    """A constructor looks at the numbers of the tensors that it makes, or draws some by a seed of its own."""
 
 
 def deferred(seed: int, make: Callable[[], Module]) -> Module:
     """What `make` gives, on the meta device, its first weights those of `make` under this seed once they are asked for.
 
     Only the sharded engine of several processes trains such a network: each process then makes its own share of every
-    tensor and no other. Raises NumbersNeeded, a ValueError, for a constructor that looks at the numbers of its tensors.
+    tensor and no other. Raises NumbersNeeded, a ValueError, for a constructor that looks at the numbers of its tensors, or
+    draws some by a seed or a generator of its own.
     """
     without_numbers = FakeTensorMode()
-    recorder = _Recorder(without_numbers)
+    recorder = _Recorder(without_numbers, seed)
     try:
-        with torch.random.fork_rng(devices=[]), without_numbers, recorder:
-            network = make()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            with without_numbers, recorder:
+                network = make()
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise NumbersNeeded(
             "the network looks at the numbers of its tensors while it is built, which it cannot without memory for all of "
@@ -68,15 +71,20 @@ class _Call(NamedTuple):
 class _Recorder(TorchDispatchMode):
     """Notes each operation on tensors without numbers; tensors with numbers from elsewhere are kept by their memory."""
 
-    def __init__(self, without_numbers: FakeTensorMode) -> None:
+    def __init__(self, without_numbers: FakeTensorMode, seed: int) -> None:
         super().__init__()
-        self.without_numbers = without_numbers
+        self.without_numbers, self.seed = without_numbers, seed
         self.calls: list[_Call] = []
         self.given: dict[int, tuple[torch.UntypedStorage, Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         if func is torch.ops.aten.lift_fresh.default:  # torch.tensor(numbers), which may be looked at
             return self._given_as(func(*args), args[0])
+        if (kwargs or {}).get("generator") is not None or torch.initial_seed() != self.seed:
+            raise NumbersNeeded(
+                "the network draws numbers by a seed or a generator of its own while it is built, which is not noted; draw them "
+                "from torch's global one, or take engine='replicated'"
+            )
         noted, told = tree_map(self.without, (args, kwargs or {}))
         results = func(*noted, **told)
         if any(isinstance(leaf, Tensor) for leaf in tree_leaves(results)) or func._schema.is_mutable:

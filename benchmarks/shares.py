@@ -1,7 +1,7 @@
 """How much memory does a process of a sharded run need: to begin, to train, to save and to go on?
 
-    python -m benchmarks.shares                       400 MB of weights, two processes over gloo, about 3 minutes
-    python -m benchmarks.shares --width 256 --depth 8 --processes 1 2
+    python -m benchmarks.shares                       400 MB of weights, two processes over gloo, about 5 minutes
+    python -m benchmarks.shares --depth 8 --kinds shares --processes 2 1
 
 A run of four steps that writes checkpoints in shares, whose last is put together; then another number of processes goes on
 for two more. `whole` is the same with a network that each process builds with all its weights, as in Python without `deferred`.

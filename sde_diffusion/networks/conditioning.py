@@ -25,7 +25,7 @@ class Conditioning(nn.Module):
         self.level = _perceptron(LEVEL_FEATURES, width)
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
         self.augment = nn.Linear(augment, width, bias=False) if augment else None
-        self.context = _perceptron(context, width) if context else None
+        self.register_module("context", _perceptron(context, width) if context else None)  # none is no argument
 
     def forward(
         self,

@@ -19,6 +19,8 @@ class Conditioning(nn.Module):
     training loop's affair.
     """
 
+    context: nn.Sequential | None
+
     def __init__(self, width: int, classes: int | None = None, augment: int = 0, context: int = 0) -> None:
         super().__init__()
         self.classes = classes

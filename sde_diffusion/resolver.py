@@ -113,6 +113,15 @@ def canonical(kind: str, part: Spec) -> Spec:
     }
 
 
+def completed(kind: str, part: Spec) -> Spec:
+    """The spec with the arguments that it does not name, at their defaults, as `spec_of` writes them; one of no known name as it is."""
+    known = choices(kind).get(part["name"])
+    if not inspect.isclass(known):
+        return part
+    usual = {p.name: _plain(p, p.default) for p in parameters(known) if not is_required(p) and p.default is not p.empty}
+    return {**usual, **part}
+
+
 def spec_of(kind: str, thing: Any) -> Spec:
     """The spec that `build` makes such an object of; defaults are written out, for they may change.
 

@@ -13,6 +13,7 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib: a test o
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from torch.utils._python_dispatch import _disable_current_modes
 
 # One thread: the tensors of a test are too small to share, and bits are equal only at one and the same thread count.
 torch.set_num_threads(1)
@@ -82,10 +83,12 @@ class GlobalGenerator:
         self.forgive()
 
     def look(self) -> None:
-        self.leaked = self.leaked or not torch.equal(self._state, torch.get_rng_state())
+        with _disable_current_modes():  # such as that of `first_weights.deferred`, under which no tensor has numbers
+            self.leaked = self.leaked or not torch.equal(self._state, torch.get_rng_state())
 
     def forgive(self) -> None:
-        self._state = torch.get_rng_state()
+        with _disable_current_modes():
+            self._state = torch.get_rng_state()
 
 
 _watch: GlobalGenerator | None = None

@@ -13,6 +13,8 @@ from sde_diffusion.plugins import annotation, choices, choose, parameters
 from sde_diffusion.specs import Spec, nearest
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sde_diffusion.cli.config import RunConfig
     from sde_diffusion.data import DataSource
     from sde_diffusion.data.augmentation import Augmentation
@@ -44,6 +46,10 @@ class DataFacts(Protocol):
         ...
 
 
+Begin = Callable[[int, Callable[[], Any]], Any]
+"""(seed, make) -> the network that `make` makes, its first weights a function of the seed."""
+
+
 @dataclass(frozen=True)
 class Components:
     """What training needs beside the data: the process, the denoiser before its first step, and the loss."""
@@ -53,8 +59,10 @@ class Components:
     objective: Callable[..., Any]
 
 
-def components(config: RunConfig, facts: DataFacts) -> Components:
+def components(config: RunConfig, facts: DataFacts, begin: Begin | None = None) -> Components:
     """The components of a configuration for data of these facts; the weights are a function of the configuration's seed.
+
+    `begin`: see `network`.
 
     Raises ValueError, in a sentence, for names or arguments that are unknown, and for other classes than the data have.
     """
@@ -64,7 +72,7 @@ def components(config: RunConfig, facts: DataFacts) -> Components:
     if wanted is not None and wanted != facts.classes:
         raise ValueError(f"the data have {facts.classes or 'no'} classes, the network {wanted}; make them equal")
     sde = process(config.part("sde"))
-    backbone = network(config.part("network"), facts.event_shape, config.training.seed, sde)
+    backbone = network(config.part("network"), facts.event_shape, config.training.seed, sde, begin)
     denoiser = Preconditioned(backbone, parameterization(config.part("parameterization"), facts.std))
     return Components(sde, denoiser, objective(config.part("objective"), facts.std))
 
@@ -110,13 +118,16 @@ def parameterization(part: Spec, data_std: float) -> Parameterization:
     return resolver.build("parameterization", part, usual={"data_std": data_std})
 
 
-def network(part: Spec, event_shape: tuple[int, ...], seed: int, sde: LinearSDE | None = None):
+def network(
+    part: Spec, event_shape: tuple[int, ...], seed: int, sde: LinearSDE | None = None, begin: Begin | None = None
+) -> nn.Module:
     """The network for samples of this shape, its weights a function of the seed; the global generator is left as it was.
 
     The argument `preset` stands for the arguments that the network has under this name; others beside it win. A network
-    that numbers the noise levels of a chain gets those of the process.
+    that numbers the noise levels of a chain gets those of the process. `begin`: called (seed, make), gives what `make` makes
+    under the seed, `sharing.run.seeded` unless given.
     """
-    import torch
+    from sde_diffusion.sharing.run import seeded
 
     cls = choose("network", part["name"])
     part = _with_preset(part, getattr(cls, "presets", {}))
@@ -128,9 +139,11 @@ def network(part: Spec, event_shape: tuple[int, ...], seed: int, sde: LinearSDE 
     arguments = resolver.arguments(
         "network", part, cls, hidden={names[0]: event_shape}
     )  # `fitting` finds the first one
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+
+    def make() -> nn.Module:
         return resolver.called(part, lambda: cls.fitting(tuple(event_shape), **arguments))  # pyright: ignore
+
+    return (begin or seeded)(seed, make)
 
 
 def _with_preset(part: Spec, presets: Mapping[str, Mapping[str, Any]]) -> Spec:

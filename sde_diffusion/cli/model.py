@@ -18,8 +18,10 @@ from sde_diffusion.specs import Spec, check_spec, to_text
 from sde_diffusion.training.settings import ComputeSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from sde_diffusion.data import DataSource
     from sde_diffusion.data.moments import Moments
@@ -64,7 +66,8 @@ def train_model(
     config = factories.with_network(config if begun is None else begun.config, source)
     world = world or ProcessGroup()
     summary = summary_of(source) if world.is_main else {}
-    model, objective = new_model(config, source, begun)
+    shared = begun is None and world.size > 1 and compute is not None and compute.engine == "sharded"
+    model, objective = new_model(config, source, begun, _without_numbers if shared else None)
     recorded = config.as_dict() | ({} if begun is None else {"start": begun.record})
     conditional = True if model.class_names is not None else None
     given = True if model.condition_columns is not None else None
@@ -109,8 +112,27 @@ def _keep(path: Path, content: bytes) -> None:
         replace_file(path, content)
 
 
-def new_model(config: RunConfig, source: DataSource, begun: Start | None = None) -> tuple[DiffusionModel, Any]:
-    """The model before its first step, its weights a function of the configuration's seed or those to begin with; and the loss."""
+def _without_numbers(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """The network on the meta device, see `first_weights`; a whole one, with a warning, where it cannot be built so."""
+    from sde_diffusion.sharing.run import seeded
+    from sde_diffusion.training.distributed.first_weights import NumbersNeeded, deferred
+
+    try:
+        return deferred(seed, make)
+    except NumbersNeeded as error:
+        warnings.warn(
+            f"{str(error).partition(';')[0]}; each process begins with all of it, see that it fits", stacklevel=1
+        )
+        return seeded(seed, make)
+
+
+def new_model(
+    config: RunConfig, source: DataSource, begun: Start | None = None, begin: factories.Begin | None = None
+) -> tuple[DiffusionModel, Any]:
+    """The model before its first step, its weights a function of the configuration's seed or those to begin with; and the loss.
+
+    `begin`: see `factories.network`.
+    """
     from sde_diffusion.conditions import ConditionColumns
     from sde_diffusion.data.moments import Moments
     from sde_diffusion.data.tables import SourceTable
@@ -118,7 +140,7 @@ def new_model(config: RunConfig, source: DataSource, begun: Start | None = None)
 
     found = Moments.of_table(SourceTable(source, labels=False))
     standard, mean, std = begun.coordinates(found) if begun else _coordinates(config.standardization, found)
-    made = factories.components(config, _Facts(source.event_shape, std, source.classes))
+    made = factories.components(config, _Facts(source.event_shape, std, source.classes), begin)
     classes = config.part("network").get("classes")
     names = None if classes is None else source.class_names
     columns = None if source.condition_names is None else ConditionColumns.of(source, True, config.condition_dropout)

@@ -75,6 +75,26 @@ class Double(nn.Module):
         return x
 
 
+def to_patches(x: Tensor, side: int) -> Tensor:
+    """(B, C, *S) -> (B, C side^rank, *S/side): each block of side^rank numbers becomes channels of one."""
+    if side == 1:
+        return x
+    rank = x.ndim - 2
+    split = x.reshape(*x.shape[:2], *(part for size in x.shape[2:] for part in (size // side, side)))
+    inside = [3 + 2 * axis for axis in range(rank)]
+    return split.permute(0, 1, *inside, *(axis - 1 for axis in inside)).flatten(1, 1 + rank)
+
+
+def from_patches(x: Tensor, side: int) -> Tensor:
+    """(B, C side^rank, *S/side) -> (B, C, *S): the inverse of `to_patches`."""
+    if side == 1:
+        return x
+    rank, sizes = x.ndim - 2, x.shape[2:]
+    split = x.reshape(len(x), -1, *[side] * rank, *sizes)
+    together = [axis for place in range(rank) for axis in (2 + rank + place, 2 + place)]
+    return split.permute(0, 1, *together).reshape(len(x), -1, *(side * size for size in sizes))
+
+
 class ResidualBlock(nn.Module):
     """x (B, C, *S), conditioning (B, V) -> (B, D, *S'): two convolutions, the second modulated and begun at zero.
 

@@ -19,13 +19,15 @@ class Conditioning(nn.Module):
     training loop's affair.
     """
 
+    context: nn.Sequential | None
+
     def __init__(self, width: int, classes: int | None = None, augment: int = 0, context: int = 0) -> None:
         super().__init__()
         self.classes = classes
         self.level = _perceptron(LEVEL_FEATURES, width)
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
         self.augment = nn.Linear(augment, width, bias=False) if augment else None
-        self.context = _perceptron(context, width) if context else None
+        self.register_module("context", _perceptron(context, width) if context else None)  # none is no argument
 
     def forward(
         self,

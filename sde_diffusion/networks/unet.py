@@ -8,6 +8,7 @@ References:
     Song et al., Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
         https://arxiv.org/abs/2011.13456, appendix H (DDPM++)
     Dhariwal & Nichol, Diffusion Models Beat GANs on Image Synthesis, 2021, https://arxiv.org/abs/2105.05233 (ADM)
+    Luhman & Luhman, Improving Diffusion Model Efficiency Through Patching, 2022, https://arxiv.org/abs/2207.04316 (`patch`)
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from sde_diffusion.networks.blocks import (
     SelfAttention,
     activated,
     convolution,
+    from_patches,
     normalisation,
+    to_patches,
 )
 from sde_diffusion.networks.conditioning import Conditioning
 
@@ -42,7 +45,8 @@ class UNet(Backbone):
     the levels listed in `attention` (0 is the finest) have self-attention, and so has the middle when any level is
     listed. `classes` is the number of labels, `dropout` the share of activations left out in training, `vector` the
     width of the conditioning, 4 * width unless given, `augment` how many numbers say how a sample was changed, `context`
-    how many numbers the condition has.
+    how many numbers the condition has. With `patch` p, blocks of p^rank numbers of a channel become channels of data with
+    sides p times as short, on which all else works: the finest level of a large picture, the most expensive one, falls away.
     """
 
     name = "unet"
@@ -62,22 +66,24 @@ class UNet(Backbone):
         checkpointing: bool = False,
         augment: int = 0,
         context: int = 0,
+        patch: int = 1,
     ) -> None:
         super().__init__()
         _check(channels, width, multipliers, blocks, attention)
-        _check_more(rank, dropout)
-        self.channels, self.rank, self.factor = channels, rank, 2 ** (len(multipliers) - 1)
+        _check_more(rank, dropout, patch)
+        self.channels, self.rank, self.factor = channels, rank, patch * 2 ** (len(multipliers) - 1)
+        self._patch, inner = patch, channels * patch**rank
         self.checkpointing = checkpointing
         widths, vector = [width * m for m in multipliers], 4 * width if vector is None else vector
         build = _Builder(rank, vector, dropout, tuple(attention))
         self.condition, self.augment = Conditioning(vector, classes, augment, context), augment
-        self.enter = convolution(rank, channels, width)
+        self.enter = convolution(rank, inner, width)
         self.down, kept = build.descent(width, widths, blocks)
         middle = widths[-1]
         self.middle = nn.ModuleList(build.stage(middle, middle, attend=i == 0 and bool(attention)) for i in (0, 1))
         self.up = build.ascent(widths, kept, blocks)
         self.norm = normalisation(widths[0])
-        self.leave = zeroed(convolution(rank, widths[0], channels))
+        self.leave = zeroed(convolution(rank, widths[0], inner))
 
     @classmethod
     def fitting(cls, event_shape: tuple[int, ...], **options: Any) -> Self:
@@ -102,7 +108,7 @@ class UNet(Backbone):
         """See `Backbone.forward`; ValueError for samples that do not fit."""
         self.check(x.shape[1:])
         vector = silu(self.condition(c_time, x, label, augment_labels, context))
-        h = self.enter(x)
+        h = self.enter(to_patches(x, self._patch))
         kept = [h]
         for part in self.down:
             h = self.through(part, h, vector)
@@ -111,7 +117,7 @@ class UNet(Backbone):
             h = self.through(part, h, vector)
         for part in self.up:
             h = self.through(part, h if part.resizes else torch.cat([h, kept.pop()], dim=1), vector)
-        return self.leave(activated(self.norm(h)))
+        return from_patches(self.leave(activated(self.norm(h))), self._patch)
 
     def check(self, event_shape: Sequence[int]) -> None:
         """Refuse what is not (channels, *S) with *S divisible by the factor of the coarsest level."""
@@ -181,7 +187,11 @@ def _check(channels: int, width: int, multipliers: Sequence[int], blocks: int, a
         raise ValueError(f"attention lists levels 0 .. {len(multipliers) - 1}, got {tuple(attention)}")
 
 
-def _check_more(rank: int, dropout: float) -> None:
+def _check_more(rank: int, dropout: float, patch: int) -> None:
+    if patch < 1:
+        raise ValueError(
+            f"patch is the side of a block of pixels, at least 1, got {patch}; 2 is usual for large pictures"
+        )
     if rank not in _AXES:
         raise ValueError(f"the samples have 1, 2 or 3 axes besides their channels, got rank {rank}")
     if not 0 <= dropout < 1:

@@ -12,8 +12,18 @@ import torch
 from torch import nn
 
 from sde_diffusion.io.atomic import replace_file
-from sde_diffusion.resolver import spec_of
-from sde_diffusion.sharing.pretrained import RECORD, as_json, describe, digest, fields_of, read_description
+from sde_diffusion.io.plain import as_read_back
+from sde_diffusion.resolver import completed, spec_of
+from sde_diffusion.sharing.pretrained import (
+    KINDS,
+    RECORD,
+    Description,
+    as_json,
+    describe,
+    digest,
+    fields_of,
+    read_description,
+)
 from sde_diffusion.specs import spec
 from sde_diffusion.training.settings import TrainSettings
 
@@ -38,7 +48,7 @@ def recording(model: Any, folder: Path, world: Any, on_start: Callable[[], objec
     """Check that the folder is that of the model's run, write nothing yet; the options that make `train` write the record."""
     from sde_diffusion.training.run_folder import RunFolder
 
-    described = describe(model)
+    described = in_words_of(describe(model), folder / RECORD)
 
     def write() -> None:
         RunFolder.create(folder, model.run)
@@ -50,6 +60,22 @@ def recording(model: Any, folder: Path, world: Any, on_start: Callable[[], objec
         RunFolder.check(folder, model.run)
     begun = {"start": model.run["start"]["weights"]} if "start" in model.run else {}
     return {"extra": {"model": digest(described), **begun}, "on_start": write}
+
+
+def in_words_of(described: Description, record: Path) -> Description:
+    """The description, in the words of the record of a run that goes on where that is of the same model.
+
+    A run of an earlier version knows none of the arguments that its parts have got since, which are now at their defaults:
+    its checkpoints keep the digest of what it knew.
+    """
+    try:
+        earlier = read_description(record)
+    except (OSError, ValueError):
+        return described
+    parts = {kind: completed(kind, earlier[kind]) for kind in KINDS}
+    now = as_read_back({name: value for name, value in described.items() if name not in ("run", "trained")})
+    same = now == {name: parts.get(name, earlier[name]) for name in earlier if name not in ("run", "trained")}
+    return {**described, **{kind: earlier[kind] for kind in KINDS}} if same else described
 
 
 def read_run(path: Path, network: nn.Module | None) -> dict[str, Any]:

@@ -132,11 +132,11 @@ class CallbackList:
         averages = self.ema.state_dict()
         if not any(hasattr(value, "full_tensor") for value in averages.values()):
             return self.ema.model
-        whole = full_state(averages)
+        whole = full_state(averages, kept=self.world.is_main)
         if not self.world.is_main:
             return self.ema.model
         model = copy.deepcopy(self.ema.model)
-        model.load_state_dict(whole)
+        model.load_state_dict(whole, assign=True)
         return model.to(self.device)
 
     def _keep(self, context: CallbackContext) -> None:

@@ -16,6 +16,7 @@ from sde_diffusion.io.terminal import TenthLines, on_terminal, tqdm_options
 from sde_diffusion.sde.base import SDE, LinearSDE
 from sde_diffusion.training.callbacks import Callback, CallbackList, previous_report
 from sde_diffusion.training.devices import device_of
+from sde_diffusion.training.distributed.parallel import InShares, on_meta
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 from sde_diffusion.training.ema.exponential import EMA
 from sde_diffusion.training.metrics import Progress
@@ -76,7 +77,8 @@ def fit(
     """Run `train` to its end behind a progress bar and return the averaged model, a copy, in eval mode.
 
     The argument is trained in place: it keeps the last weights, which the learning rate's fall to zero leaves nearly as
-    good as the average, and is left in eval mode too. `callbacks` are called between the reports, in their order (see
+    good as the average, and is left in eval mode too. One on the meta device (`first_weights.deferred`) is not filled, and what
+    is returned then cannot be called: load the run's folder. `callbacks` are called between the reports, in their order (see
     `callbacks`): what they find changes nothing, and their errors are warnings. `options` are those of `train`.
 
     Off a terminal a line for each tenth of the steps goes to the standard error. An interrupt says up to which step the run
@@ -109,7 +111,8 @@ def fit_and_report(
     denoiser.eval()
     if last is not None and world.is_main and (words := skipped_steps(last.skipped, last.step)):
         warnings.warn(words, stacklevel=3)
-    return ema.model, last  # pyright: ignore[reportReturnType]
+    whole = not on_meta(ema.model)
+    return ema.model if whole else InShares("load its run's folder"), last  # pyright: ignore[reportReturnType]
 
 
 def skipped_steps(skipped: int, steps: int) -> str:

@@ -20,7 +20,7 @@ from torch import nn
 
 from sde_diffusion.training.batches import seeded_generators
 from sde_diffusion.training.checkpoints.tensors import fill
-from sde_diffusion.training.distributed.parallel import full_state
+from sde_diffusion.training.distributed.parallel import full_state, on_meta
 from sde_diffusion.training.distributed.process_group import Agreement, ProcessGroup
 from sde_diffusion.training.errors import PeerError, explain_lost_worker, explain_out_of_memory
 from sde_diffusion.training.metrics import Progress
@@ -95,8 +95,8 @@ class Loop:
             raise PeerError("another process of this run was interrupted; all have stopped and saved")
 
     def _fill_original(self) -> None:
-        """Fill the caller's model and average where a copy in shares was trained."""
-        if self.state.model is not self.original:
+        """Fill the caller's model and average where a copy in shares was trained, unless they are on the meta device."""
+        if self.state.model is not self.original and not on_meta(self.original):
             fill(self.original, full_state(self.state.model.state_dict()), Path("this run"))
             fill(self.state.ema.model, full_state(self.state.ema.state_dict()), Path("this run"))
 

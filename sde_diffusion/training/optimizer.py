@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sde_diffusion.training.distributed.parallel import copy_into_shards, full_state
+from sde_diffusion.training.distributed.parallel import copy_into_shards
 from sde_diffusion.training.settings import TrainSettings
 
 OptimizerFactory = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -106,13 +106,6 @@ class Optimizer:
         owners = [type(part).__name__ for part in self.parts for _ in part.param_groups]
         return [{"class": owner, **known} for owner, known in zip(owners, self._initial, strict=True)]
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors by name, put together where processes hold shares; what fits JSON); all processes must ask.
-
-        Raises TypeError for a state that is neither.
-        """
-        return full_state(self.tensors()), self.facts()
-
     def tensors(self) -> dict[str, Tensor]:
         """The tensors of the state by name, of which this process may hold shares."""
         return {name: value for name, value in self._slots() if isinstance(value, Tensor)}
@@ -144,7 +137,7 @@ class Optimizer:
         self._set_groups(facts["groups"])
 
     def load(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from `state()`. Raises ValueError unless names, shapes and dtypes are those of this optimizer's own state.
+        """Go on from `tensors()`, put together, and `facts()`. Raises ValueError unless names, shapes and dtypes are those of this optimizer's own state.
 
         A fused kernel looks at no shape, so that a foreign tensor could make it write beyond the memory: each one is
         copied into a tensor that the optimizer made itself, by a step at learning rate zero.

@@ -129,7 +129,7 @@ class Parts:
             self.world,
             no_sync=self.strategy.no_sync(loss),
             autocast=autocast(self.compute.precision, place),
-            average=self.average.model if state.model is self.denoiser else InShares(),
+            average=self.average.model if state.model is self.denoiser else InShares("take engine='replicated'"),
             schedule=self.schedule,
             teacher=None if teacher is None else teacher.to(place).eval().requires_grad_(False),
         )

@@ -48,8 +48,11 @@ _PACKAGES = (
 )
 """Those that decide numbers: weights, pictures that were resized, samples, metrics."""
 
-MAY_CHANGE = (*(f"training.{name}" for name in NOT_WEIGHT_DETERMINING), "data.root", "data.path", "start.folder")
-"""What of the command line's configuration may change when a run goes on: what has moved is known by its digest."""
+_TOLD_OTHERWISE = ("data.root", "data.path", "start.folder", "condition_dropout")
+MAY_CHANGE = (*(f"training.{name}" for name in NOT_WEIGHT_DETERMINING), *_TOLD_OTHERWISE)
+"""What of the command line's configuration may change when a run goes on: what has moved is known by its digest, and a model
+with a condition keeps its dropout in the checkpoints' fingerprint. Runs from before there were conditions know none.
+"""
 
 
 @dataclass(frozen=True)

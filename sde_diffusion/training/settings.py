@@ -74,7 +74,7 @@ class ComputeSettings:
         engine: with several processes: replicated (DDP, whole weights everywhere) or sharded (FSDP2, a share each).
         timeout: seconds after which a process that waits for another one gives up.
         threads: of the CPU; 0 takes those that the run began with, or the faster of one and all, measured at its start.
-        checkpoints: with several processes: whole (whole tensors, put together in each) or shares (each writes what it holds).
+        checkpoints: with several processes: whole (whole tensors, put together by the main one) or shares (each writes what it holds).
         workers: processes that read and decode the data ahead; 0 reads in the training's own. Their number changes no bit.
     """
 

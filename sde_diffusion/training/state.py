@@ -56,16 +56,15 @@ class TrainState:
     def __post_init__(self) -> None:
         self.averages: list[Average] = [self.ema.average, *self.power.averages.values()]
 
-    def checkpoint(self, fingerprint: dict) -> Checkpoint:
-        """The state as a checkpoint of the run of this fingerprint; all processes must ask."""
-        tensors, _ = self.optimizer.state()
+    def checkpoint(self, fingerprint: dict, kept: bool = True) -> Checkpoint:
+        """The state as a checkpoint of the run of this fingerprint; all processes must ask, and some may not keep what they get."""
         return Checkpoint(
             step=self.step,
-            model=full_state(self.model.state_dict()),
-            ema=full_state(self.ema.state_dict()),
-            optimizer=tensors,
+            model=full_state(self.model.state_dict(), kept),
+            ema=full_state(self.ema.state_dict(), kept),
+            optimizer=full_state(self.optimizer.tensors(), kept),
             state=self.facts(fingerprint),
-            power=full_state(self.power.state_dict()),
+            power=full_state(self.power.state_dict(), kept),
             objective=self.objective.state_dict(),
         )
 

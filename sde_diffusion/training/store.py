@@ -14,6 +14,7 @@ from sde_diffusion.io.atomic import sweep
 from sde_diffusion.io.lock import locked, refuse_links
 from sde_diffusion.training.checkpoints import checkpoint, manifest, shares, snapshots
 from sde_diffusion.training.checkpoints.checkpoint import Checkpoint
+from sde_diffusion.training.checkpoints.put_together import put_together
 from sde_diffusion.training.checkpoints.snapshots import Snapshot
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 from sde_diffusion.training.run_folder import RunFolder
@@ -114,6 +115,7 @@ class FolderStore(CheckpointStore):
         """Write a checkpoint, then remove the oldest beyond `max_checkpoints`. Raises OSError when it cannot be written."""
         if state.step != self.saved:
             self.write(state.checkpoint(self.fingerprint))
+        self.put_together(state.step)
 
     def write(self, whole: Checkpoint) -> None:
         """The same for a state that has been put together."""
@@ -125,6 +127,12 @@ class FolderStore(CheckpointStore):
         self.saved = step
         for folder in (self.run.checkpoints, self.run.shares):
             checkpoint.prune(folder, self.settings.max_checkpoints, step)
+
+    def put_together(self, step: int) -> None:
+        """Where `step` is the run's last and lies in shares alone, put them together, one tensor at a time."""
+        kept, whole = (manifest.place(folder, step) for folder in (self.run.shares, self.run.checkpoints))
+        if step == self.settings.steps and kept.is_dir() and not whole.exists():
+            put_together(kept, self.run.checkpoints)
 
     def snapshot(self, state: TrainState) -> None:
         """Write a snapshot. Raises OSError when it cannot be written."""
@@ -141,8 +149,8 @@ class FolderStore(CheckpointStore):
         return self.return_to(self.newest(), state)
 
     def newest(self) -> Path | None:
-        """The newest checkpoint that verifies, of whole tensors or in shares; None when there are none at all."""
-        found = (checkpoint.latest(self.run.checkpoints), shares.latest(self.run.shares))
+        """The newest checkpoint that verifies, in shares or of whole tensors; None when there are none at all."""
+        found = (shares.latest(self.run.shares), checkpoint.latest(self.run.checkpoints))
         return max((path for path in found if path is not None), key=manifest.step_of, default=None)
 
     def return_to(self, path: Path | None, state: TrainState) -> str:
@@ -210,14 +218,17 @@ class DistributedStore(CheckpointStore):
 
     def save(self, state: TrainState) -> None:
         """All take part, and the error of the main process is raised on all."""
-        if state.step == self.folder.saved:
-            return
+        if state.step != self.folder.saved:
+            self._save(state)
+        self.world.run_on_main(lambda: self.folder.put_together(state.step))
+
+    def _save(self, state: TrainState) -> None:
         if self.in_shares:
             facts, place = state.facts(self.folder.fingerprint), self.folder.run.shares
             shares.save(place, state.step, state.shares(), facts, self.world)
             self.world.run_on_main(lambda: self.folder.note_saved(state.step))
         else:
-            whole = state.checkpoint(self.folder.fingerprint)
+            whole = state.checkpoint(self.folder.fingerprint, kept=self.world.is_main)
             self.world.run_on_main(lambda: self.folder.write(whole))
         self.folder.saved = state.step
 

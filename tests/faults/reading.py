@@ -18,10 +18,13 @@ import numpy as np
 import torch
 
 from sde_diffusion.data.base import DataSource
+from sde_diffusion.denoisers.base import Preconditioned
 from sde_diffusion.objectives import DenoisingScoreMatching
+from sde_diffusion.parameterization import EDMPreconditioning
 from sde_diffusion.sde import VP
-from sde_diffusion.training import ComputeSettings, ProcessGroup, join_process_group, train
-from tests.training.conftest import Run
+from sde_diffusion.training import EMA, ComputeSettings, ProcessGroup, join_process_group, train
+from sde_diffusion.training.distributed.first_weights import deferred
+from tests.training.conftest import Careless, Run
 
 COUNT = 12
 """Pictures, of which the batches of `STEPS` steps see all, across the border of epochs."""
@@ -91,13 +94,14 @@ class Killer:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a run reads and how; `source` makes the data of a folder of files."""
+    """What a run reads and how; `source` makes the data of a folder of files; `deferred`: of several, none begins whole."""
 
     source: Callable[[Path], Any]
     files: Path
     workers: int
     engine: str = "replicated"
     checkpoints: str = "whole"
+    deferred: bool = False
 
 
 def write_pictures(folder: Path) -> Path:
@@ -134,8 +138,12 @@ def trained(job: Job, folder: Path, world: ProcessGroup, call: int | None = None
         job.source(job.files),
         ComputeSettings(engine=job.engine, workers=job.workers, checkpoints=job.checkpoints),
     )
+    denoiser, ema = whole.denoiser, whole.ema
+    if job.deferred and world.size > 1:
+        denoiser = Preconditioned(deferred(7, Careless), EDMPreconditioning())
+        ema = EMA(denoiser, whole.settings.ema_decay)
     more = {"labels": True, "objective": Killer(call), "folder": folder, "compute": compute, "world": world}
-    for _ in train(whole.denoiser, VP(), data, whole.settings, ema=whole.ema, device="cpu", **more):
+    for _ in train(denoiser, VP(), data, whole.settings, ema=ema, device="cpu", **more):
         pass
 
 

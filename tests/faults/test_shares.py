@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from sde_diffusion import DiffusionModel
 from sde_diffusion.data import by_name
 from sde_diffusion.io import json_lines as metrics_file
+from sde_diffusion.io.atomic import to_json
 from sde_diffusion.training import TrainSettings, load
 from sde_diffusion.training.checkpoints import manifest, shares
 from sde_diffusion.training.checkpoints.checkpoint import checkpoints
@@ -30,13 +32,14 @@ def pictures(files: Path):
 
 @pytest.fixture
 def job(tmp_path) -> reading.Job:
-    """Two processes with a share each, which they write."""
+    """Two processes with a share each, with which they begin and which they write."""
     files = reading.write_pictures(tmp_path / "files")
-    return reading.Job(pictures, files, 0, engine="sharded", checkpoints="shares")
+    return reading.Job(pictures, files, 0, engine="sharded", checkpoints="shares", deferred=True)
 
 
 def whole(job: reading.Job) -> reading.Job:
-    return dataclasses.replace(job, checkpoints="whole")
+    """A whole network to begin with, and whole tensors in files."""
+    return dataclasses.replace(job, checkpoints="whole", deferred=False)
 
 
 def tensors_of(checkpoint) -> dict:
@@ -54,6 +57,10 @@ def filled(path: Path, like: dict) -> dict:
     found = {name: torch.full_like(value, 7) for name, value in like.items()}
     shares.fill(path, found)
     return found
+
+
+def files(folder: Path, step: int) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in manifest.place(folder, step).iterdir()}
 
 
 def losses(folder: Path) -> list[float]:
@@ -74,13 +81,18 @@ def last(folder: Path) -> dict:
 
 @pytest.mark.slow
 def test_shares_are_the_whole_tensors_and_two_killed_processes_go_on_with_them(ended, same, job, tmp_path):
-    """Bit for bit in every step, though no file holds a whole matrix; killed after step 5 and begun again as well."""
+    """Bit for bit in every step, though no file holds a whole matrix; killed after step 5 and begun again as well.
+
+    What is put together at the end are the files of the other run, byte for byte.
+    """
     ended(whole(job), tmp_path / "whole", 2)
     ended(job, tmp_path / "shares", 2, name="shares")
     ended(job, tmp_path / "killed", 2, killed=(1, 5), name="killed")
     assert list(manifest.places(tmp_path / "killed/shares")) == [1, 2, 3, 4, 5]
     ended(job, tmp_path / "killed", 2, name="again")
-    assert not list(checkpoints(tmp_path / "shares/checkpoints"))
+    for run in ("shares", "killed"):
+        assert list(checkpoints(tmp_path / run / "checkpoints")) == [STEPS]
+        assert files(tmp_path / run / "checkpoints", STEPS) == files(tmp_path / "whole/checkpoints", STEPS)
     for step, path in checkpoints(tmp_path / "whole/checkpoints").items():
         kept = load(path)
         for run in ("shares", "killed"):
@@ -202,6 +214,39 @@ def test_shares_of_another_model_are_refused_before_a_tensor_changes(place):
         with pytest.raises(CheckpointError, match="is of another model: model:"):
             shares.fill(newest, mine)
         assert mine["optimizer:a/step"].item() == 9
+
+
+def test_put_together_from_two_files_is_what_one_process_would_write(tmp_path, same):
+    """Rows 0 and 1 from one process and row 2 from another, in the format of torch.distributed.checkpoint."""
+    from sde_diffusion.training.checkpoints.put_together import put_together
+
+    rows = torch.arange(6.0).reshape(3, 2)
+    shards = {"model:a": rows, "ema:a": rows + 10, "optimizer:a/exp_avg": -rows}
+    draft = manifest.place(tmp_path / "shares", 7)
+    draft.mkdir(parents=True)
+    for number, (begin, end) in enumerate(((0, 2), (2, 3)), 1):
+        places = {name: {"saved_offsets": [begin, 0]} for name in shards}
+        save_file(
+            {name: value[begin:end].contiguous() for name, value in shards.items()},
+            draft / f"shard-0000{number}-model-00001-of-00001.safetensors",
+            {"format": "pt", "DCP_SHARDING_INFO": json.dumps(places), "DCP_VERSION": "1.0"},
+        )
+    (draft / "state.json").write_bytes(to_json({"step": 7}))
+    manifest.write(draft, 7)
+    shares.verify(draft)
+    found = load(put_together(draft, tmp_path / "checkpoints"))
+    assert same(tensors_of(found), shards)
+    assert found.state == {"step": 7}
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+def test_a_process_writes_at_most_sixteen_files_and_few_small_ones(processes):
+    for sizes in ([5, 5], [10**9], [10**8] * 100, [2**27, 1, 1, 3 * 2**30] * 20):
+        number = shares.files_of({str(n): size for n, size in enumerate(sizes)}, processes)
+        assert list(number.values()) == sorted(number.values())
+        assert 1 <= max(number.values()) <= shares.FILES + 1
+        held = [sum(size for n, size in enumerate(sizes) if number[str(n)] == one) for one in set(number.values())]
+        assert max(held) <= max(sum(sizes) / shares.FILES, processes * shares.SMALLEST) + max(sizes)
 
 
 def test_snapshots_beside_shares_are_refused(tmp_path):

@@ -54,6 +54,15 @@ def test_covariances_without_full_rank_are_no_special_case():
     assert frechet_of_moments(zero, cov, zero + 1, 0 * cov) == pytest.approx(3 + float(cov.trace()), rel=1e-12)
 
 
+@pytest.mark.parametrize("counts", [(5, 7), (5, 40), (40, 5), (20, 21)])
+def test_few_samples_of_many_features_are_those_of_their_moments(counts):
+    """Whichever of the two has no more samples than the 20 features."""
+    generator = torch.Generator().manual_seed(sum(counts))
+    x, y = (torch.randn(n, 20, generator=generator, dtype=torch.float64) * 3 + n for n in counts)
+    exact = frechet_of_moments(x.mean(0), torch.cov(x.mT), y.mean(0), torch.cov(y.mT))
+    assert frechet(x, y) == pytest.approx(exact, rel=1e-9)
+
+
 def test_it_vanishes_for_equal_samples_and_not_under_a_rotation_of_one():
     x = normal(100, 5) * torch.arange(1, 6)
     assert frechet(x, x.clone()) < 1e-10

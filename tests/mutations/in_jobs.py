@@ -202,7 +202,7 @@ FAULTS = [
     Fault(
         "an-untrained-run-is-taken-for-trained",
         "weights_changed",
-        'int(read_object(Path(path) / _STATE)["metrics"][SKIPPED]) <',
+        'int(read_object(Path(path) / STATE)["metrics"][SKIPPED]) <',
         "-1 <",
         "The first weights of a run whose steps were all skipped pass for a model.",
         UNTRAINED,

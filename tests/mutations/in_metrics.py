@@ -11,8 +11,17 @@ EVALUATE = "tests/cli/test_evaluate.py"
 
 FAULTS = [
     Fault(
+        "frechet-of-few-samples-with-a-biased-covariance",
+        "_root_of_rows",
+        "math.sqrt(len(x) - 1)",
+        "math.sqrt(len(x))",
+        "N for N - 1: the distance of few samples of many features is not that of their covariances.",
+        FRECHET,
+        "few_samples",
+    ),
+    Fault(
         "frechet-with-one-overlap",
-        "frechet_of_moments",
+        "_of_roots",
         "spread - 2 * overlap",
         "spread - overlap",
         "The cross term counted once: the distance of a set from itself is its variance.",

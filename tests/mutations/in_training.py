@@ -10,7 +10,7 @@ PROFILE, POWER, POST_HOC, SNAPSHOTS = (
     f"tests/training/test_{name}.py" for name in ("power_profile", "power_ema", "post_hoc", "snapshots")
 )
 NOT_FINITE = "tests/faults/test_not_finite.py"
-STREAM, SHARES = "tests/data/test_stream.py", "tests/faults/test_shares.py"
+STREAM = "tests/data/test_stream.py"
 
 OBJECTIVES = [
     Fault(
@@ -363,24 +363,6 @@ READING = [
         "A shuffle buffer's state leaves its content out: a resumed run misses the samples that were in it.",
         STREAM,
         "forgets_is_noticed",
-    ),
-    Fault(
-        "shares-are-not-verified",
-        "shares:latest",
-        "manifest.newest_whole(folder, verify)",
-        "manifest.newest_whole(folder, str)",
-        "A damaged share is read as weights.",
-        SHARES,
-        "every_damage",
-    ),
-    Fault(
-        "a-file-beside-the-shares",
-        "shares:verify",
-        "if strangers or len(names) < 2:",
-        "if len(names) < 2:",
-        "A pickle lies where torch.distributed.checkpoint looks for its metadata.",
-        SHARES,
-        "no_pickle",
     ),
 ]
 

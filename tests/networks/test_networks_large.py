@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.networks import Backbone, DiT, UNet
-from sde_diffusion.networks.blocks import Double, Halve, modulated, normalisation
+from sde_diffusion.networks.blocks import Double, Halve, from_patches, modulated, normalisation, to_patches
 from sde_diffusion.networks.dit import places
 
 EVENTS = [(2, 8), (2, 8, 4), (2, 4, 4, 8)]
@@ -201,6 +201,19 @@ def test_patches_are_those_of_a_convolution_and_come_back(event):
     torch.testing.assert_close(network.enter(tokens), convolved.flatten(2).mT, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_patches_are_channels(rank):
+    """Channel (c, i) at the place s is x[c, 3 s + i], and back; a U-Net with patches is one of those channels."""
+    x = torch.randn(2, 2, *(6, 3, 9)[:rank], generator=torch.Generator().manual_seed(0))
+    found = to_patches(x, 3)
+    assert torch.equal(from_patches(found, 3), x)
+    for number, (channel, *inside) in enumerate(product(range(2), *[range(3)] * rank)):
+        assert torch.equal(found[:, number], x[(slice(None), channel, *(slice(i, None, 3) for i in inside))])
+    fine, coarse = (UNet(2 * n, width=8, multipliers=(1,), rank=rank, patch=p) for n, p in ((1, 3), (3**rank, 1)))
+    coarse.load_state_dict(moved(fine).state_dict())
+    torch.testing.assert_close(fine(x, 0.3), from_patches(coarse(found, 0.3), 3), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("grid", [(100,), (10, 12), (4, 5, 6)], ids=len)
 def test_no_two_places_look_alike(grid):
     told = places(grid, 60)
@@ -220,6 +233,8 @@ def test_senseless_arguments_are_refused():
     for call, words in [
         (lambda: UNet(rank=4), "1, 2 or 3 axes"),
         (lambda: UNet(dropout=1.0), r"share in \[0, 1\)"),
+        (lambda: UNet(patch=0), "patch is the side of a block"),
+        (lambda: UNet.fitting((1, 6, 8), patch=2), "divisible by 4"),
         (lambda: DiT((1, 5, 4)), "divisible by its patch 2"),
         (lambda: DiT((4,)), "try TimeMLP"),
         (lambda: DiT((1, 4, 4), depth=0), "at least 1"),

@@ -37,8 +37,14 @@ from sde_diffusion.training.checkpoints.tensors import (
 from sde_diffusion.training.errors import first_line
 from sde_diffusion.training.step import SKIPPED
 
-_MODEL, _EMA, _OPTIMIZER, _STATE = "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"
-_FILES, _POWER, _OBJECTIVE = {_MODEL, _EMA, _OPTIMIZER, _STATE}, "power.safetensors", "objective.safetensors"
+PARTS = ("model", "ema", "power", "objective", "optimizer")
+"""What has tensors, by the names of the fields of `Checkpoint`."""
+FILES = {part: f"{part}.safetensors" for part in PARTS}
+NEEDED = ("model", "ema", "optimizer")
+"""The parts that are always there."""
+STATE = "state.json"
+
+_MODEL, _EMA, _POWER, _OBJECTIVE, _OPTIMIZER = FILES.values()
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,11 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         raise FileExistsError(f"{path} exists and is not overwritten; resume from it or take another folder")
     try:
         with new_folder(path) as draft:
-            save_file(plain(checkpoint.model), draft / _MODEL)
-            save_file(plain(checkpoint.ema), draft / _EMA)
-            for name, tensors in ((_POWER, checkpoint.power), (_OBJECTIVE, checkpoint.objective)):
-                if tensors:
-                    save_file(plain(tensors), draft / name)
-            save_file(plain(checkpoint.optimizer), draft / _OPTIMIZER)
-            (draft / _STATE).write_bytes(to_json(checkpoint.state))
+            for part, file in FILES.items():
+                tensors = getattr(checkpoint, part)
+                if tensors or part in NEEDED:
+                    save_file(plain(tensors), draft / file)
+            (draft / STATE).write_bytes(to_json(checkpoint.state))
             manifest.write(draft, checkpoint.step)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise OSError(
@@ -88,7 +92,8 @@ def checkpoints(folder: Path) -> dict[int, Path]:
 
 def verify(path: Path) -> set[str]:
     """The files of the checkpoint; CheckpointError unless each has the size and SHA-256 of its manifest."""
-    return manifest.verify(Path(path), _FILES, f"{re.escape(_POWER)}|{re.escape(_OBJECTIVE)}")
+    needed = {STATE, *(FILES[part] for part in NEEDED)}
+    return manifest.verify(Path(path), needed, f"{re.escape(_POWER)}|{re.escape(_OBJECTIVE)}")
 
 
 def latest(folder: Path) -> Path | None:
@@ -108,7 +113,7 @@ def load(path: Path) -> Checkpoint:
         model=read_tensors(path / _MODEL),
         ema=read_tensors(path / _EMA),
         optimizer=read_tensors(path / _OPTIMIZER),
-        state=read_object(path / _STATE),
+        state=read_object(path / STATE),
         power=read_tensors(path / _POWER) if _POWER in names else {},
         objective=read_tensors(path / _OBJECTIVE) if _OBJECTIVE in names else {},
     )
@@ -121,7 +126,7 @@ def load(path: Path) -> Checkpoint:
 def fingerprint_of(path: Path) -> dict[str, Any]:
     """Verify a checkpoint; what tells its run from others. Raises CheckpointError for a damaged or foreign one."""
     verify(path)
-    found = read_object(Path(path) / _STATE).get("fingerprint")
+    found = read_object(Path(path) / STATE).get("fingerprint")
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} is foreign: it does not say which run it is of")
     return found
@@ -140,7 +145,7 @@ def weights_changed(path: Path) -> bool:
     """Verify a checkpoint; whether any of its steps changed a weight, which a skipped one does not."""
     verify(path)
     try:
-        return int(read_object(Path(path) / _STATE)["metrics"][SKIPPED]) < int(Path(path).name.removeprefix("step-"))
+        return int(read_object(Path(path) / STATE)["metrics"][SKIPPED]) < int(Path(path).name.removeprefix("step-"))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is foreign: it does not say how many steps were skipped") from error
 

@@ -4,7 +4,7 @@
     shares/step-000500/state.json, manifest.json                           as in a checkpoint of whole tensors
 
 They are written and read by `torch.distributed.checkpoint` in its safetensors format, not in its usual one, whose metadata is
-a pickle: nothing is unpickled here. No process holds a whole tensor of another's. They serve to go on with a run; other
+a pickle: nothing is unpickled here. A process writes one of its files after another, and needs memory for one. No process holds a whole tensor of another's. They serve to go on with a run; other
 commands read checkpoints of whole tensors.
 
 References:
@@ -13,21 +13,28 @@ References:
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from sde_diffusion.io.atomic import new_folder, to_json
+from sde_diffusion.io.tensor_file import Kind
 from sde_diffusion.training.checkpoints import manifest
 from sde_diffusion.training.checkpoints.manifest import CheckpointError
 from sde_diffusion.training.checkpoints.tensors import Tensors, read_object, same_kinds
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 from sde_diffusion.training.errors import first_line
+
+FILES, SMALLEST = 16, 2**26
+"""How many files a process writes at most; how many bytes are in one of several at least, but in the last."""
 
 _STATE, _SHARES = "state.json", r"shard-\d+-model-\d+-of-\d+\.safetensors"
 
@@ -88,6 +95,42 @@ def fill(path: Path, tensors: Tensors) -> None:
         raise CheckpointError(f"{path} is foreign: it holds no shares of tensors ({first_line(error)})") from error
 
 
+class Opened:
+    """Shares whose tensors are put together one at a time."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._metadata, self._stack, self._files = _reader(path).read_metadata(), stack, {}
+        found = self._metadata.state_dict_metadata
+        self.kinds: dict[str, Kind] = {
+            name: (tuple(one.size), one.properties.dtype)  # pyright: ignore
+            for name, one in found.items()
+        }
+
+    def whole(self, name: str) -> Tensor:
+        """The tensor of this name, on the CPU."""
+        from torch.distributed.checkpoint.metadata import MetadataIndex
+
+        shape, dtype = self.kinds[name]
+        found = torch.empty(shape, dtype=dtype)
+        for chunk in self._metadata.state_dict_metadata[name].chunks:  # pyright: ignore
+            file = self._metadata.storage_data[MetadataIndex(name, chunk.offsets)].relative_path
+            places = tuple(slice(begin, begin + size) for begin, size in zip(chunk.offsets, chunk.sizes, strict=True))
+            found[places] = self._open(file).get_tensor(name)
+        return found
+
+    def _open(self, file: str) -> Any:
+        if file not in self._files:
+            self._files[file] = self._stack.enter_context(safe_open(file, framework="pt"))
+        return self._files[file]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """For the length of the block, shares that `latest` has verified."""
+    with ExitStack() as stack:
+        yield Opened(path, stack)
+
+
 def _reader(path: Path) -> Any:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
@@ -100,7 +143,8 @@ def _write(draft: Path, tensors: Tensors, world: ProcessGroup) -> None:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
-    writer = HuggingFaceStorageWriter(os.fspath(draft), save_distributed=True)
+    files = files_of({name: value.numel() * value.itemsize for name, value in tensors.items()}, world.size)
+    writer = HuggingFaceStorageWriter(os.fspath(draft), files, save_distributed=True)
     try:
         save(
             {name: value.detach() for name, value in tensors.items()},
@@ -111,6 +155,16 @@ def _write(draft: Path, tensors: Tensors, world: ProcessGroup) -> None:
         raise OSError(
             f"{draft} was not saved ({first_line(error)}); earlier ones stand: make room, then resume"
         ) from error
+
+
+def files_of(sizes: dict[str, int], processes: int) -> dict[str, int]:
+    """The number of each tensor's file, from 1, for tensors of so many bytes: a file is copied in memory to be written.
+
+    A process has at most `FILES` of about equal size, and none of less than `SMALLEST` bytes but the last.
+    """
+    most = max(processes * SMALLEST, sum(sizes.values()) / FILES)
+    ends = itertools.accumulate(sizes.values())
+    return {name: 1 + int((end - size) / most) for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
 
 def _list(draft: Path, step: int, state: dict[str, Any]) -> None:

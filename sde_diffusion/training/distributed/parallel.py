@@ -25,6 +25,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sde_diffusion.training.distributed.process_group import ProcessGroup
 
+FIRST_WEIGHTS = "first_weights"
+"""The attribute of a network on the meta device that has its first numbers, see `first_weights`."""
+
 
 class ParallelStrategy(ABC):
     """What the loop asks of a way to share a model."""
@@ -58,7 +61,12 @@ class SingleProcess(ParallelStrategy):
     """One process with all of the model."""
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model, moved."""
+        """The model, moved. Raises ValueError for one on the meta device, which processes fill that share it."""
+        if on_meta(model):
+            raise ValueError(
+                "the network is on the meta device, and only several processes with engine='sharded' give it its weights; "
+                "build it on the CPU"
+            )
         return model.to(device)
 
     def wrap_loss(self, loss: nn.Module) -> nn.Module:
@@ -85,24 +93,28 @@ class Replicated(SingleProcess):
 class Sharded(ParallelStrategy):
     """Every process holds a share of each tensor (FSDP2), cut along its first dimension.
 
-    The caller's model stays where it is and takes the weights of each checkpoint; a copy is trained. The units that are
-    gathered together are the members of the model's `nn.ModuleList`s, as networks keep their blocks in, and the rest.
+    The caller's model stays where it is and takes the last weights; a copy is trained. A model on the meta device, see
+    `first_weights`, gets memory for this process's shares alone, and is not filled. The units that are gathered together are
+    the members of the model's `nn.ModuleList`s, as networks keep their blocks in, and the rest.
     """
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """A copy in shares."""
         from torch.distributed.device_mesh import init_device_mesh
 
-        self.mesh = init_device_mesh(device.type, (self.world.size,))
-        return copy.deepcopy(model).to(device)
+        self.mesh, self.device = init_device_mesh(device.type, (self.world.size,)), device
+        return copy.deepcopy(model)._apply(lambda tensor: tensor if tensor.is_meta else tensor.to(device))
 
     def wrap_loss(self, loss: nn.Module) -> nn.Module:
         """The loss, its blocks and itself under `fully_shard`."""
         from torch.distributed.fsdp import fully_shard
 
+        from sde_diffusion.training.distributed.first_weights import materialise
+
         for block in blocks(loss.model):  # pyright: ignore[reportArgumentType]
             fully_shard(block, mesh=self.mesh)
         fully_shard(loss, mesh=self.mesh)
+        materialise(loss, self.device)
         return loss
 
     def no_sync(self, loss: nn.Module) -> Callable[[], AbstractContextManager]:
@@ -122,9 +134,13 @@ class Sharded(ParallelStrategy):
 class InShares(nn.Module):
     """Stands for an averaged model of which each process holds a share, so that no process can call it."""
 
+    def __init__(self, advice: str) -> None:
+        super().__init__()
+        self.advice = advice
+
     def forward(self, *args, **kwargs):
         """Raises ValueError."""
-        raise ValueError("the averaged model lies in shares, and this objective calls it; take engine='replicated'")
+        raise ValueError(f"the averaged model lies in shares, and no process can call it; {self.advice}")
 
 
 STRATEGIES: dict[str, type[ParallelStrategy]] = {"replicated": Replicated, "sharded": Sharded}
@@ -146,14 +162,20 @@ def blocks(model: nn.Module) -> list[nn.Module]:
     return found
 
 
+def on_meta(model: nn.Module) -> bool:
+    """Whether any parameter of a model has a shape and no numbers, as those that `first_weights.deferred` builds."""
+    return any(parameter.is_meta for parameter in model.parameters())
+
+
 def full_tensor(value: Tensor) -> Tensor:
     """A tensor of which every process may hold a share, put together; all processes must call."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value  # pyright: ignore
 
 
-def full_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same of each."""
-    return {name: full_tensor(value) for name, value in tensors.items()}
+def full_state(tensors: dict[str, Tensor], kept: bool = True) -> dict[str, Tensor]:
+    """The same of each, one after another; of a process that does not keep them nothing but one is in memory."""
+    whole = ((name, full_tensor(value)) for name, value in tensors.items())
+    return {name: value for name, value in whole if kept}
 
 
 @torch.no_grad()

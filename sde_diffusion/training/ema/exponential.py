@@ -41,9 +41,16 @@ class EMA:
         return self.average.count
 
     def track(self, source: nn.Module) -> None:
-        """Average `source` instead, a copy in shares of the first one; `model`'s parameters then stay as they are."""
+        """Average `source` instead, a copy in shares of the first one; `model`'s parameters then stay as they are.
+
+        Buffers of `model` that have no numbers yet, on the meta device, become copies of the source's.
+        """
         self.source = source
         self.average.track(source)
+        for mine, theirs in zip(self.model.modules(), source.modules(), strict=True):
+            for name, buffer in mine._buffers.items():
+                if buffer is not None and buffer.is_meta:
+                    mine._buffers[name] = theirs._buffers[name].clone()  # pyright: ignore
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages by the names of `model.state_dict()`, in shares where the source is."""

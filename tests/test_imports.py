@@ -31,6 +31,7 @@ FLOORS = {
     "sde_diffusion.networks": 1,
     "sde_diffusion.data": 1,
     "sde_diffusion.metrics": 1,
+    "sde_diffusion.observations": 1,
     "sde_diffusion.io": 1,
     "sde_diffusion.sde": 2,
     "sde_diffusion.parameterization": 2,

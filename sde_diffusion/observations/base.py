@@ -58,6 +58,11 @@ class Measurement(Observation):
             at = x0.detach().requires_grad_()
             return torch.autograd.grad(self.apply(at), at, v)[0]
 
+    def derivative(self, x0: Tensor) -> Tensor:
+        """dh/dx at x_0, a row for each number of y, shape (M, B, *E)."""
+        units = torch.eye(self.y.numel(), dtype=x0.dtype, device=x0.device).reshape(-1, *self.y.shape)
+        return torch.stack([self.pull(x0, unit.expand(len(x0), *self.y.shape)) for unit in units])
+
     def residual(self, x0: Tensor) -> Tensor:
         """y - h(x_0), shape (B, M), flat. Raises ValueError where h(x_0) is not of y's shape."""
         seen = self.apply(x0)
@@ -87,6 +92,10 @@ class LinearMeasurement(Measurement):
     def pull(self, x0: Tensor, v: Tensor) -> Tensor:
         """A^T v."""
         return self.adjoint(v)
+
+    def derivative(self, x0: Tensor) -> Tensor:
+        """A, the same for all samples."""
+        return self.matrix().to(x0).reshape(-1, 1, *x0.shape[1:]).expand(-1, *x0.shape)
 
     def gram(self) -> Tensor:
         """A A^T of the flattened y, shape (M, M)."""

@@ -49,6 +49,7 @@ FLOORS = {
     "sde_diffusion.report": 5,
     "sde_diffusion.tuning": 6,
     "sde_diffusion.likelihood": 6,
+    "sde_diffusion.posteriors": 6,
     "sde_diffusion.testing": 6,
     "sde_diffusion.sharing": 6,
     "sde_diffusion.standardization": 2,

@@ -29,10 +29,14 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.conditioned import rows_for
 from sde_diffusion.guidance.base import Null, both, check_range, level_of
 from sde_diffusion.kernel import Kernel
 from solvers.elementwise import along
 from solvers.particles import Look, Weighting
+
+START, END = 2.0, 0.1
+"""Noise levels between which the exponents move: later than those of `Ramped`, for (2) is noisy and adds up on its way."""
 
 Answers = Callable[[Tensor, Kernel], Tensor]
 """(x_t, kernel) -> the answers D_i of all laws, shape (K, B, *E)."""
@@ -61,7 +65,7 @@ class Corrected(Weighting):
     """
 
     def __init__(
-        self, answers: Answers, wanted: Sequence[float], first: Sequence[float], start: float = 3.0, end: float = 0.3
+        self, answers: Answers, wanted: Sequence[float], first: Sequence[float], start: float = START, end: float = END
     ) -> None:
         check_range("(end, start)", end, start)
         if len(wanted) != len(first) or abs(sum(first) - 1) > 1e-9 or end == 0:
@@ -121,8 +125,8 @@ class CorrectedGuidance(Corrected):
     Args:
         denoiser: takes the condition as keyword arguments, and its null.
         weight: w; 1 is the conditional model.
-        condition: the same for all samples.
-        start, end: see `Ramped`, whose field the particles follow.
+        condition: one for all samples, see `denoisers.conditioned.rows_for`.
+        start, end: see `Corrected`; the particles follow the field of `Ramped`.
         null: what stands for no condition, see `guidance.base.null_of`.
     """
 
@@ -131,12 +135,12 @@ class CorrectedGuidance(Corrected):
         denoiser: Denoiser,
         weight: float,
         condition: dict[str, Any],
-        start: float = 3.0,
-        end: float = 0.3,
+        start: float = START,
+        end: float = END,
         null: Null = None,
     ) -> None:
         def answers(x_t: Tensor, kernel: Kernel) -> Tensor:
-            return torch.stack(both(denoiser, x_t, kernel, condition, null))
+            return torch.stack(both(denoiser, x_t, kernel, rows_for(condition, len(x_t), x_t.device), null))
 
         super().__init__(answers, (weight, 1 - weight), (1.0, 0.0), start, end)
 
@@ -145,7 +149,11 @@ class Product(Corrected):
     """The product of the laws of several denoisers, each to a power: prod_i p_i(x)^{a_i}, a_i = 1 unless given."""
 
     def __init__(
-        self, denoisers: Sequence[Denoiser], exponents: Sequence[float] | None = None, start: float = 3.0, end: float = 0.3
+        self,
+        denoisers: Sequence[Denoiser],
+        exponents: Sequence[float] | None = None,
+        start: float = START,
+        end: float = END,
     ) -> None:
         count = len(denoisers)
 

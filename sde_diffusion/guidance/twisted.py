@@ -14,21 +14,26 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.conditioned import rows_for
 from sde_diffusion.guidance.twists.base import Moments, Twist
 from sde_diffusion.kernel import Kernel
 from solvers.particles import Look, Weighting
 
 
 class TwistedWeighting(Weighting):
-    """Equation (1) for a denoiser and a twist; one call of the denoiser a look. Its memory is log p(y | x_t) of the twist."""
+    """Equation (1) for a denoiser and a twist; one call of the denoiser a look. Its memory is log p(y | x_t) of the twist.
 
-    def __init__(self, denoiser: Denoiser, twist: Twist) -> None:
-        self.denoiser, self.twist = denoiser, twist
+    `condition` is the denoiser's, one for all samples, see `denoisers.conditioned.rows_for`.
+    """
+
+    def __init__(self, denoiser: Denoiser, twist: Twist, condition: Mapping[str, Any] | None = None) -> None:
+        self.denoiser, self.twist, self.condition = denoiser, twist, dict(condition or {})
 
     def look(self, question: tuple[Any, ...], memory: Any) -> Look:
         """The guided and the free answer, and how much the twist has grown."""
@@ -38,11 +43,13 @@ class TwistedWeighting(Weighting):
 
     def last(self, question: tuple[Any, ...], memory: Any) -> Look:
         """The free answer, with its own likelihood in the place of the twist."""
-        mean = self.denoiser(*question)
+        x_t, kernel = question
+        mean = self.denoiser(x_t, kernel, **rows_for(self.condition, len(x_t), x_t.device))
         return Look(mean, None, _growth(self.twist.observation.log_prob(mean).double(), memory), None)
 
     def _moments(self, x_t: Tensor, kernel: Kernel) -> Moments:
-        return Moments(self.denoiser, x_t, kernel, self.twist.differentiable)
+        condition = rows_for(self.condition, len(x_t), x_t.device)
+        return Moments(self.denoiser, x_t, kernel, self.twist.differentiable, **condition)
 
 
 def _growth(log_prob: Tensor, before: Tensor | None) -> Tensor:

@@ -152,12 +152,12 @@ class _Loop:
         x, kept = particles.x, particles.kept
         mean, state = answered(self.oracle, kept.answer, partial(self._mean, x, t, s, kept.state))
         increment, length = self.path.increment(t, s), abs(s - t) ** 0.5
-        tau = deviation(self.equation, t, s)
-        moved = replace(particles, x=axpy(mean, tau / length, increment), kept=kept._replace(state=state))
+        size = amplitude(self.equation, t, s)
+        moved = replace(particles, x=axpy(mean, size, increment), kept=kept._replace(state=state))
         if kept.free is None:
             return moved
         free, free_state = answered(self.oracle, kept.free, partial(self._mean, x, t, s, kept.free_state))
-        gain = log_ratio(increment / length, (mean - free) / tau)
+        gain = log_ratio(increment / length, (mean - free) / (size * length))
         return self.sets.weigh(replace(moved, kept=moved.kept._replace(free_state=free_state)), gain)
 
     def end(self, particles: Particles, finish: Callable[[Tensor], Tensor], step: int) -> Outcome:
@@ -188,11 +188,11 @@ class NoNoise(WienerPath):
         return self
 
 
-def deviation(equation: Any, t: float, s: float) -> Coefficient:
-    """tau, the standard deviation of the noise of a step."""
+def amplitude(equation: Any, t: float, s: float) -> Coefficient:
+    """tau/|s - t|^(1/2): what a step multiplies the increment of the path by."""
     if isinstance(equation, ItoSDE):
-        return equation.diffusion(t) * abs(s - t) ** 0.5
-    return equation.spread(t, s)
+        return equation.diffusion(t)
+    return equation.spread(t, s) / abs(s - t) ** 0.5
 
 
 def log_ratio(n: Tensor, shift: Tensor) -> Tensor:
@@ -210,5 +210,5 @@ def check_weighted(method: Any, equation: Any, times: Sequence[float]) -> None:
             "dpmpp_2m_sde"
         )
     check(method, equation, NoNoise(torch.zeros(1)))
-    if not all(float(deviation(equation, t, s)) > 0 for t, s in pairwise(times)):
+    if not all(float(amplitude(equation, t, s)) > 0 for t, s in pairwise(times)):
         raise ValueError("particles need noise in every step, got a step without; take eta > 0 at all noise levels")

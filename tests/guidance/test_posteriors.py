@@ -54,6 +54,7 @@ TWISTS = {
     "pseudo-inverse": (PseudoInverse(LINE), 16),
     "proximal": (Proximal(LINE), 64),
     "point": (Point(LINE), 64),
+    "tempered point": (Point(LINE, scale=0.3), 64),
 }
 
 

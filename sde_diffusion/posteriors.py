@@ -22,7 +22,7 @@ from sde_diffusion.sampling.particles import WeightedSamples, default_weighted_s
 from sde_diffusion.sampling.sampler import Sampler
 from solvers.particles import Weighting
 
-MOST_MATCHED = 64
+MOST_MATCHED = 32
 """Up to so many numbers seen, the covariance of what is seen is matched: a product of the derivative for each."""
 
 

@@ -121,6 +121,19 @@ def table(rows: list[list[Any]], nfes: tuple[int, ...]) -> list[list[str]]:
     ]
 
 
+def packed(rows: list[list[Any]]) -> list[list[Any]]:
+    """One row for all budgets of a contestant and cell."""
+    found: dict[tuple[Any, ...], list[list[Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[:4]), []).append(row[4:])
+    return [[*key, budgets] for key, budgets in found.items()]
+
+
+def unpacked(rows: list[list[Any]]) -> list[list[Any]]:
+    """The inverse of `packed`."""
+    return [[*row[:4], *budget] for row in rows for budget in row[4]]
+
+
 def summary(rows: list[list[Any]]) -> str:
     if not rows:
         return "-"
@@ -143,7 +156,7 @@ def main() -> None:
     torch.set_num_threads(1)
     laws, nfes = [given.law] if given.law else ["two"] if given.quick else list(LAWS), (20,) if given.quick else NFE
     known = {} if given.quick else load_summary("posteriors")
-    kept = [row for row in known.get("rows", []) if row[1] not in laws and known.get("seed") == given.seed]
+    kept = [row for row in unpacked(known.get("rows", [])) if row[1] not in laws and known.get("seed") == given.seed]
     rows = kept + [
         row
         for law in laws
@@ -163,8 +176,8 @@ def report(rows: list[list[Any]], nfes: tuple[int, ...], seed: int, write: bool)
         print(title, *(" | ".join(line) for line in table(rows, nfes)), sep="\n")
         return
     about = origin("posteriors")
-    names = ["contestant", "law", "observed", "linear", "calls", "ratio", "gap", "error of log p(y)"]
-    save_summary("posteriors", {**about, "seed": seed, "columns": names, "rows": rows}, digits=3)
+    names = ["contestant", "law", "observed", "linear", "of each: calls, ratio, gap, error of log p(y)"]
+    save_summary("posteriors", {**about, "seed": seed, "columns": names, "rows": packed(rows)}, digits=3)
     write_table("posteriors", title, columns, table(rows, nfes), about)
 
 

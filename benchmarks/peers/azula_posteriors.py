@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.kernel import Kernel
-from sde_diffusion.observations import LinearMeasurement, Measurement, Projection
+from sde_diffusion.observations import LinearMeasurement, Measurement, Square
 
 
 def peers() -> dict[str, Callable[[Any, int, int, int], tuple[Tensor, float]]]:
@@ -71,20 +71,20 @@ def _tds(denoiser: Any, seen: Any, **given: Any) -> Any:
     from azula.guidance import tds  # pyright: ignore[reportMissingImports]
 
     if not isinstance(seen, LinearMeasurement):
-        return tds.TDSSampler(denoiser, lambda mean, _: seen.log_prob(mean), **given)
+        return tds.TDSSampler(denoiser, lambda mean, _: seen.log_prob(mean), **given)  # pyright: ignore[reportArgumentType]
     values, basis = torch.linalg.eigh(seen.gram())
 
     def twist(mean: Tensor, level: Tensor) -> Tensor:
         variances = level**2 / (1 + level**2) * values + seen.std**2
         return -((seen.residual(mean) @ basis).square() / variances + variances.log()).sum(1) / 2
 
-    return tds.TDSSampler(denoiser, twist, **given)
+    return tds.TDSSampler(denoiser, twist, **given)  # pyright: ignore[reportArgumentType]
 
 
 def _measured(seen: Any) -> tuple[Any, Any]:
     """y and the function that it is of, of a measurement or a square; None for one bit."""
     if isinstance(seen, Measurement):
         return seen.y, seen.apply
-    if isinstance(seen, Projection) and isinstance(getattr(seen, "y", None), float):
+    if isinstance(seen, Square):
         return torch.tensor([seen.y], dtype=torch.float64), lambda x: seen.project(x).square().unsqueeze(1)
     return None, None

@@ -155,7 +155,7 @@ def _checked(built: tuple[Reversal, Solver]) -> tuple[Reversal, Any]:
 
 def _chunks(shape: Sequence[int], first: int, particles: int, chunk: int | None) -> Iterator[tuple[int, int]]:
     """(begin, end) of whole sets that cover first .. first + N - 1."""
-    if len(shape) < 2 or shape[0] < 1 or particles < 2:
+    if len(shape) < 2 or not all(isinstance(n, int) for n in (*shape, particles)) or shape[0] < 1 or particles < 2:
         raise ValueError(
             f"shape is (N, *E) with N >= 1 and a set has at least 2 particles, got {tuple(shape)}, {particles}"
         )

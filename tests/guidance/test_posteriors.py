@@ -202,6 +202,7 @@ def test_refusals():
         (lambda: model.posterior(seen, 16, particles=16, chunk=20), ValueError, "multiples of the 16"),
         (lambda: model.posterior(seen, 16, first=8), ValueError, "multiples of the 16"),
         (lambda: model.posterior(seen, 0), ValueError, "N >= 1"),
+        (lambda: model.posterior(seen, 2.5), ValueError, "N >= 1"),
         (lambda: model.posterior(seen, 16, sampler="heun", nfe=10), TypeError, "dpmpp_2m_sde"),
         (lambda: model.posterior(seen, 16, sampler="adaptive_sde"), TypeError, "grid"),
         (lambda: model.corrected(2.0, 16), ValueError, "condition"),

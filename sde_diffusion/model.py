@@ -22,6 +22,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from sde_diffusion import posteriors
 from sde_diffusion.arrays import as_labels, as_table, as_tensor, class_names_of
 from sde_diffusion.conditions import CONTEXT, ConditionColumns, check_context, check_taken, conditions
 from sde_diffusion.data.moments import Moments
@@ -289,16 +290,8 @@ class DiffusionModel:
             raise ValueError(f"sample(n, ...) takes the number of samples first, at least 1, got {n!r}")
         self._warn_if_untrained()
         reversal, solver = self.solver(sampler, nfe=nfe, steps=steps, tol=tol, **self.condition(n, condition))
-        z = sample(
-            reversal,
-            solver,
-            (n, *self.event_shape),
-            seed,
-            first=first,
-            chunk=chunk,
-            dtype=self.state_dtype,
-            device=self.device,
-        )
+        where = {"dtype": self.state_dtype, "device": self.device}
+        z = sample(reversal, solver, (n, *self.event_shape), seed, first=first, chunk=chunk, **where)
         return self.standardization.from_standard(z)
 
     def solver(self, sampler: Sampler | str | None = None, *, nfe=None, steps=None, tol=None, **condition: Any):
@@ -320,6 +313,8 @@ class DiffusionModel:
         """
         guide = guidance if callable(guidance) else by_name(str(guidance), self)
         return dataclasses.replace(self, denoiser=guide(self.denoiser))
+
+    posterior, corrected = posteriors.posterior, posteriors.corrected
 
     def log_prob(self, x: Any, tol: float = 1e-3, *, seed: int = 0, **condition: Any) -> LogProb:
         """log p(x) in nats for x (B, *E), with its error bars, see `likelihood.log_likelihood`.

@@ -65,6 +65,19 @@ def inside_out(oracle: Oracle, compute: Callable[[], T]) -> Questions[T]:
         oracle.answers.append((yield question))
 
 
+def first_question(oracle: Oracle, compute: Callable[[], Any]) -> tuple[Any, ...]:
+    """What compute(), a pure function that calls `oracle`, asks first. Raises TypeError where it asks nothing."""
+    for question in inside_out(oracle, compute):
+        return question
+    raise TypeError("the equation does not ask the oracle; make it of the oracle in the place of the denoiser")
+
+
+def answered(oracle: Oracle, answer: Any, compute: Callable[[], T]) -> T:
+    """compute() with the answer to its only question."""
+    oracle.answers, oracle.asked = [answer], 0
+    return compute()
+
+
 def stepwise(
     solver: Solver,
     equation: Equation,

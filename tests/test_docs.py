@@ -120,6 +120,16 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_posteriors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = run("posteriors.md")
+    assert space["found"].x.shape == (16, 1, 8, 8)
+    assert space["found"].x.isfinite().all()
+    assert space["alone"].shape == (4, 1, 8, 8)
+    assert space["strong"].ess.shape == (1,)
+
+
+@pytest.mark.slow
 def test_guidance(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = run("guidance.md")

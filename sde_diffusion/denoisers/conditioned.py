@@ -71,3 +71,12 @@ def _for_batch(name: str, value: Any, x_t: Tensor) -> Any:
             "number for all"
         )
     return value
+
+
+def rows_for(condition: dict[str, Any], n: int, device: torch.device | None = None) -> dict[str, Tensor]:
+    """One condition for n samples, a row for each: of numbers, tensors of shape (), or tensors of one row (1, ...)."""
+    found = {name: torch.as_tensor(value, device=device) for name, value in condition.items()}
+    for name, value in found.items():
+        if value.ndim and len(value) != 1:
+            raise ValueError(f"{name!r} is one for all samples, got {len(value)} rows; give one row")
+    return {name: value.expand(n, *value.shape[1:]) for name, value in found.items()}

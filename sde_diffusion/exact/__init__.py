@@ -7,6 +7,7 @@ from sde_diffusion.exact.gaussian import Gaussian
 from sde_diffusion.exact.law import Law
 from sde_diffusion.exact.mismatch import Mismatch, prior_mismatch
 from sde_diffusion.exact.mixture import Mixture
+from sde_diffusion.exact.posterior import ScalarPosterior, given_linear
 from sde_diffusion.exact.reference_flow import flow_end_point
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "Mismatch",
     "Mixture",
     "MixtureOfClasses",
+    "ScalarPosterior",
     "SmoothedEmpirical",
     "flow_end_point",
+    "given_linear",
     "prior_mismatch",
 ]

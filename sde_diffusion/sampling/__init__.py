@@ -3,6 +3,7 @@
 from sde_diffusion.sampling import named as samplers
 from sde_diffusion.sampling.default_ode import default_solver
 from sde_diffusion.sampling.default_sde import default_stochastic_solver
+from sde_diffusion.sampling.particles import WeightedSamples, default_weighted_sampler, sample_weighted
 from sde_diffusion.sampling.sample import initial_state, sample, sample_chunks
 from sde_diffusion.sampling.sampler import Sampler
 from solvers import (
@@ -31,11 +32,14 @@ __all__ = [
     "KeyedIncrements",
     "Sampler",
     "StochasticHeun",
+    "WeightedSamples",
     "WienerTree",
     "default_solver",
     "default_stochastic_solver",
+    "default_weighted_sampler",
     "initial_state",
     "sample",
     "sample_chunks",
+    "sample_weighted",
     "samplers",
 ]

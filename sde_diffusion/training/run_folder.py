@@ -6,6 +6,7 @@
     runs/NAME/metrics.jsonl              the reports, one a line, and between them what callbacks found, by step
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
     runs/NAME/snapshots/step-000500/     see `snapshots`
+    runs/NAME/best/step-000500/          see `best`
     runs/NAME/pictures/, loss_by_level.json and .png, tensorboard/
                                          what callbacks drew (see `sde_diffusion.callbacks`)
     runs/NAME/lock                       held by the process that trains
@@ -118,6 +119,11 @@ class RunFolder(os.PathLike):
     def snapshots(self) -> Path:
         """The folder of snapshots."""
         return self.path / "snapshots"
+
+    @property
+    def best(self) -> Path:
+        """The folder of the best averages."""
+        return self.path / "best"
 
     def config(self) -> dict[str, Any]:
         """The configuration that the run was made with; ValueError when its file is damaged."""

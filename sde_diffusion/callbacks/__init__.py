@@ -6,7 +6,8 @@
         KeepBest(Every(500), "runs/moons", "held_out_loss"),
         Levels(Doubling(100), "runs/moons", sde, objective, data, held_out),
         Pictures(Doubling(100), "runs/moons", model, held_out),     # a DiffusionModel
-        TensorBoard("runs/moons"),                                  # last: it shows what the others have found
+        TensorBoard("runs/moons"),                                  # last: it shows what the others have found; so do
+        Wandb("runs/moons"),                                        # the services of callbacks.wandb, .mlflow and .trackio
     ])
 
 Each is a file with one class; `training.callbacks` says what a callback is and what it is given.

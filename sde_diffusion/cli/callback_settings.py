@@ -24,6 +24,9 @@ LOOKED_AT = 2**24
 LEARNT_FROM = 20_000
 """How many training examples the classifier behind a metric learns from at most."""
 
+TRACKERS = {"wandb": "Wandb", "mlflow": "MLflow", "trackio": "Trackio"}
+"""The services, and the callbacks that send to them."""
+
 BEST = ("held_out_loss", "metric", "none")
 """By what the best average may be kept."""
 
@@ -47,6 +50,8 @@ class CallbackSettings:
             classifier's for labelled images, and the values themselves for other data.
         best: by which number the best average is kept, see `--checkpoint best` of `sample`: held_out_loss, metric or none.
         tensorboard: whether events for TensorBoard are written, which is then to be installed.
+        tracker: a service that gets the numbers and pictures: wandb, mlflow or trackio, which is then to be installed.
+        project: under which the service lists the run.
     """
 
     held_out_every: int = 500
@@ -61,6 +66,8 @@ class CallbackSettings:
     extractor: str | None = None
     best: str = "held_out_loss"
     tensorboard: bool = False
+    tracker: str | None = None
+    project: str = "sde_diffusion"
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number that is too small."""
@@ -69,6 +76,8 @@ class CallbackSettings:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"watch.{name} is at least {low}, got {value}; correct it")
+        if self.tracker is not None and self.tracker not in TRACKERS:
+            raise ValueError(f"watch.tracker is one of {', '.join(TRACKERS)}, got {self.tracker!r}; choose one")
         if self.best not in BEST:
             raise ValueError(f"watch.best is one of {', '.join(BEST)}, got {self.best!r}; choose one")
         if self.best == "metric" and self.metric is None:
@@ -148,7 +157,7 @@ def callbacks_of(settings: CallbackSettings, scene: WatchedRun) -> list[Callback
             rows = scene.source.condition_rows(_range(min(count, scene.source.size())))
         more = {"condition": rows, "count": settings.pictures, "evaluations": settings.evaluations, "seed": seed}
         found.append(Pictures(_moments(settings.pictures_every, 100), folder, model, real, **more))
-    return found + (_tensorboard(folder) if settings.tensorboard else [])
+    return found + _trackers(settings, folder)
 
 
 def _metric(settings: CallbackSettings, metric: str, scene: WatchedRun) -> list[Callback]:
@@ -235,10 +244,19 @@ def _moments(every: int | None, first: int = 1) -> Trigger:
     return Doubling(first) if every is None else Every(every)
 
 
-def _tensorboard(folder: Path) -> list[Callback]:
+def _trackers(settings: CallbackSettings, folder: Path) -> list[Callback]:
+    """TensorBoard and the service; ValueError for one whose package is missing."""
     from sde_diffusion.callbacks import TensorBoard
 
     try:
-        return [TensorBoard(folder)]
+        found: list[Callback] = [TensorBoard(folder)] if settings.tensorboard else []
+        return found + ([] if settings.tracker is None else [_tracker(settings.tracker)(folder, settings.project)])
     except ImportError as error:
         raise ValueError(str(error)) from error
+
+
+def _tracker(name: str) -> Any:
+    """The callback of a service; each is imported on its own."""
+    import importlib
+
+    return getattr(importlib.import_module(f"sde_diffusion.callbacks.{name}"), TRACKERS[name])

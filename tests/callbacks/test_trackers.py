@@ -80,9 +80,8 @@ class Service:
 def report(tmp_path: Path, step: int) -> CallbackContext:
     path = tmp_path / "one.png"
     Image.new("RGB", (2, 2)).save(path)
-    return CallbackContext(
-        Progress(step, 0.5, 1.0, 1e-3, 100.0, 0), None, False, {"held_out_loss": 0.25}, {"samples": path}
-    )  # pyright: ignore
+    progress, model = Progress(step, 0.5, 1.0, 1e-3, 100.0, 0), torch.nn.Identity()
+    return CallbackContext(progress, model, False, {"held_out_loss": 0.25}, {"samples": path})
 
 
 def logged(calls: list[tuple]) -> dict:

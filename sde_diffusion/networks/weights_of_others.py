@@ -56,7 +56,7 @@ def of_edm(published: Mapping[str, Tensor], network: ADM) -> State:
     known = {name: value for name, value in inner.items() if not name.endswith("resample_filter")}
     pairs = {"norm": "out_norm", "leave": "out_conv", "condition.label": "map_label"}
     pairs |= {"condition.layer0": "map_layer0", "condition.layer1": "map_layer1"}
-    encoder, decoder = _edm_stages(known, "enc"), _edm_stages(known, "dec")
+    encoder, decoder = stages_of_edm(known, "enc"), stages_of_edm(known, "dec")
     body = network.body
     ours = ["enter", *(f"down.{n}" for n in range(len(body.down)))]
     later = ["middle.0", "middle.1", *(f"up.{n}" for n in range(len(body.up)))]
@@ -69,7 +69,7 @@ def of_edm(published: Mapping[str, Tensor], network: ADM) -> State:
         pairs |= {own: theirs} if own == "enter" else _edm_stage(own, theirs)
     if "map_label.weight" in known:
         known["map_label.weight"] = known["map_label.weight"].mT
-    return _renamed(known, network, pairs, _interleaved)
+    return _renamed(known, network, pairs, interleaved)
 
 
 def _guided_stage(ours: str, theirs: str, within: int, attends: bool) -> dict[str, str]:
@@ -94,10 +94,10 @@ def _edm_stage(ours: str, theirs: str) -> dict[str, str]:
     return block | {f"{ours}.attention.{a}": f"{theirs}.{b}" for a, b in names}
 
 
-def _edm_stages(known: Mapping[str, Tensor], way: str) -> list[str]:
+def stages_of_edm(known: Mapping[str, Tensor], way: str) -> list[str]:
     """The blocks of a way in their order: finer first on the way down, coarser first on the way up."""
     names = {match[0] for name in known if (match := re.match(rf"{way}\.(\d+)x\d+_\w+", name))}
-    rank = {"conv": (0, 0), "in0": (0, 0), "in1": (0, 1), "down": (0, 0), "up": (0, 0)}
+    rank = {"conv": (0, 0), "in0": (0, 0), "in1": (0, 1), "down": (0, 0), "up": (0, 0), "residual": (0, 1)}
 
     def place(name: str) -> tuple[int, tuple[int, int]]:
         side, kind = int(name.split(".")[1].split("x")[0]), name.rsplit("_", 1)[1]
@@ -142,7 +142,7 @@ def _by_head(value: Tensor, heads: int) -> Tensor:
     return value.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2)
 
 
-def _interleaved(value: Tensor, heads: int) -> Tensor:
+def interleaved(value: Tensor, heads: int) -> Tensor:
     """(head, channel, query key value)."""
     return value.unflatten(0, (heads, -1, 3)).movedim(2, 0).flatten(0, 2)
 

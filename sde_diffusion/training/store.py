@@ -186,8 +186,8 @@ class FolderStore(CheckpointStore):
         if state.step:
             checkpoint.quarantine(self.run.checkpoints, state.step)
             checkpoint.quarantine(self.run.shares, state.step)
-        for folder in (self.run.snapshots, self.run.best):
-            snapshots.remove_after(folder, state.step)
+        snapshots.remove_after(self.run.snapshots, state.step)
+        snapshots.remove_after(self.run.best, state.step)
         metrics_file.truncate_after(self.run.metrics_file, state.step)
 
 

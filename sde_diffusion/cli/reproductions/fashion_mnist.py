@@ -28,10 +28,10 @@ PIXELS = ("Frechet", "KID", "precision", "recall")
 
 def recipe(root: str, quick: bool) -> Recipe:
     """The whole recipe, or a short one that shows that it runs, with a small network and few steps."""
-    width, steps = (8, 40) if quick else (32, 3500)
+    width, steps = (8, 40) if quick else (24, 7000)
     network = spec("unet", width=width, multipliers=[1, 2, 2], blocks=1, classes=10)
     training = TrainSettings(
-        steps=steps, batch_size=32, learning_rate=2e-3, warmup=min(200, steps // 4), betas=(0.9, 0.99), ema_decay=0.998,
+        steps=steps, batch_size=32, learning_rate=2e-3, warmup=min(200, steps // 4), betas=(0.9, 0.99), ema_decay=0.999,
         checkpoint_every=1000,
     )  # fmt: skip
     there = any(Path(root, "FashionMNIST", "raw").glob("train-images-idx3-ubyte*"))

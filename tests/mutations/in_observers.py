@@ -175,9 +175,9 @@ FAULTS = [
     ),
     Fault(
         "best-is-the-last",
-        "better",
-        "new.value < known.value",
-        "new.value < math.inf",
+        "best_of",
+        "(one.value, one.step)",
+        "-one.step",
         "The average of the last report is kept in the place of the best one.",
         BEST,
         "stays_and_is_loaded_by_name or going_back",

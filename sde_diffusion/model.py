@@ -40,10 +40,9 @@ from sde_diffusion.parameterization import EDMPreconditioning, Parameterization
 from sde_diffusion.sampling import default_solver, sample
 from sde_diffusion.sampling.sampler import Sampler
 from sde_diffusion.sde import VP, GaussianPrior, LinearSDE
-from sde_diffusion.sharing import Card, is_pipeline, read_diffusers, read_pretrained, write_pretrained
+from sde_diffusion.sharing import Card, write_pretrained
 from sde_diffusion.sharing.hub import fetched
-from sde_diffusion.sharing.pretrained import RECORD
-from sde_diffusion.sharing.run import configuration_of, read_run, recording, run_is_trained, seeded
+from sde_diffusion.sharing.run import configuration_of, read_model, recording, run_is_trained, seeded
 from sde_diffusion.standardization import Standardization
 from sde_diffusion.training.checkpoints.fingerprint import digest_of_data
 from sde_diffusion.training.devices import device_of
@@ -245,18 +244,16 @@ class DiffusionModel:
         network: nn.Module | None = None,
         device: torch.device | str = "auto",
         revision: str | None = None,
+        checkpoint: str | int | None = None,
     ) -> Self:
         """The model of a run's folder (its newest whole checkpoint), of `save`, of a diffusers pipeline, or on the Hub.
 
-        `network` is that of a run whose own network no package holds. Nothing in the folder is executed. Raises ValueError
-        for a folder of another kind, one that is damaged, or whose parts do not belong together.
+        `network` is that of a run whose own network no package holds; `checkpoint` is newest, best or a step of a run.
+        Nothing in the folder is executed. Raises ValueError for a folder of another kind, one that is damaged, or whose parts
+        do not belong together.
         """
         place, path = device_of(device), fetched(os.fspath(folder), revision)
-        if (path / RECORD).is_file():
-            found = read_run(path, network)
-        else:
-            found = read_diffusers(path) if is_pipeline(path) else read_pretrained(path)
-        model = cls(**found).to(place)
+        model = cls(**read_model(path, network, checkpoint)).to(place)
         model._warn_if_untrained()
         return model
 

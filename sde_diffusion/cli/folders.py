@@ -67,6 +67,11 @@ def below(run: Path, *names: str) -> Path:
     return path
 
 
+def ending(checkpoint: str | None) -> str:
+    """What the folder of results of another checkpoint than the newest has at the end of its name."""
+    return "" if checkpoint is None else f"-{run_name(checkpoint)}"
+
+
 MADE = "made.json"
 
 

@@ -163,14 +163,16 @@ def _coordinates(wanted: str, found: Moments) -> tuple[Standardization, float, f
     return Standardization.identity(), *found.overall()
 
 
-def load_model(folder: Path, device: torch.device) -> DiffusionModel:
+def load_model(folder: Path, device: torch.device, checkpoint: str | None = None) -> DiffusionModel:
     """The model of a run, with the averaged weights of its newest whole checkpoint; or that of a shared folder.
+
+    `checkpoint` is newest, best or a step, of a run.
 
     Raises ValueError for what is neither, CheckpointError (a ValueError) for damaged or foreign checkpoints.
     """
     from sde_diffusion.model import DiffusionModel
 
-    return DiffusionModel.load(folder, device=device)
+    return DiffusionModel.load(folder, device=device, checkpoint=checkpoint)
 
 
 def data_of(model: DiffusionModel, asked: Any = None) -> DataSource:

@@ -1,7 +1,7 @@
 """From a dataclass to the options of a command and back: the dataclass is the single list of what can be asked.
 
-A field of a plain type becomes `--field`; a field that is itself a dataclass becomes `--field.part` for each of its
-fields. What an option means stands in the `Attributes:` section of the dataclass's docstring.
+A field of a plain type becomes `--field`, which for a bool may stand alone and then means true; a field that is itself a
+dataclass becomes `--field.part` for each of its fields. What an option means stands in the `Attributes:` section of the dataclass's docstring.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def add_options(target: ArgumentParser, cls: type, prefix: str = "", values: Any
             group.add_argument(name, type=hint, help=words.get(field.name), **optional)
         else:
             spelt = [f"--{prefix}{other}" for other in (field.name, *field.metadata.get("aliases", ()))]
-            group.add_argument(*spelt, type=hint, default=usual, help=words.get(field.name))
+            bare: dict[str, Any] = {"nargs": "?", "const": True} if hint is bool else {}
+            group.add_argument(*spelt, type=hint, default=usual, help=words.get(field.name), **bare)
 
 
 def add_config_option(target: ArgumentParser) -> None:

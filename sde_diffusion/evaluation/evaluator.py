@@ -75,6 +75,8 @@ class Evaluator:
         given: the samples will have the held-out examples' own conditions, in order. Then the baseline has nearly the same
             ones, see `matching`, and rows (N, D) are compared together with their conditions, as rows (N, D + K).
 
+        classifier_steps: of the classifier's training.
+
     Raises:
         ValueError: fewer than 4 held-out examples, or more than half of the data held out; `conditional` without labels,
             `given` without conditions.
@@ -89,8 +91,10 @@ class Evaluator:
         metrics: Callable[[Evaluator], list[EvaluationMetric]] = default_metrics,
         conditional: bool = False,
         given: bool = False,
+        classifier_steps: int = 500,
     ) -> None:
         self.source, self.seed, self.device = source, seed, device_of(device)
+        self.classifier_steps = classifier_steps
         held_out, labels = source.tensors("held_out")
         self.held_out, self.labels = held_out[:max_held_out], None if labels is None else labels[:max_held_out]
         self.train, self.train_labels = source.tensors("train")
@@ -179,7 +183,7 @@ class Evaluator:
         if len(self.source.event_shape) != 3 or self.train_labels is None or classes is None or not len(x):
             return None
         labels = self.train_labels[spare].to(self.device)
-        return train_classifier(x.to(self.device), labels, classes, seed=self.seed)
+        return train_classifier(x.to(self.device), labels, classes, self.classifier_steps, seed=self.seed)
 
     def known_classifier(self) -> Classifier:
         """The classifier; ValueError where there is none."""

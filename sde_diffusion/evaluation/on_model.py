@@ -114,6 +114,7 @@ def evaluator_for(
     device: torch.device | str = "auto",
     conditional: bool = False,
     given: bool = False,
+    classifier_steps: int = 500,
 ) -> Evaluator:
     """An evaluator with every metric on one kind of features; ValueError for fewer than `LEAST` examples."""
     space = features or default_features(source)
@@ -125,7 +126,7 @@ def evaluator_for(
         rows = partial(extracted, space.extractor(evaluator), chunk=chunk, device=evaluator.device)
         return [all_metrics(rows, space.learned)]
 
-    return Evaluator(source, seed, max_held_out, device, metrics, conditional, given)
+    return Evaluator(source, seed, max_held_out, device, metrics, conditional, given, classifier_steps)
 
 
 def evaluate(

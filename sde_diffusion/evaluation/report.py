@@ -29,15 +29,22 @@ SHOWN = 48
 
 
 def write_report(
-    folder: Path, title: str, model: DiffusionModel, found: Survey, films: list[Path], asked: dict[str, Any]
+    folder: Path,
+    title: str,
+    model: DiffusionModel,
+    found: Survey,
+    films: list[Path],
+    asked: dict[str, Any],
+    weights: str = "",
 ) -> Path:
     """Write the figures, the page and results.json, and return the page's path.
 
-    `films` are animations of the forward and reverse process; `asked` goes into results.json.
+    `films` are animations of the forward and reverse process; `asked` goes into results.json. `weights` is a sentence on
+    which of the run's averages was measured.
     """
     figures, run = folder / "figures", RunFolder(folder)
     blocks = [
-        Paragraph(trained(run, model)),
+        Paragraph(" ".join(filter(None, (trained(run, model), weights)))),
         *training_film(run),
         *_summary(found),
         *map(Paragraph, [*skipped(run), *overfitting(run)]),

@@ -63,6 +63,14 @@ def as_read_back(value: Any, default: Callable[[Any], Any] | None = None) -> Any
     return json.loads(json.dumps(value, default=default))
 
 
+def flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Dotted names and JSON spellings of what plain data hold: {"a": {"b": 1}} -> {"a.b": "1"}."""
+    if isinstance(value, dict) and value:
+        parts = [flat(part, f"{prefix}.{key}" if prefix else key) for key, part in value.items()]
+        return {key: spelling for part in parts for key, spelling in part.items()}
+    return {prefix: json.dumps(value)}
+
+
 def check_size(whole: Any) -> None:
     """Raises ValueError for data that hold more, or go deeper, than any description of a network."""
     for count, (_, depth) in enumerate(_values(whole)):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sde_diffusion.networks.attention import transformed, twice_differentiable
 from sde_diffusion.networks.conditioning import check_range
-from sde_diffusion.networks.features import per_sample
+from sde_diffusion.networks.features import BOUND, per_sample
 from solvers.elementwise import along
 
 
@@ -54,11 +54,11 @@ class ChainTimestep(nn.Module):
 
 
 class LogTimestep(nn.Module):
-    """EDM's c_noise = log(sigma/alpha)/4 as a timestep, for DiffusersBackbone."""
+    """EDM's c_noise = log(sigma/alpha)/4 as a timestep, for DiffusersBackbone; held at +-10, beyond all noise levels in use."""
 
     def forward(self, c_time: Tensor) -> Tensor:
         """A quarter."""
-        return c_time / 4
+        return c_time.clamp(-BOUND, BOUND) / 4
 
 
 class ShareTimestep(nn.Module):

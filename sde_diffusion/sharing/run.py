@@ -1,4 +1,4 @@
-"""The model of a run's folder: its record, its configuration and the newest whole checkpoint, which belong together."""
+"""The model of a run's folder: its record, its configuration and one of its averages, which belong together."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch import nn
 from sde_diffusion.io.atomic import replace_file
 from sde_diffusion.io.plain import as_read_back
 from sde_diffusion.resolver import completed, spec_of
+from sde_diffusion.sharing.chosen_weights import NEWEST, weights_of
+from sde_diffusion.sharing.diffusers_folder import is_pipeline, read_diffusers
 from sde_diffusion.sharing.pretrained import (
     KINDS,
     RECORD,
@@ -23,6 +25,7 @@ from sde_diffusion.sharing.pretrained import (
     digest,
     fields_of,
     read_description,
+    read_pretrained,
 )
 from sde_diffusion.specs import spec
 from sde_diffusion.training.settings import TrainSettings
@@ -78,31 +81,41 @@ def in_words_of(described: Description, record: Path) -> Description:
     return {**described, **{kind: earlier[kind] for kind in KINDS}} if same else described
 
 
-def read_run(path: Path, network: nn.Module | None) -> dict[str, Any]:
-    """The fields of a run's model. ValueError where record, configuration and checkpoint are not of one run."""
-    from sde_diffusion.training import latest, load_average
-    from sde_diffusion.training.checkpoints.checkpoint import fingerprint_of, weights_changed
+def read_model(path: Path, network: nn.Module | None = None, checkpoint: str | int | None = None) -> dict[str, Any]:
+    """The fields of the model of a run's folder, of a diffusers pipeline or of a shared model; ValueError for another folder.
+
+    A `checkpoint` is that of a run, see `read_run`.
+    """
+    if (path / RECORD).is_file():
+        return read_run(path, network, checkpoint)
+    if checkpoint not in (None, NEWEST):
+        raise ValueError(
+            f"{path} holds one set of weights and no checkpoints, got checkpoint {checkpoint!r}; leave it out"
+        )
+    return read_diffusers(path) if is_pipeline(path) else read_pretrained(path)
+
+
+def read_run(path: Path, network: nn.Module | None, checkpoint: str | int | None = None) -> dict[str, Any]:
+    """The fields of a run's model. ValueError where record, configuration and checkpoint are not of one run.
+
+    `checkpoint` is `newest`, `best` (see `callbacks.KeepBest`) or the number of a step.
+    """
     from sde_diffusion.training.checkpoints.fingerprint import check_settings
     from sde_diffusion.training.run_folder import RunFolder
 
-    record, newest = path / RECORD, latest(RunFolder(path).checkpoints)
-    described = read_description(record)
-    if newest is None:
-        in_shares = ", but in shares: go on with its training in one process, which saves whole ones"
-        none = in_shares if RunFolder(path).shares.is_dir() else " yet; run its training until the first one"
-        raise ValueError(f"{path} has no checkpoint{none}")
-    stored = fingerprint_of(newest)
-    if stored.get("extra", {}).get("model") != digest(described):
-        raise ValueError(f"{record} is not the record that {newest.name} was made with; restore it, or train again")
-    described["run"] = RunFolder(path).check_config(described["run"])
-    check_settings(stored, described["run"].get("training", {}), newest)
+    record, run = path / RECORD, RunFolder(path)
+    described, weights = read_description(record), weights_of(run, checkpoint)
+    if weights.model != digest(described):
+        raise ValueError(f"{record} is not the record that {weights.name} was made with; restore it, or train again")
+    described["run"] = run.check_config(described["run"])
+    check_settings(weights.settings, described["run"].get("training", {}), run.path / weights.name)
 
     def load(make: Any) -> Any:
         denoiser = seeded(0, make)
-        load_average(newest, denoiser)
+        weights.fill(denoiser)
         return denoiser.eval().requires_grad_(False)
 
-    return {**fields_of(described, record, load, network), "trained": weights_changed(newest)}
+    return {**fields_of(described, record, load, network), "trained": weights.trained}
 
 
 def run_is_trained(folder: str | os.PathLike) -> bool:

@@ -6,6 +6,7 @@
     runs/NAME/metrics.jsonl              the reports, one a line, and between them what callbacks found, by step
     runs/NAME/checkpoints/step-000500/   see `checkpoint`
     runs/NAME/snapshots/step-000500/     see `snapshots`
+    runs/NAME/best/step-000500/          see `best`
     runs/NAME/pictures/, loss_by_level.json and .png, tensorboard/
                                          what callbacks drew (see `sde_diffusion.callbacks`)
     runs/NAME/lock                       held by the process that trains
@@ -16,7 +17,6 @@ Nothing here needs torch.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import sys
@@ -28,7 +28,7 @@ from typing import Any, Self
 
 from sde_diffusion.io.atomic import create_file, replace_file, to_json
 from sde_diffusion.io.git import commit as git_commit
-from sde_diffusion.io.plain import as_read_back, read_json
+from sde_diffusion.io.plain import as_read_back, flat, read_json
 from sde_diffusion.training.settings import NOT_WEIGHT_DETERMINING
 
 _PACKAGES = (
@@ -122,6 +122,11 @@ class RunFolder(os.PathLike):
         """The folder of snapshots."""
         return self.path / "snapshots"
 
+    @property
+    def best(self) -> Path:
+        """The folder of the best averages."""
+        return self.path / "best"
+
     def config(self) -> dict[str, Any]:
         """The configuration that the run was made with; ValueError when its file is damaged."""
         return _read(self.config_file, dict)
@@ -169,7 +174,7 @@ def environment() -> dict[str, Any]:
 
 def _changes(before: Any, now: dict[str, Any]) -> list[str]:
     """What of an environment is now another, the git commit apart; what only one of both notes is not compared."""
-    old, new = _flat(before), _flat(now)
+    old, new = flat(before), flat(now)
     names = sorted(name for name in old.keys() & new.keys() if old[name] != new[name] and not name.startswith("git."))
     return [f"{name.removeprefix('packages.')} was {old[name]} and is {new[name]}" for name in names]
 
@@ -198,7 +203,7 @@ def _refuse_other(run: RunFolder, wanted: dict[str, Any], may_change: Collection
 
 def _difference(there: Any, here: Any, may_change: Collection[str]) -> tuple[str, str, str] | None:
     """The first name in which two configurations differ, `may_change` apart, with both values; None for equal ones."""
-    old, new = _flat(there), _flat(here)
+    old, new = flat(there), flat(here)
     for key in sorted(old.keys() | new.keys(), key=lambda key: (not key, key)):
         if old.get(key) != new.get(key) and not _among(key, may_change):
             return key or "its content", old.get(key, "absent")[:100], new.get(key, "absent")[:100]
@@ -207,14 +212,6 @@ def _difference(there: Any, here: Any, may_change: Collection[str]) -> tuple[str
 
 def _among(key: str, names: Collection[str]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """Dotted names and JSON spellings of what a configuration holds."""
-    if isinstance(value, dict) and value:
-        parts = [_flat(part, f"{prefix}.{key}" if prefix else key) for key, part in value.items()]
-        return {key: spelling for part in parts for key, spelling in part.items()}
-    return {prefix: json.dumps(value)}
 
 
 def _normal(config: dict[str, Any]) -> dict[str, Any]:

@@ -189,12 +189,13 @@ class FolderStore(CheckpointStore):
     def _tidy(self, state: TrainState) -> None:
         """Remove orphans, and what comes after the state."""
         self.run.checkpoints.mkdir(exist_ok=True)
-        for folder in (self.run.path, self.run.checkpoints, self.run.shares, self.run.snapshots):
+        for folder in (self.run.path, self.run.checkpoints, self.run.shares, self.run.snapshots, self.run.best):
             sweep(folder)
         if state.step:
             checkpoint.quarantine(self.run.checkpoints, state.step)
             checkpoint.quarantine(self.run.shares, state.step)
         snapshots.remove_after(self.run.snapshots, state.step)
+        snapshots.remove_after(self.run.best, state.step)
         metrics_file.truncate_after(self.run.metrics_file, state.step)
 
 

@@ -26,6 +26,7 @@ COMMANDS = (
     "export",
     "info",
     "likelihood",
+    "reproduce",
     "sample",
     "train",
     "tune",

@@ -183,6 +183,7 @@ def test_demo_makes_a_report_and_is_done_when_asked_again(tmp_path, monkeypatch,
     pictures = {"samples", "cost", "classes", "neighbours", "training", "film"}
     assert {path.stem for path in (run / "figures").iterdir()} == pictures
     page = (run / "report.html").read_text(encoding="utf-8")
+    assert "weights are those of the last step, where the held out loss was lowest" in page
     assert page.count("<img ") == 7  # the error by noise level lies beside the run's checkpoints
     assert "http://" not in page
     assert "https://" not in page

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from sde_diffusion import DiffusionModel
-from sde_diffusion.callbacks import HeldOut, Levels, Pictures
+from sde_diffusion.callbacks import HeldOut, KeepBest, Levels, Pictures, SampleMetric
 from sde_diffusion.cli.callback_settings import CallbackSettings, WatchedRun, callbacks_of
 from sde_diffusion.cli.device import device_of
 from sde_diffusion.cli.main import main
@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_averaged_model(trained):
     model = load_model(trained, device_of("cpu"))
     source = data_of(model)
     there = WatchedRun(trained, model, objective_of(model), source, seed=0)
-    held_out, levels, pictures = callbacks_of(CallbackSettings(), there)
+    held_out, levels, pictures = callbacks_of(CallbackSettings(best="none"), there)
     (line,) = [line for line in metrics_file.read(trained / "metrics.jsonl") if "held_out_loss" in line]
     assert held_out.measure(model.denoiser) == pytest.approx((line["held_out_loss"], line["held_out_error"]), rel=1e-5)
     stored = json.loads((trained / "loss_by_level.json").read_text())
@@ -161,8 +161,8 @@ def test_numbers_out_of_range_are_refused(refused, wrong):
 
 def test_the_moments_are_those_that_are_asked_for(tmp_path):
     usual = {type(one): one.trigger for one in callbacks_of(CallbackSettings(), scene(tmp_path))}
-    assert usual == {HeldOut: Every(500), Levels: Doubling(400), Pictures: Doubling(100)}
-    asked = CallbackSettings(held_out_every=7, levels_every=8, pictures_every=9)
+    assert usual == {HeldOut: Every(500), KeepBest: Every(500), Levels: Doubling(400), Pictures: Doubling(100)}
+    asked = CallbackSettings(held_out_every=7, levels_every=8, pictures_every=9, best="none")
     assert [one.trigger for one in callbacks_of(asked, scene(tmp_path))] == [Every(7), Every(8), Every(9)]
     assert callbacks_of(CallbackSettings(held_out_every=0, levels_every=0, pictures_every=0), scene(tmp_path)) == []
 
@@ -176,3 +176,65 @@ def test_without_held_out_events_the_pictures_remain(tmp_path):
     found = callbacks_of(CallbackSettings(), scene(tmp_path, source=source))
     assert [type(one) for one in found] == [Pictures]
     assert torch.equal(found[0].real, source.tensors("train")[0][: found[0].count])
+
+
+METRIC = [
+    "--watch.metric",
+    "kid",
+    "--watch.metric_every",
+    "4",
+    "--watch.metric_count",
+    "24",
+    "--watch.best",
+    "metric",
+    "--watch.evaluations",
+    "3",
+]
+
+
+def test_a_metric_is_written_and_its_best_average_is_sampled(tmp_path, capsys):
+    """Every 4 of 12 steps and each look as one by hand; it decides nothing of the weights; `sample` and `evaluate` take the best."""
+    run = tmp_path / "run"
+    assert main(["train", *TINY, *NOTHING, *METRIC, "--watch.extractor", "pixels", "--output", str(run)]) == 0
+    found = {line["step"]: line["kid"] for line in metrics_file.read(run / "metrics.jsonl") if "kid" in line}
+    assert list(found) == [4, 8, 12]
+    best = min(found, key=lambda step: found[step])
+    model = DiffusionModel.load(run, checkpoint="best", device="cpu")
+    settings = CallbackSettings(metric="kid", metric_count=24, extractor="pixels", evaluations=3, best="none")
+    there = WatchedRun(run, model, objective_of(model), data_of(model), seed=0)
+    metric = next(one for one in callbacks_of(settings, there) if isinstance(one, SampleMetric))
+    assert metric.measure(model.denoiser) == pytest.approx(found[best], rel=1e-4)
+    for command, more in (
+        ("sample", ["--count", "2", "--nfe", "3"]),
+        ("evaluate", ["--steps", "2", "--extractor", "pixels"]),
+    ):
+        assert main([command, str(run), *more, "--checkpoint", "best"]) == 0
+        assert main([command, str(run), *more, "--checkpoint", "bset"]) == 2
+        assert "newest, best or one of the steps" in capsys.readouterr().err
+    assert [path.name[-5:] for path in (run / "samples").iterdir()] == ["-best"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--watch.metric", "fid"], "no metric 'fid'"),
+        (["--watch.best", "metric"], "add --watch.metric frechet"),
+        (["--watch.best", "loss"], "held_out_loss, metric, none"),
+        (["--watch.metric", "kid", "--watch.extractor", "inception(layer=3)"], "layer"),
+        (["--watch.metric", "kid", "--watch.extractor", "clasifier"], "classifier"),
+    ],
+)
+def test_a_metric_that_cannot_be_is_refused_before_anything_is_trained(tmp_path, capsys, words, said):
+    assert main(["train", *TINY, *words, "--output", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_classifier_is_trained_once_and_late(tmp_path):
+    """Labelled images are compared in a classifier's features unless others are asked for; it leaves the weights as they are."""
+    run = tmp_path / "run"
+    assert main(["train", *TINY, *NOTHING, *METRIC, "--output", str(run)]) == 0
+    plain = tmp_path / "plain"
+    assert main(["train", *TINY, *NOTHING, "--output", str(plain)]) == 0
+    assert all(torch.equal(value, weights(plain)[name]) for name, value in weights(run).items())

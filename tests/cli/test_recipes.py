@@ -21,12 +21,13 @@ FOLDER = ROOT / "recipes"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 MILLIONS = {
-    "ddpm": 42.8, "score_sde_vp": 55.7, "score_sde_ve": 55.7, "edm": 55.7, "rectified_flow": 55.7, "dit_fashion_mnist": 33.0
+    "ddpm": 42.8, "score_sde_vp": 55.7, "score_sde_ve": 55.7, "edm": 55.7, "rectified_flow": 55.7, "dit_fashion_mnist": 33.0,
+    "vdm": 34.9, "edm2_uncertainty": 55.7,
 }  # fmt: skip
-"""The published numbers of parameters: EDM's DDPM++ and DiT-S, table 1. Our U-Net of DDPM's width has more than its 35.7."""
+"""The published numbers of parameters: EDM's DDPM++ and DiT-S, table 1. Our U-Nets of DDPM's and VDM's width have more than 35.7 and 31."""
 
-UNTRAINED = {**dict.fromkeys(NAMES, 1.0), "rectified_flow": 1.25}
-"""The loss of the zero function for data of mean 0 and variance 1/4: E eps^2, or E (eps - x_0)^2 for a flow."""
+UNTRAINED = {**dict.fromkeys(NAMES, 1.0), "rectified_flow": 1.25, "vdm": 11.67}
+"""The loss of the zero function for data of mean 0 and variance 1/4: E eps^2, E (eps - x_0)^2 for a flow, half the range of log-SNR for a bound."""
 
 SMALL = {"unet": "unet(width=8,multipliers=[1,1])", "dit": "dit(width=16,depth=1,heads=2,classes=10)"}
 

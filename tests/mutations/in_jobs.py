@@ -166,7 +166,7 @@ FAULTS = [
     Fault(
         "an-edited-record-is-taken",
         "read_run",
-        'stored.get("extra", {}).get("model") != digest(described)',
+        "weights.model != digest(described)",
         "False",
         "Another standardisation beside the checkpoints moves all samples without a word.",
         CASES,

@@ -159,4 +159,24 @@ SHARING = [
         "up_and_down",
     ),
 ]
-FAULTS = [*NETWORKS, *SHARING]
+PUBLISHED = [
+    Fault(
+        "attention-rows-as-stored",
+        "_by_head",
+        "value.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2)",
+        "value",
+        "Published weights of ADM are read with queries, keys and values mixed up.",
+        "tests/networks/test_weights_of_others.py",
+        "guided_diffusion",
+    ),
+    Fault(
+        "attention-on-every-block-up",
+        "_Network.__init__",
+        "number == blocks and level in attention",
+        "level in attention",
+        "The way up of DDPM++ has attention where its authors had none.",
+        "tests/networks/test_weights_of_song.py",
+        "test_score_sde",
+    ),
+]
+FAULTS = [*NETWORKS, *SHARING, *PUBLISHED]

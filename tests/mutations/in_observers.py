@@ -8,6 +8,7 @@ OBSERVING = "tests/training/test_observing.py"
 HELD_OUT, LEVELS, PICTURES, BOARD = (
     f"tests/callbacks/test_watching_{name}.py" for name in ("held_out", "levels", "pictures", "tensorboard")
 )
+BEST, METRIC = "tests/callbacks/test_keep_best.py", "tests/callbacks/test_sample_metric.py"
 
 FAULTS = [
     Fault(
@@ -171,5 +172,41 @@ FAULTS = [
         "A run that goes on leaves steps twice and out of order.",
         BOARD,
         "no_step_twice",
+    ),
+    Fault(
+        "best-is-the-worst",
+        "better",
+        "new.value < known.value",
+        "new.value > known.value",
+        "Averages that are worse than those before are kept.",
+        BEST,
+        "stays_and_is_loaded_by_name or going_back",
+    ),
+    Fault(
+        "best-forgets-checkpoints",
+        "prune",
+        "for step in (*checkpoints, math.inf)",
+        "for step in (math.inf,)",
+        "A run that goes on from a checkpoint has lost what was best up to it.",
+        BEST,
+        "going_back or interrupted",
+    ),
+    Fault(
+        "best-of-another-number",
+        "better",
+        "known = best_of((one for one in all_in(folder) if one.alike(new)), new.step - 1)",
+        "known = best_of(all_in(folder), new.step - 1)",
+        "A loss is compared with a distance, and the smaller number wins.",
+        BEST,
+        "other_numbers",
+    ),
+    Fault(
+        "metric-of-one-noise",
+        "SampleMetric._part",
+        "first=first",
+        "first=0",
+        "Every chunk has the samples of the first one, and the metric compares copies.",
+        METRIC,
+        "seed_alone or labels",
     ),
 ]

@@ -17,6 +17,8 @@ SMALL = {
     "unet": {"width": 8, "attention": (1,)},
     "dit": {"width": 16, "depth": 2, "heads": 2},
     "diffusers_unet": {"width": 16, "attention": (1,)},
+    "song": {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": (1,)},
+    "adm": {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": (1,)},
 }
 NAMES = networks.names()
 

@@ -50,7 +50,8 @@ class Settings(RunConfig):
 
     def asked(self) -> dict[str, Any]:
         """What the evaluation depends on besides the run."""
-        return {"samplers": self.samplers, "budgets": self.budgets, "frames": self.frames, "seed": self.seed}
+        asked = {"samplers": self.samplers, "budgets": self.budgets, "frames": self.frames, "seed": self.seed}
+        return asked | {"checkpoint": self.watch.best}
 
 
 def run(settings: Settings) -> None:
@@ -58,6 +59,7 @@ def run(settings: Settings) -> None:
     start, folder = time.perf_counter(), new_folder(settings.name, settings.output)
     recipes = samplers(settings.samplers)
     from sde_diffusion.cli import factories as build
+    from sde_diffusion.cli.best import best_model
     from sde_diffusion.cli.device import device_of
     from sde_diffusion.cli.model import train_model
 
@@ -65,7 +67,8 @@ def run(settings: Settings) -> None:
     say(f"training {settings.training.steps} steps on {settings.part('data')['name']}, in {folder}/")
     model = train_model(folder, settings, device_of(settings.device), watch=settings.watch)
     if not _done(folder, settings):
-        _evaluate(settings, recipes, folder, model, source)
+        model, weights = best_model(folder, model)
+        _evaluate(settings, recipes, folder, model, source, weights)
     say(f"{time.perf_counter() - start:.0f} s; the report, the pictures and the model are in {folder}/")
     say(f"open {folder / 'report.html'}")
 
@@ -82,16 +85,16 @@ def _done(folder: Path, settings: Settings) -> bool:
 
 
 def _evaluate(
-    settings: Settings, recipes: list[Sampler], folder: Path, model: DiffusionModel, source: DataSource
+    settings: Settings, recipes: list[Sampler], folder: Path, model: DiffusionModel, source: DataSource, weights: str
 ) -> None:
     from sde_diffusion.evaluation.on_model import survey
     from sde_diffusion.evaluation.report import metrics_table, write_report
 
-    say(f"sampling with {len(recipes)} samplers, comparing, drawing")
+    say(f"{weights}\nsampling with {len(recipes)} samplers, comparing, drawing")
     found = survey(model, source, recipes, settings.budgets, settings.seed, f"run {folder.name}")
     found.sweep.write(folder)
     films = _film(settings, folder, model, source)
-    write_report(folder, f"Run {folder.name}", model, found, films, settings.asked())
+    write_report(folder, f"Run {folder.name}", model, found, films, settings.asked(), weights)
     metrics_table(found).print()
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_diffusion.cli.folders import below, folder_of, run_folder
+from sde_diffusion.cli.folders import below, ending, folder_of, run_folder
 from sde_diffusion.cli.options import positional
 from sde_diffusion.cli.results_folder import results_folder
 from sde_diffusion.io.terminal import say
@@ -37,6 +37,7 @@ class Settings:
         extractor: the features to compare in, such as pixels, classifier or inception(weights=FILE); by default a
             classifier's features for labelled images, and the values themselves for other data.
         chunk: batch size of the networks.
+        checkpoint: whose weights, of a run: newest, best (by what `train --watch.best` says) or the number of a step.
         output: another folder than RUN/evaluate/SAMPLES-EXTRACTOR-seedSEED.
         device: auto, cpu or cuda.
     """
@@ -51,6 +52,7 @@ class Settings:
     seed: int = 0
     extractor: str | None = None
     chunk: int = 256
+    checkpoint: str | None = None
     output: str | None = None
     device: str = "auto"
 
@@ -67,7 +69,7 @@ def run(settings: Settings) -> None:
     from sde_diffusion.cli.model import load_model
 
     source = run_folder(settings.run)
-    found, paths = _measured(settings, source, load_model(source, device_of(settings.device)))
+    found, paths = _measured(settings, source, load_model(source, device_of(settings.device), settings.checkpoint))
     for table in found.tables():
         table.print()
     for path in paths:
@@ -91,7 +93,8 @@ def _measured(settings: Settings, source: Path, model: DiffusionModel) -> tuple[
     evaluator = evaluator_for(data, features, most, settings.seed, settings.chunk, model.device, **asked)
     words, subject = str(recipe if x is None else settings.samples), f"run {source.name}"
     folder = _folder(settings, source, f"{words}-{features.name}", evaluator.count)
-    with results_folder(folder, "evaluate", {**asdict(settings), "run": str(source)}):
+    decided = {name: value for name, value in asdict(settings).items() if (name, value) != ("checkpoint", None)}
+    with results_folder(folder, "evaluate", {**decided, "run": str(source)}):
         if x is None:
             found = evaluate_sampler(evaluator, model, recipe, features.name, subject, settings.sets, settings.chunk)
         else:
@@ -115,8 +118,8 @@ def _features(extractor: str) -> FeatureSpace:
 def _folder(settings: Settings, source: Path, words: str, count: int) -> Path:
     if settings.output is not None:
         return folder_of(settings.output)
-    ending = f"seed{settings.seed}-n{count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
-    return below(source, "evaluate", f"{_slug(words)}-{ending}")
+    size = f"seed{settings.seed}-n{count}" + (f"x{settings.sets}" if settings.sets > 1 else "")
+    return below(source, "evaluate", f"{_slug(words)}-{size}{ending(settings.checkpoint)}")
 
 
 def _samples(settings: Settings, model: DiffusionModel) -> tuple[Tensor | None, Sampler]:

@@ -42,6 +42,7 @@ class Settings:
         guidance: cfg(weight=3), ramped_cfg(weight=3), apg(weight=3) or autoguidance(bad=FOLDER, weight=2), for a
             conditional model; `info --kind guidance` lists them.
         chunk: how many samples the network gets at once.
+        checkpoint: whose weights, of a run: newest, best (by what `train --watch.best` says) or the number of a step.
         output: another folder than RUN/samples/SAMPLER-STEPS-seedSEED.
         device: auto, cpu or cuda.
         timeout: seconds to wait for the other processes, when there are several.
@@ -58,6 +59,7 @@ class Settings:
     condition: Any = None
     guidance: str | None = None
     chunk: int = 64
+    checkpoint: str | None = None
     output: str | None = None
     device: str = "auto"
     timeout: float = 3600.0
@@ -94,19 +96,23 @@ def sampler_of(settings: Settings) -> Sampler:
 
 
 def _sample(settings: Settings, source: Path, sampler: Sampler, device: torch.device, world: ProcessGroup) -> None:
-    from sde_diffusion.cli.folders import below, claim_output_folder
+    from sde_diffusion.cli.folders import below, claim_output_folder, ending
     from sde_diffusion.cli.generate_job import Job, delete_chunks, generate_into
     from sde_diffusion.cli.model import condition_of, label_of, load_model
     from sde_diffusion.guidance import by_name
 
-    model = load_model(source, device)
+    model = load_model(source, device, settings.checkpoint)
     label, rows = label_of(model, settings.label), condition_of(model, settings.condition, settings.count)
     count = settings.count or (64 if rows is None or len(rows) == 1 else len(rows))
     guide = None if settings.guidance is None else by_name(settings.guidance, model)
     job = Job(sampler, count, settings.seed, settings.chunk, label, rows, settings.guidance, guide)
     if guide is not None and label is None and rows is None and job.guided(model.denoiser).needs_condition:
         raise ValueError(f"{settings.guidance} needs a condition; give one, such as --label 3")
-    folder = below(source, "samples", job.name) if settings.output is None else folder_of(settings.output)
+    folder = (
+        below(source, "samples", job.name + ending(settings.checkpoint))
+        if settings.output is None
+        else folder_of(settings.output)
+    )
     deciding = {**_deciding(settings, job), "run": str(source), "sampled_by": str(sampler)}
     world.run_on_main(lambda: str(claim_output_folder(folder, "sample", deciding)))
     generated = generate_into(folder, job, model, world)
@@ -121,6 +127,8 @@ def _deciding(settings: Settings, job: Job) -> dict[str, Any]:
     """What decides the samples."""
     named = {name: value for name, value in asdict(settings).items() if name not in ("timeout", "condition")}
     digest = job.condition_digest
+    if settings.checkpoint is None:
+        del named["checkpoint"]
     return {**named, "count": job.count} | ({} if digest is None else {"condition": digest})
 
 

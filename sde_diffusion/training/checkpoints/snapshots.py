@@ -98,7 +98,7 @@ def open_snapshot(path: Path) -> Stored:
 
 
 def remove_after(folder: Path, step: int) -> None:
-    """Remove the snapshots after `step`: a resumed run makes them again, bit for bit."""
+    """Remove the snapshots, or best averages, after `step`: a resumed run makes them again, bit for bit."""
     for number, path in snapshots(folder).items():
         if number > step:
             remove_folder(path)

@@ -49,7 +49,7 @@ def everyday(*what):
     return pytest.param(*what, 5, id="-".join(map(str, (*what, "some"))))
 
 
-CI = [("stream", 1, "replicated", 0), ("files", 1, "replicated", 2), ("shards", 2, "sharded", 2)]
+CI = [("stream", 1, "replicated", 0), ("stream", 2, "replicated", 2), ("files", 1, "replicated", 2), ("shards", 2, "sharded", 2)]
 """The cases in which CI kills every step; those of all others are marked weekly."""
 
 
@@ -62,8 +62,12 @@ def every_step(*what):
     ("source", "size", "engine", "workers", "every"),
     [
         *(everyday(source, 1, "replicated", 2) for source in SOURCES),
-        everyday("stream", 1, "replicated", 0),
-        *(every_step("stream", *shared, 0) for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))),
+        everyday("stream", 1, "replicated", 2),
+        *(
+            every_step("stream", *shared, n)
+            for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))
+            for n in (0, 2)
+        ),
         *(every_step(source, 1, "replicated", workers) for source in SOURCES for workers in (0, 2)),
         *(
             every_step(source, 2, engine, n)

@@ -73,9 +73,13 @@ class DataSource(ABC):
         """These numbers, float64 (B, K) in the units of the data; None for data without."""
         return None
 
+    def stream(self, labels: bool = False) -> Any:
+        """The training part as a table that is read one after another; None for a source whose rows are read by number."""
+        return None
+
     def summary(self) -> dict[str, Any]:
         """More about the files that the data were read from, as plain data: counts by what they are, and `notes`, sentences
-        on what was done to them or passed over. A source that counts its `classes` here is not read to count them."""
+        on what was done to them or passed over. A source that counts its `classes`, or the `samples` of its parts, is not asked for them."""
         return {}
 
     @abstractmethod

@@ -21,14 +21,14 @@ def summary_of(source: DataSource) -> dict[str, Any]:
     The range is that of the numbers as a model gets them, of each column where the columns have names. Range and classes are
     left out for a source of many `files`, which are read when they are needed, unless it counts its classes by itself.
     """
-    facts = source.summary()
+    facts = dict(source.summary())
     of_files = "classes" in facts or hasattr(source, "files")
     ranges, counts = (None, facts.get("classes")) if of_files else _measured(source)
     if ranges is not None and source.column_names is None:
         ranges = [min(low for low, _ in ranges), max(high for _, high in ranges)]
     conditions = {} if source.condition_names is None else {"conditions": _condition_ranges(source)}
     return conditions | {
-        "samples": {split: source.size(split) for split in SPLITS},
+        "samples": facts.pop("samples", None) or {split: source.size(split) for split in SPLITS},
         "shape": list(source.event_shape),
         "levels": source.levels,
         "range": ranges,

@@ -248,6 +248,16 @@ def test_workers_change_no_bit_and_a_run_may_go_on_with_others(tmp_path, same, n
     assert same(second.weights(), whole.weights())
 
 
+@pytest.mark.parametrize("name", ["stateful", "datasets", "datasets for torch"])
+def test_reading_changes_nothing_of_what_is_read(name):
+    """Copies of Hugging Face's data sets share their epoch in memory that all processes see, and skip a state of another."""
+    iterable = MAKERS[name]()
+    table = hugging_face.stream(iterable, "x", label="kind", names=["a", "b", "c"])
+    table.rows(torch.arange(2 * COUNT + 3))
+    assert iterable.epoch == 0
+    assert getattr(iterable, "at", 0) == 0
+
+
 def test_what_is_passed_over_is_not_decoded():
     """A worker decodes its own batches alone, and begins at the last mark of the process that trains."""
     table, seen = made("stateful"), []

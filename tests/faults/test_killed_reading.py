@@ -30,8 +30,13 @@ def stream(files: Path):
     return StreamTable(reading.OneAfterAnother(files), columns, columns.names)
 
 
+def shard_stream(files: Path):
+    """Arrays in tar shards, one after another, shuffled in blocks."""
+    return by_name("shard_stream", path=str(files), held_out=0.1, shuffle=3)
+
+
 SOURCES = {"files": (pictures, reading.write_pictures), "shards": (shards, reading.write_shards)}
-STREAMS = {"stream": (stream, reading.write_pictures)}
+STREAMS = {"stream": (stream, reading.write_pictures), "shard stream": (shard_stream, reading.write_array_shards)}
 
 
 def test_other_files_make_another_run(ended, same, tmp_path):
@@ -49,7 +54,7 @@ def everyday(*what):
     return pytest.param(*what, 5, id="-".join(map(str, (*what, "some"))))
 
 
-CI = [("stream", 1, "replicated", 0), ("stream", 2, "replicated", 2), ("files", 1, "replicated", 2), ("shards", 2, "sharded", 2)]
+CI = [("stream", 1, "replicated", 0), ("shard stream", 2, "replicated", 2), ("files", 1, "replicated", 2), ("shards", 2, "sharded", 2)]
 """The cases in which CI kills every step; those of all others are marked weekly."""
 
 
@@ -62,9 +67,10 @@ def every_step(*what):
     ("source", "size", "engine", "workers", "every"),
     [
         *(everyday(source, 1, "replicated", 2) for source in SOURCES),
-        everyday("stream", 1, "replicated", 2),
+        everyday("shard stream", 1, "replicated", 2),
         *(
-            every_step("stream", *shared, n)
+            every_step(name, *shared, n)
+            for name in STREAMS
             for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))
             for n in (0, 2)
         ),

@@ -43,14 +43,18 @@ def json_of(member: Member, path: str) -> Any:
             found = found[name]
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(member)!r} has no {path!r} in a JSON object; write it, or name another field") from error
+        raise ValueError(
+            f"{str(member)!r} has no {path!r} in a JSON object; write it, or name another field"
+        ) from error
 
 
 def _npz(file: IO[bytes], key: str | None) -> np.ndarray:
     with zipfile.ZipFile(file) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist()}
         if key is None and len(names) != 1:
-            raise ValueError(f"it holds {len(names)} arrays, {', '.join(names)}; name one, such as npz:{min(names, default='x')}")
+            raise ValueError(
+                f"it holds {len(names)} arrays, {', '.join(names)}; name one, such as npz:{min(names, default='x')}"
+            )
         if key is not None and key not in names:
             raise ValueError(f"it holds no {key!r}, but {', '.join(names)}")
         name = names[min(names) if key is None else key]

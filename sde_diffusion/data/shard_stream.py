@@ -154,7 +154,10 @@ class ShardStream(StreamSource):
         for item in self.census.examples["train"]:
             member = self._member(item)[0]
             others.update(f".{kind}" for kind, one in item[1][1].items() if one != member and kind != LABEL)
-        return super().summary() | {"shards": {"shards": len(self._shards[1])}, "passed_over": dict(sorted(others.items()))}
+        return super().summary() | {
+            "read": {"shards": len(self._shards[1])},
+            "passed_over": dict(sorted(others.items())),
+        }
 
     @cached_property
     def format(self) -> PictureFormat:

@@ -201,7 +201,9 @@ class StreamTable(Table):
         self._epoch, self._from, self._position = epoch, state, position
 
     def _opened(self) -> Iterator[Any]:
-        apart = hasattr(self.iterable, "load_state_dict")  # copies of Hugging Face's share their epoch, between processes too
+        apart = hasattr(
+            self.iterable, "load_state_dict"
+        )  # copies of Hugging Face's share their epoch, between processes too
         self._source = copy.deepcopy(self.iterable) if apart else copy.copy(self.iterable)
         if hasattr(self._source, "set_epoch"):
             self._source.set_epoch(self._epoch)  # pyright: ignore[reportAttributeAccessIssue]

@@ -98,6 +98,10 @@ class StreamSource(DataSource):
     def class_of(self, item: Any) -> str | None:
         """What an item says of its class, None where it says nothing."""
 
+    def known_classes(self) -> tuple[str, ...] | None:
+        """The names of the classes in the order of their numbers, where the data say so; None where samples alone do."""
+        return None
+
     @abstractmethod
     def about(self, item: Any) -> Any:
         """What else than its name is known of an item without decoding it, such as its size, as plain data."""
@@ -187,6 +191,8 @@ class StreamSource(DataSource):
             raise ValueError(f"{said[None]} samples of {self.place!r} have no class; leave out labels=True")
         if self.labels is False or None in said:
             return None
+        if (known := self.known_classes()) is not None:
+            return list(known), {name: number for number, name in enumerate(known)}
         texts = [text for text in said if text is not None]
         numbers, names = numbered(texts, self.place)
         return list(names), dict(zip(texts, numbers.tolist(), strict=True))
@@ -202,7 +208,9 @@ class StreamSource(DataSource):
         number = {} if self._numbers is None else self._numbers[1]
         said = self.class_of(item)
         if said not in number:
-            raise ValueError(f"{self._words(item)} has the class {said!r}, which was in no sample before; begin a new run")
+            raise ValueError(
+                f"{self._words(item)} has the class {said!r}, which was in no sample before; begin a new run"
+            )
         return number[said]
 
     def _row(self, item: Any, labels: bool) -> Row:
@@ -247,5 +255,3 @@ def numbered(texts: Iterable[str], place: str) -> Labels:
 def _keep(found: list[tuple[float, int, Any]], one: tuple[float, int, Any], most: int) -> None:
     """Add to a heap of at most so many, the smallest of which leaves first."""
     (heapq.heappush if len(found) < most else heapq.heappushpop)(found, one)
-
-

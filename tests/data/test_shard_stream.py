@@ -86,7 +86,10 @@ def test_every_training_sample_once_an_epoch_and_no_held_out_one(shards, shuffle
 def test_labels_go_with_their_samples(shards):
     source = stream_of(shards)
     assert source.class_names == ("a", "b", "c")
-    for batch in (table_of(source, True).rows(torch.arange(30)), table_of(source, True).examples.rows(torch.arange(30))):
+    for batch in (
+        table_of(source, True).rows(torch.arange(30)),
+        table_of(source, True).examples.rows(torch.arange(30)),
+    ):
         assert batch.condition["label"].tolist() == [row % 3 for row in numbers(batch.x)]
     x, labels = source.tensors("held_out")
     assert labels.tolist() == [row % 3 for row in numbers(x)]
@@ -221,7 +224,7 @@ def test_what_cannot_be_a_stream_is_refused(shards):
         with pytest.raises(ValueError, match=words):
             stream_of(shards, **more).tensors()
     write(shards / "z.tar", [("1.x.npy", npy(VALUES[0]))])
-    with pytest.raises(ValueError, match="1 samples of .* have no class; leave out labels=True"):
+    with pytest.raises(ValueError, match=r"1 samples of .* have no class; leave out labels=True"):
         table_of(stream_of(shards, labels=True), True)
     assert "1 of 61 samples have no class: there are no labels" in stream_of(shards).summary()["notes"]
     with pytest.raises(ValueError, match="has no labels"):
@@ -241,10 +244,13 @@ def test_other_samples_are_other_data(shards):
     for changed in ([*rows[:-1], ("059.cls", b"a")], [*rows, ("059.txt", b"more")], rows[:-2]):
         write(shards / "part-3.tar", changed)
         assert Census.of(stream_of(shards)).identity != found
-    write(shards / "part-3.tar", [(name, data.replace(VALUES[50].tobytes(), VALUES[51].tobytes())) for name, data in rows])
+    write(
+        shards / "part-3.tar", [(name, data.replace(VALUES[50].tobytes(), VALUES[51].tobytes())) for name, data in rows]
+    )
     assert Census.of(stream_of(shards)).identity == found
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_a_stream(shards):
     source = stream_of(shards, examples=48)
     model = DiffusionModel.for_data(source, labels=True, width=32, depth=2)

@@ -54,7 +54,12 @@ def everyday(*what):
     return pytest.param(*what, 5, id="-".join(map(str, (*what, "some"))))
 
 
-CI = [("stream", 1, "replicated", 0), ("shard stream", 2, "replicated", 2), ("files", 1, "replicated", 2), ("shards", 2, "sharded", 2)]
+CI = [
+    ("stream", 1, "replicated", 0),
+    ("shard stream", 2, "replicated", 2),
+    ("files", 1, "replicated", 2),
+    ("shards", 2, "sharded", 2),
+]
 """The cases in which CI kills every step; those of all others are marked weekly."""
 
 

@@ -7,8 +7,8 @@ data, and a 1. A row of zeros stands for no condition. No condition is one, beca
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data.base import DataSource
+from sde_diffusion.data.captions import HashedNGrams
 from sde_diffusion.data.moments import Moments
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.standardization import Standardization
@@ -36,6 +37,7 @@ class ConditionColumns:
         standardization: the map of their numbers to mean zero and variance one, shift and scale of shape (K,).
         low, high: the smallest and the largest number of each column of the training data, float64 (K,).
         dropout: the share of the training samples whose condition is dropped; 0 for a model that always needs one.
+        texts: what makes the columns NAME.0, NAME.1 and so on of a text, by its name. They are scaled by their number.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class ConditionColumns:
     low: Tensor
     high: Tensor
     dropout: float = 0.1
+    texts: Mapping[str, HashedNGrams] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError for names that are not unique or as many as the columns, and for a share outside of [0, 1]."""
@@ -66,14 +69,18 @@ class ConditionColumns:
         """
         names, rows = rows_of(x, condition)
         _refuse_not_finite(rows, names)
+        texts = dict(getattr(x, "condition_texts", {})) if condition is True else {}
         low, high = rows.amin(0), rows.amax(0)
+        for name, encoder in texts.items():
+            of_text = [one in numbered(name, encoder.size) for one in names]
+            low[of_text], high[of_text] = -1.0, 1.0
         constant = [name for name, same in zip(names, (low == high).tolist(), strict=True) if same]
         if constant:
             value = float(low[names.index(constant[0])])
             raise ValueError(
                 f"the condition {constant[0]!r} is {value:g} in all rows, and nothing can be learnt of it; leave it out"
             )
-        return cls(names, Standardization.of_moments(Moments.of(rows)), low, high, dropout)
+        return cls(names, _standardization(names, rows, texts), low, high, dropout, texts)
 
     @property
     def size(self) -> int:
@@ -84,8 +91,8 @@ class ConditionColumns:
         """The numbers for n samples, float64 (n, K) in their own units.
 
         Args:
-            value: numbers by the names of all columns, each one for all samples or (n,); or an array in the order of the
-                columns, (K,) for all samples or (n, K).
+            value: numbers by the names of all columns, each one for all samples or (n,), and texts by theirs, one or n; or an
+                array in the order of the columns, (K,) for all samples or (n, K).
 
         Raises ValueError for other names or shapes, for texts, and for numbers that are not finite.
         """
@@ -120,30 +127,38 @@ class ConditionColumns:
 
     def spelt(self) -> str:
         """How a condition is written."""
-        return f"condition={{{', '.join(f'{name!r}: ...' for name in self.names)}}}"
+        return f"condition={{{', '.join(f'{name!r}: ...' for name in self._given_names())}}}"
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         plain = {"low": self.low.tolist(), "high": self.high.tolist(), "dropout": self.dropout}
+        if self.texts:
+            plain |= {"texts": {name: encoder.as_dict() for name, encoder in self.texts.items()}}
         return {"names": list(self.names), "standardization": self.standardization.as_dict(), **plain}
 
     @classmethod
     def of_dict(cls, stored: Any) -> Self:
         """The inverse of `as_dict`. Raises ValueError for anything else."""
         names = ("names", "standardization", "low", "high", "dropout")
-        if not isinstance(stored, dict) or set(stored) != set(names):
+        if not isinstance(stored, dict) or set(stored) - {"texts"} != set(names):
             raise ValueError("the condition is no record of columns")
         if not all(isinstance(name, str) for name in stored["names"]):
             raise ValueError("the columns of the condition have no names")
         standard = Standardization.of_dict(stored["standardization"])
-        return cls(tuple(stored["names"]), standard, stored["low"], stored["high"], float(stored["dropout"]))
+        texts = {str(name): HashedNGrams.of_dict(one) for name, one in dict(stored.get("texts", {})).items()}
+        return cls(tuple(stored["names"]), standard, stored["low"], stored["high"], float(stored["dropout"]), texts)
 
     def _by_name(self, n: int, value: Any) -> Tensor:
         given = {str(name): value[name] for name in value.keys()}  # noqa: SIM118 -- a DataFrame has no other names
+        for name in self.texts.keys() & given.keys():
+            given |= self._of_texts(name, given.pop(name))
         wrong = [name for name in given if name not in self.names] + [name for name in self.names if name not in given]
         if wrong:
             what = "has no column" if wrong[0] in given else "lacks"
-            raise ValueError(f"the condition {what} {wrong[0]!r}; it has a number for each of {', '.join(self.names)}")
+            kind = "a number or a text" if self.texts else "a number"
+            raise ValueError(
+                f"the condition {what} {wrong[0]!r}; it has {kind} for each of {', '.join(self._given_names())}"
+            )
         columns = [_numbers(given[name], f"the condition {name!r}") for name in self.names]
         for name, column in zip(self.names, columns, strict=True):
             if tuple(column.shape) not in ((), (1,), (n,)):
@@ -151,6 +166,19 @@ class ConditionColumns:
                     f"the condition {name!r} is one number, or one for each of the {n} samples, got {tuple(column.shape)}"
                 )
         return torch.stack([column.reshape(-1).expand(n) for column in columns], dim=1)
+
+    def _of_texts(self, name: str, value: Any) -> dict[str, Tensor]:
+        """The columns of one text, or of one for each sample."""
+        texts = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if not texts or not all(isinstance(one, str) for one in texts):
+            raise ValueError(f"the condition {name!r} is a text, or one for each sample, got {str(value)[:80]!r}")
+        encoder = self.texts[name]
+        return dict(zip(numbered(name, encoder.size), encoder(texts).unbind(1), strict=True))
+
+    def _given_names(self) -> list[str]:
+        """The names of numbers and texts, as they are given."""
+        of_texts = {one for name, encoder in self.texts.items() for one in numbered(name, encoder.size)}
+        return [*(name for name in self.names if name not in of_texts), *self.texts]
 
     def _by_position(self, n: int, value: Any) -> Tensor:
         rows, columns = _numbers(value, "the condition"), len(self.names)
@@ -187,6 +215,21 @@ def rows_of(x: Any, condition: Any) -> tuple[tuple[str, ...], Tensor]:
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"conditions are numbers (N, K), one row for each sample, got shape {tuple(rows.shape)}")
     return _checked(x, default_names(rows.shape[1]), rows)
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """The columns of a condition of several numbers."""
+    return tuple(f"{name}.{number}" for number in range(count))
+
+
+def _standardization(names: tuple[str, ...], rows: Tensor, texts: Mapping[str, HashedNGrams]) -> Standardization:
+    """Mean zero and variance one; the numbers of a text, a vector of length one, are multiplied by the root of their count."""
+    found = Standardization.of_moments(Moments.of(rows))
+    shift, scale = found.shift.clone(), found.scale.clone()
+    for name, encoder in texts.items():
+        of_text = [one in numbered(name, encoder.size) for one in names]
+        shift[of_text], scale[of_text] = 0.0, encoder.size**-0.5
+    return Standardization(shift, scale)
 
 
 def default_names(count: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ quantised to `levels` equally spaced values (see `pixels`); other data are float
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +69,11 @@ class DataSource(ABC):
     def condition_names(self) -> tuple[str, ...] | None:
         """The names of the K numbers that go with each sample as its condition; None for data without."""
         return None
+
+    @property
+    def condition_texts(self) -> Mapping[str, Any]:
+        """Texts among the conditions, by name: what makes numbers of them, called NAME.0, NAME.1 and so on."""
+        return {}
 
     def condition_rows(self, indices: Tensor, split: str = "train") -> Tensor | None:
         """These numbers, float64 (B, K) in the units of the data; None for data without."""

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.data.array_file import as_samples
+from sde_diffusion.data.captions import HashedNGrams
 from sde_diffusion.data.image_shards import LABEL, LONGEST
 from sde_diffusion.data.order import permutation
 from sde_diffusion.data.picture_folder import counted, key
 from sde_diffusion.data.picture_format import PictureFormat, Wanted
 from sde_diffusion.data.pictures import SUFFIXES
 from sde_diffusion.data.pixels import from_levels
-from sde_diffusion.data.shard_members import ARRAYS, array_of, text_of
+from sde_diffusion.data.shard_members import ARRAYS, array_of, json_of, text_of
 from sde_diffusion.data.shards import Member, Sample, samples_of, shards_at
 from sde_diffusion.data.stream_source import EXAMPLES, StreamSource
 
@@ -79,6 +80,8 @@ class ShardStream(StreamSource):
         shuffle: int = BLOCK,
         examples: int = EXAMPLES,
         labels: bool | None = None,
+        condition: tuple[str, ...] = (),
+        caption_size: int = 64,
         size: int | list[int] | None = None,
         fit: str = "crop",
         channels: int | None = None,
@@ -97,16 +100,20 @@ class ShardStream(StreamSource):
             shuffle: the number of samples of a block within which they are shuffled; 1 keeps the order of the shards.
             examples: of each part, of which moments and evaluation are.
             labels: whether `.cls` is the class. Left out: if every sample has one.
+            condition: members with what samples are conditioned on: `pose.npy` for an array of numbers, npz:x for one of
+                several, json:size.width for a number, a list or a text in a JSON object, txt for a caption.
+            caption_size: how many numbers a caption or a text becomes, see `captions.HashedNGrams`.
             size, fit, channels, background, range, max_pixels: of pictures, as for `image_folder`.
 
         Raises ValueError for wrong arguments; when samples are first asked for, for damaged shards and samples.
         """
         self.path, self.sample, self.held_out, self.seed, self.labels = path, sample, held_out, seed, labels
-        self.shuffle, self.examples = shuffle, examples
+        self.shuffle, self.examples, self.encoder = shuffle, examples, HashedNGrams(caption_size)
+        self.condition = (condition,) if isinstance(condition, str) else tuple(condition)
         self.wanted = Wanted(size, fit, channels, background, range, max_pixels)
         self.arguments = {
             "path": path, "sample": sample, "held_out": held_out, "seed": seed, "shuffle": shuffle, "examples": examples,
-            "labels": labels, "size": size, "fit": fit, "channels": channels, "background": background, "range": range,
+            "labels": labels, "condition": self.condition, "caption_size": caption_size, "size": size, "fit": fit, "channels": channels, "background": background, "range": range,
             "max_pixels": max_pixels,
         }  # fmt: skip
 
@@ -122,6 +129,17 @@ class ShardStream(StreamSource):
     def levels(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """How many values a pixel takes; None for other numbers."""
         return self.format.levels if self._pictures else self._array_levels
+
+    @property
+    def condition_names(self) -> tuple[str, ...] | None:
+        """A name for each number: NAME.0, NAME.1 and so on for a condition of several."""
+        return tuple(one for names in self._columns.values() for one in names) or None
+
+    @cached_property
+    def condition_texts(self) -> dict[str, HashedNGrams]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The captions and texts by their names, as the first example has them."""
+        first = self.census.examples["train"][0]
+        return {_named(one): self.encoder for one in self.condition if isinstance(self._value(first, one), str)}
 
     def items(self) -> ShardSamples:
         """All samples, not decoded."""
@@ -144,20 +162,56 @@ class ShardStream(StreamSource):
     def decoded(self, item: tuple[Path, Sample]) -> tuple[Tensor, Tensor | None]:
         """The picture or the array."""
         member, name = self._member(item)
+        given = torch.cat([self._numbers_of(item, one) for one in self.condition]) if self.condition else None
         if self._pictures:
-            return from_levels(self.format.read(member), self.format.levels or 2), None
-        return _as_event(array_of(member, name), member), None
+            return from_levels(self.format.read(member), self.format.levels or 2), given
+        return _as_event(array_of(member, name), member), given
 
     def summary(self) -> dict[str, Any]:
         """What the shards hold and what is done with it, as plain data; `passed_over` counts members of the examples."""
         others: Counter[str] = Counter()
+        read = {LABEL, *(one.partition(":")[0].lower() for one in self.condition)}
         for item in self.census.examples["train"]:
             member = self._member(item)[0]
-            others.update(f".{kind}" for kind, one in item[1][1].items() if one != member and kind != LABEL)
+            others.update(f".{kind}" for kind, one in item[1][1].items() if one != member and kind not in read)
         return super().summary() | {
             "read": {"shards": len(self._shards[1])},
             "passed_over": dict(sorted(others.items())),
         }
+
+    def _value(self, item: tuple[Path, Sample], field: str) -> Any:
+        """What a sample says in a member of its condition: a text, a number or an array. Raises ValueError."""
+        shard, (name, members) = item
+        kind, _, within = field.partition(":")
+        member = members.get(kind.lower())
+        if member is None:
+            raise ValueError(
+                f"the sample {name!r} of {str(shard)!r} has no .{kind}, a condition; write one, or name another member"
+            )
+        if _suffix(kind.lower()) in ARRAYS:
+            return array_of(member, within or None)
+        return json_of(member, within) if _suffix(kind.lower()) == ".json" else text_of(member)
+
+    def _numbers_of(self, item: tuple[Path, Sample], field: str) -> Tensor:
+        """The numbers of a condition, float64 (K,)."""
+        value, count = self._value(item, field), len(self._columns[field])
+        try:
+            found = self.encoder([value])[0] if isinstance(value, str) else _real(value)
+            if len(found) != count or isinstance(value, str) != (_named(field) in self.condition_texts):
+                raise ValueError(f"it has {len(found)} numbers, and the first example {count}")
+            return found
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self._words(item)}, condition {field!r}: {error}; correct that sample") from error
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[str, ...]]:
+        """The names of the numbers of each condition, by the first example."""
+        first, found = self.census.examples["train"][0], {}
+        for field in self.condition:
+            value, name = self._value(first, field), _named(field)
+            several = self.encoder.size if isinstance(value, str) else np.ndim(value) and np.size(value)
+            found[field] = tuple(f"{name}.{number}" for number in range(several)) if several else (name,)
+        return found
 
     @cached_property
     def format(self) -> PictureFormat:
@@ -183,8 +237,10 @@ class ShardStream(StreamSource):
     def _member(self, item: tuple[Path, Sample]) -> tuple[Member, str | None]:
         """The member that is the sample, and the name of the array within it."""
         shard, (name, members) = item
-        wanted, _, within = (self.sample or "").lower().partition(":")
-        found = [kind for kind in members if kind == wanted] if wanted else _usual(members)
+        wanted, _, within = (self.sample or "").partition(":")
+        given = {one.partition(":")[0].lower() for one in self.condition}
+        others = {kind: one for kind, one in members.items() if kind not in given}
+        found = [kind for kind in members if kind == wanted.lower()] if wanted else _usual(others)
         if len(found) != 1:
             held = counted(dict.fromkeys((f".{kind}" for kind in members), 1))
             raise ValueError(
@@ -192,6 +248,20 @@ class ShardStream(StreamSource):
                 "name one of each sample with sample, --data.sample png"
             )
         return members[found[0]], within or None
+
+
+def _named(field: str) -> str:
+    """What a condition is called: the place in a JSON object or the array in a .npz, or the member without its suffix."""
+    kind, _, within = field.partition(":")
+    return within or (kind[: -len(_suffix(kind))] if _suffix(kind) in ARRAYS else kind) or kind
+
+
+def _real(value: Any) -> Tensor:
+    """Real numbers, float64 (K,). Raises ValueError or TypeError for anything else."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "iufb":
+        raise ValueError(f"{str(value)[:40]!r} is no real number")
+    return torch.from_numpy(found.astype(np.float64).reshape(-1))
 
 
 def _usual(members: dict[str, Member]) -> list[str]:

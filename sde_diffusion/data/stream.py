@@ -124,10 +124,10 @@ class StreamTable(Table):
         return found
 
     def digest(self) -> dict[str, str]:
-        """SHA-256 of the first samples, which identify a stream; what comes later is not known."""
+        """SHA-256 of the first samples and their conditions, which identify a stream; what comes later is not known."""
         batch = check_batch(self.rows(self.spaced(FIRST)))
         words = " ".join(filter(None, ["stream", self.identity, _digest(batch.x)]))
-        return {"data": words} | dict.fromkeys(batch.condition, "of the stream")
+        return {"data": words} | {name: f"stream {_digest(value)}" for name, value in batch.condition.items()}
 
     def state(self, position: int) -> dict[str, Any] | None:
         """What `load` goes on from, as plain data: the last few batches that end by `position`, and the state before them.

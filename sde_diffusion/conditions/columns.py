@@ -150,9 +150,14 @@ class ConditionColumns:
 
     def _by_name(self, n: int, value: Any) -> Tensor:
         given = {str(name): value[name] for name in value.keys()}  # noqa: SIM118 -- a DataFrame has no other names
+        absent = [name for name in self._given_names() if name in self.texts and not self._has(given, name)]
         for name in self.texts.keys() & given.keys():
             given |= self._of_texts(name, given.pop(name))
-        wrong = [name for name in given if name not in self.names] + [name for name in self.names if name not in given]
+        wrong = (
+            absent
+            + [name for name in given if name not in self.names]
+            + [name for name in self.names if name not in given]
+        )
         if wrong:
             what = "has no column" if wrong[0] in given else "lacks"
             kind = "a number or a text" if self.texts else "a number"
@@ -174,6 +179,10 @@ class ConditionColumns:
             raise ValueError(f"the condition {name!r} is a text, or one for each sample, got {str(value)[:80]!r}")
         encoder = self.texts[name]
         return dict(zip(numbered(name, encoder.size), encoder(texts).unbind(1), strict=True))
+
+    def _has(self, given: Mapping[str, Any], name: str) -> bool:
+        """Whether a text, or the numbers in its place, are given."""
+        return name in given or numbered(name, self.texts[name].size)[0] in given
 
     def _given_names(self) -> list[str]:
         """The names of numbers and texts, as they are given."""

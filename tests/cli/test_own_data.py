@@ -186,3 +186,49 @@ def test_shards_by_their_path_have_a_unet_that_takes_the_labels(tmp_path, monkey
     assert (config["network"]["name"], config["network"]["classes"]) == ("unet", 2)
     assert main(["sample", "run", "--label", "gentoo", "--count", "2", "--steps", "2"]) == 0
     assert json.loads(Path("run/data.json").read_text())["classes"] == {"adelie": 8, "gentoo": 8}
+
+
+def write_shards(count: int = 60) -> None:
+    """Three shards of arrays with a class, a number and a caption."""
+    for part in range(3):
+        with tarfile.open(f"part-{part}.tar", "w") as archive:
+            for i in range(part, count, 3):
+                array = io.BytesIO()
+                np.save(array, TABLE[i])
+                parts = {"npy": array.getvalue(), "cls": SPECIES[i].encode(), "txt": f"bird {i % 4}".encode()}
+                for kind, data in (parts | {"json": json.dumps({"year": 2007 + i}).encode()}).items():
+                    about = tarfile.TarInfo(f"{i:02d}.{kind}")
+                    about.size = len(data)
+                    archive.addfile(about, io.BytesIO(data))
+
+
+def test_a_stream_of_shards_is_trained_gone_on_with_sampled_and_evaluated(tmp_path, monkeypatch, capsys, refused):
+    monkeypatch.chdir(tmp_path)
+    write_shards()
+    words = ["--data", "part-{0..2}.tar", "--data.condition", "[json:year, txt]", "--data.caption_size", "4"]
+    words += ["--data.held_out", "0.4"]
+    config = train(*words)
+    assert (config["data"]["name"], config["data"]["path"]) == ("shard_stream", str(tmp_path / "part-{0..2}.tar"))
+    assert (config["network"]["name"], config["network"]["classes"], config["network"]["context"]) == ("mlp", 2, 6)
+    summary = json.loads(Path("run/data.json").read_text())
+    assert sum(summary["samples"].values()) == 60
+    assert summary["classes"] == {"adelie": 30, "gentoo": 30}
+    said = capsys.readouterr().err
+    assert "read: 3 shards" in said
+    assert "a stream: read in its order, shuffled in blocks of 1,024; ranges, moments and evaluation are of" in said
+    model = load_model(tmp_path / "run", torch.device("cpu"))
+    source = data_of(model)
+    assert torch.equal(model.standardization.shift, source.tensors()[0].double().mean(0))
+    assert main(["train", *words, *QUICK, "--training.steps", "3", "--compute.workers", "1", "--output", "run"]) == 0
+    given = ["--condition", "{year: 2020, txt: a small bird}"]
+    assert main(["sample", "run", "--label", "gentoo", *given, "--count", "2", "--steps", "2"]) == 0
+    assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0
+    assert "lacks 'txt'; it has a number or a text for each of year, txt" in refused(
+        "sample", "run", "--condition", "{year: 2020}", "--count", "2"
+    )
+    Path("part-2.tar").unlink()
+    assert "names 3 shards, and" in refused("evaluate", "run", "--steps", "2")
+    write_shards(57)
+    with pytest.warns(UserWarning, match="the run's data have changed since it was trained"):
+        data_of(model)
+    assert "another" in refused("train", *words, *QUICK, "--training.steps", "4", "--output", "run")

@@ -113,7 +113,7 @@ def test_a_model_heeds_number_and_caption(shards):
     """p(x_1 | weight, caption) lies at 2 weight + shift of the caption; a paraphrase that shares its words is near it."""
     source = source_of(shards, condition=("json:size.weight", "txt"), sample="npy")
     model = DiffusionModel.for_data(source, condition=True, width=64, depth=3)
-    model.fit(source, condition=True, steps=500, batch_size=64, learning_rate=3e-3)
+    model.fit(source, condition=True, steps=300, batch_size=32, learning_rate=5e-3)
     for k, caption in enumerate(CAPTIONS):
         for weight in (1.3, 2.7):
             x = model.sample(100, nfe=16, condition={"size.weight": weight, "txt": caption})

@@ -71,8 +71,8 @@ class DataSource(ABC):
         return None
 
     @property
-    def condition_texts(self) -> Mapping[str, Any]:
-        """Texts among the conditions, by name: what makes numbers of them, called NAME.0, NAME.1 and so on."""
+    def condition_encoders(self) -> Mapping[str, Any]:
+        """Texts and classes among the conditions, by name: what makes numbers of them, see `captions` and `one_hot`."""
         return {}
 
     def condition_rows(self, indices: Tensor, split: str = "train") -> Tensor | None:

@@ -45,6 +45,10 @@ class HashedNGrams:
                 f"hashed n-grams have 2 to 4096 numbers and a seed from 0, got {self.size} and {self.seed}"
             )
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """What the numbers of a condition of this name are called."""
+        return tuple(f"{name}.{number}" for number in range(self.size))
+
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """The vectors."""
         rows = torch.stack([self.counts(text) for text in texts])

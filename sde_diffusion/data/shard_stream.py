@@ -136,7 +136,7 @@ class ShardStream(StreamSource):
         return tuple(one for names in self._columns.values() for one in names) or None
 
     @cached_property
-    def condition_texts(self) -> dict[str, HashedNGrams]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def condition_encoders(self) -> dict[str, HashedNGrams]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The captions and texts by their names, as the first example has them."""
         first = self.census.examples["train"][0]
         return {_named(one): self.encoder for one in self.condition if isinstance(self._value(first, one), str)}
@@ -197,7 +197,7 @@ class ShardStream(StreamSource):
         value, count = self._value(item, field), len(self._columns[field])
         try:
             found = self.encoder([value])[0] if isinstance(value, str) else _real(value)
-            if len(found) != count or isinstance(value, str) != (_named(field) in self.condition_texts):
+            if len(found) != count or isinstance(value, str) != (_named(field) in self.condition_encoders):
                 raise ValueError(f"it has {len(found)} numbers, and the first example {count}")
             return found
         except (TypeError, ValueError) as error:

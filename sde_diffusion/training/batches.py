@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from sde_diffusion.conditions.dropped import drop
+from sde_diffusion.conditions.dropped import PartlyDropped, drop
 from sde_diffusion.data.augmentation import Augmentation
 from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
@@ -54,7 +54,7 @@ class Batches:
 
     For a share `label_dropout` of the samples all conditions are dropped: integers become -1, "no label", real numbers 0.
     So the model learns both distributions that classifier-free guidance needs. Conditions that `dropout` names are dropped
-    with a share of their own instead, independently of all others.
+    with a share of their own instead, independently of all others; some of their columns alone, see `PartlyDropped`.
 
     With a second table `source`, a batch has as many rows of it, in an order of its own. `augment` changes samples at random,
     as a function of (seed, step, number of the row); what it says it did is a condition, which is never dropped.
@@ -74,12 +74,12 @@ class Batches:
     source: Table | None = None
     workers: int = 0
     augment: Augmentation | None = None
-    dropout: Mapping[str, float] = field(default_factory=dict)
+    dropout: Mapping[str, float | PartlyDropped] = field(default_factory=dict)
 
     def __post_init__(self):
         """Raises ValueError for a share outside [0, 1]."""
         for name, share in {"label_dropout": self.label_dropout, **self.dropout}.items():
-            if not 0 <= share <= 1:
+            if not all(0 <= one <= 1 for one in (share.shares() if isinstance(share, PartlyDropped) else [share])):
                 what = name if name == "label_dropout" else f"the dropout of {name!r}"
                 raise ValueError(f"{what} is a share in [0, 1], got {share}; 0.1 is usual")
 
@@ -97,8 +97,10 @@ class Batches:
             return torch.rand(count, generator=generator, device=self.device) < share
 
         together = rows(self.label_dropout)
-        own = {name: rows(self.dropout[name]) for name in sorted(self.dropout)}
-        return {name: drop(value, own.get(name, together)) for name, value in condition.items()}
+        parts = {name: one for name, one in sorted(self.dropout.items()) if isinstance(one, PartlyDropped)}
+        own = {name: rows(getattr(one, "share", one)) for name, one in sorted(self.dropout.items())}
+        found = {name: drop(value, own.get(name, together)) for name, value in condition.items()}
+        return found | {name: one(found[name], rows) for name, one in parts.items() if name in found}
 
     def noise_seed(self, step: int, part: int) -> int:
         """The seed of a part's noise: each part of a step counts as a step of its own."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from scipy.io import wavfile
 
 from sde_diffusion.cli.config import RunConfig
@@ -223,7 +224,7 @@ def test_a_stream_of_shards_is_trained_gone_on_with_sampled_and_evaluated(tmp_pa
     given = ["--condition", "{year: 2020, txt: a small bird}"]
     assert main(["sample", "run", "--label", "gentoo", *given, "--count", "2", "--steps", "2"]) == 0
     assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0
-    assert "lacks 'txt'; it has a number or a text for each of year, txt" in refused(
+    assert "lacks 'txt'; it has a value for each of year, txt" in refused(
         "sample", "run", "--condition", "{year: 2020}", "--count", "2"
     )
     Path("part-2.tar").unlink()
@@ -232,3 +233,32 @@ def test_a_stream_of_shards_is_trained_gone_on_with_sampled_and_evaluated(tmp_pa
     with pytest.warns(UserWarning, match="the run's data have changed since it was trained"):
         data_of(model)
     assert "another" in refused("train", *words, *QUICK, "--training.steps", "4", "--output", "run")
+
+
+def test_several_labels_of_a_table_are_classes_of_their_own(tmp_path, monkeypatch, capsys, refused):
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        f"{a!r},{b!r},{kind},{'fm'[i // 2 % 2]}" for i, ((a, b), kind) in enumerate(zip(TABLE, SPECIES, strict=True))
+    ]
+    Path("t.csv").write_text("\n".join(["mass,length,species,sex", *lines]).replace("np.float64(", "").replace(")", ""))
+    config = train("--data", "t.csv", "--data.label", "species,sex", "--data.held_out", "0.4")
+    assert (config["network"]["context"], config["network"].get("classes")) == (5, None)
+    said = capsys.readouterr().err
+    assert "conditions species, sex" in said
+    assert "species: 30 adelie, 30 gentoo" in said
+    assert main(["sample", "run", "--condition", "{species: gentoo, sex: m}", "--count", "3", "--steps", "2"]) == 0
+    assert main(["sample", "run", "--condition", "{sex: m}", "--count", "3", "--steps", "2", "--output", "alone"]) == 0
+    assert main(["sample", "run", "--condition", "t.csv", "--steps", "2", "--output", "rows"]) == 0
+    model = load_model(tmp_path / "run", torch.device("cpu"))
+    rows = load_file("rows/samples.safetensors")["condition"]
+    assert torch.equal(
+        rows, model.condition_columns.rows(60, {"species": SPECIES, "sex": ["fm"[i // 2 % 2] for i in range(60)]})
+    )
+    assert load_file("alone/samples.safetensors")["condition"].tolist() == [[0, 0, 0, 1]] * 3
+    guided = ["--guidance", "cfg(weight=2)", "--condition", "{species: gentoo, sex: m}", "--output", "guided"]
+    assert main(["sample", "run", *guided, "--count", "2", "--steps", "2"]) == 0
+    assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0
+    assert main(["likelihood", "run", "--count", "2", "--tol", "0.5"]) == 0
+    assert "no class is called 'emu'; known: adelie, gentoo" in refused(
+        "sample", "run", "--condition", "{species: emu}"
+    )

@@ -55,7 +55,7 @@ def wanted(rows: list[int]) -> torch.Tensor:
 def test_each_sample_has_its_own_condition(shards):
     source = source_of(shards)
     names = ("size.weight", "pose.0", "pose.1", *(f"txt.{k}" for k in range(SIZE)))
-    assert (source.event_shape, source.condition_names, list(source.condition_texts)) == ((2,), names, ["txt"])
+    assert (source.event_shape, source.condition_names, list(source.condition_encoders)) == ((2,), names, ["txt"])
     batch = source.stream().rows(torch.arange(60))
     assert torch.equal(batch.condition["condition"], wanted(batch.x[:, 0].int().tolist()))
     for split in ("train", "held_out"):
@@ -77,11 +77,11 @@ def test_a_caption_is_a_condition_in_words(shards):
     each = again.rows(3, given | {"txt": [*CAPTIONS, "other"]})
     assert torch.equal(each[:, 3:], HashedNGrams(SIZE)([*CAPTIONS, "other"]))
     assert again.context(rows)[:, 3:-1].norm(dim=1).tolist() == pytest.approx([SIZE**0.5] * 3)
-    assert (again.spelt(), again.texts) == (columns.spelt(), columns.texts)
+    assert (again.spelt(), again.encoders) == (columns.spelt(), columns.encoders)
     assert columns.spelt() == "condition={'size.weight': ..., 'pose.0': ..., 'pose.1': ..., 'txt': ...}"
     for wrong, words in (
         ({**given, "txt": 3}, "is a text, or one for each"),
-        ({**given, "text": "x"}, "has no column 'text'; it has a number or a text for each of size.weight"),
+        ({**given, "text": "x"}, "has no column 'text'; it has a value for each of size.weight"),
     ):
         with pytest.raises(ValueError, match=words):
             again.rows(3, wrong)

@@ -203,12 +203,14 @@ def write_shards(count: int = 60) -> None:
                     archive.addfile(about, io.BytesIO(data))
 
 
-def test_a_stream_of_shards_is_trained_gone_on_with_sampled_and_evaluated(tmp_path, monkeypatch, capsys, refused):
+STREAM = ["--data", "part-{0..2}.tar", "--data.condition", "[json:year, txt]", "--data.caption_size", "4"]
+STREAM += ["--data.held_out", "0.4"]
+
+
+def test_a_stream_of_shards_is_trained_and_known_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_shards()
-    words = ["--data", "part-{0..2}.tar", "--data.condition", "[json:year, txt]", "--data.caption_size", "4"]
-    words += ["--data.held_out", "0.4"]
-    config = train(*words)
+    config = train(*STREAM)
     assert (config["data"]["name"], config["data"]["path"]) == ("shard_stream", str(tmp_path / "part-{0..2}.tar"))
     assert (config["network"]["name"], config["network"]["classes"], config["network"]["context"]) == ("mlp", 2, 6)
     summary = json.loads(Path("run/data.json").read_text())
@@ -220,7 +222,14 @@ def test_a_stream_of_shards_is_trained_gone_on_with_sampled_and_evaluated(tmp_pa
     model = load_model(tmp_path / "run", torch.device("cpu"))
     source = data_of(model)
     assert torch.equal(model.standardization.shift, source.tensors()[0].double().mean(0))
-    assert main(["train", *words, *QUICK, "--training.steps", "3", "--compute.workers", "1", "--output", "run"]) == 0
+
+
+@pytest.mark.slow
+def test_a_stream_of_shards_is_gone_on_with_sampled_and_evaluated(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    write_shards()
+    train(*STREAM)
+    assert main(["train", *STREAM, *QUICK, "--training.steps", "3", "--compute.workers", "1", "--output", "run"]) == 0
     given = ["--condition", "{year: 2020, txt: a small bird}"]
     assert main(["sample", "run", "--label", "gentoo", *given, "--count", "2", "--steps", "2"]) == 0
     assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0
@@ -231,17 +240,22 @@ def test_a_stream_of_shards_is_trained_gone_on_with_sampled_and_evaluated(tmp_pa
     assert "names 3 shards, and" in refused("evaluate", "run", "--steps", "2")
     write_shards(57)
     with pytest.warns(UserWarning, match="the run's data have changed since it was trained"):
-        data_of(model)
-    assert "another" in refused("train", *words, *QUICK, "--training.steps", "4", "--output", "run")
+        data_of(load_model(tmp_path / "run", torch.device("cpu")))
+    assert "another" in refused("train", *STREAM, *QUICK, "--training.steps", "4", "--output", "run")
 
 
-def test_several_labels_of_a_table_are_classes_of_their_own(tmp_path, monkeypatch, capsys, refused):
+def several_labels(tmp_path, monkeypatch) -> dict:
+    """A run on a table with two labels; its configuration."""
     monkeypatch.chdir(tmp_path)
     lines = [
         f"{a!r},{b!r},{kind},{'fm'[i // 2 % 2]}" for i, ((a, b), kind) in enumerate(zip(TABLE, SPECIES, strict=True))
     ]
     Path("t.csv").write_text("\n".join(["mass,length,species,sex", *lines]).replace("np.float64(", "").replace(")", ""))
-    config = train("--data", "t.csv", "--data.label", "species,sex", "--data.held_out", "0.4")
+    return train("--data", "t.csv", "--data.label", "species,sex", "--data.held_out", "0.4")
+
+
+def test_several_labels_of_a_table_are_classes_of_their_own(tmp_path, monkeypatch, capsys):
+    config = several_labels(tmp_path, monkeypatch)
     assert (config["network"]["context"], config["network"].get("classes")) == (5, None)
     said = capsys.readouterr().err
     assert "conditions species, sex" in said
@@ -255,6 +269,11 @@ def test_several_labels_of_a_table_are_classes_of_their_own(tmp_path, monkeypatc
         rows, model.condition_columns.rows(60, {"species": SPECIES, "sex": ["fm"[i // 2 % 2] for i in range(60)]})
     )
     assert load_file("alone/samples.safetensors")["condition"].tolist() == [[0, 0, 0, 1]] * 3
+
+
+@pytest.mark.slow
+def test_several_labels_are_guided_evaluated_and_scored(tmp_path, monkeypatch, refused):
+    several_labels(tmp_path, monkeypatch)
     guided = ["--guidance", "cfg(weight=2)", "--condition", "{species: gentoo, sex: m}", "--output", "guided"]
     assert main(["sample", "run", *guided, "--count", "2", "--steps", "2"]) == 0
     assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0

@@ -62,7 +62,9 @@ def with_encoded(given: Mapping[str, Any], encoders: Encoders, optional: Mapping
 def is_words(value: Any) -> bool:
     """Whether a column is one of texts, which are classes."""
     found = None if isinstance(value, Tensor) else np.asarray(value)
-    return found is not None and (found.dtype.kind in "US" or all(isinstance(one, str) for one in found.ravel().tolist()))
+    return found is not None and (
+        found.dtype.kind in "US" or all(isinstance(one, str) for one in found.ravel().tolist())
+    )
 
 
 def _several(name: str, value: Any, encoder: Encoder) -> Sequence[Any]:

@@ -109,10 +109,15 @@ class HuggingFaceStream(StreamSource):
     examples: int = EXAMPLES
 
     def __post_init__(self) -> None:
-        """A name alone is a list of one; a data set that is mixed as a whole needs no blocks."""
+        """A name alone is a list of one."""
         given = (self.condition,) if isinstance(self.condition, str) else tuple(self.condition)
         object.__setattr__(self, "condition", given)
         object.__setattr__(self, "labels", self.label is not None)
+
+    @property
+    def mixed(self) -> bool:
+        """Rows that are numbered come in an order of all of them."""
+        return self._numbered
 
     @property
     def place(self) -> str:

@@ -82,6 +82,11 @@ class StreamSource(DataSource):
     labels: bool | None
 
     @property
+    def mixed(self) -> bool:
+        """Whether the items come in an order that mixes all of them, so that no blocks are needed."""
+        return False
+
+    @property
     @abstractmethod
     def place(self) -> str:
         """Where the data are, for messages."""
@@ -115,7 +120,7 @@ class StreamSource(DataSource):
         if labels and self.classes is None:
             raise ValueError(f"{type(self).__name__} has no labels; leave out labels=True")
         part = OneSide(self.items(), self.name_of, self.held_out, self.seed, held_out=False)
-        ordered = part if self.shuffle == 1 else ShuffledBlocks(part, self.shuffle, self.seed)
+        ordered = part if self.shuffle == 1 or self.mixed else ShuffledBlocks(part, self.shuffle, self.seed)
         row, examples = partial(self._row, labels=labels), SourceTable(self, labels)
         identity = hashlib.sha256(f"{self.census.identity} {self.shuffle} {self.seed} {self.held_out}".encode())
         return StreamTable(ordered, row, self.class_names, None, examples, identity.hexdigest())
@@ -159,9 +164,10 @@ class StreamSource(DataSource):
         found, without = self.census, self.census.classes.get(None, 0)
         total = sum(found.counts.values())
         held = f"{self.size():,} training and {self.size('held_out'):,} held-out examples, picked by a keyed hash"
+        order = "all samples mixed" if self.mixed else f"read in its order, shuffled in blocks of {self.shuffle:,}"
         notes = [
-            f"a stream: read in its order, shuffled in blocks of {self.shuffle:,}; ranges, moments and evaluation are of {held}",
-            "the run knows its data by the names and sizes of all samples and the numbers of the first 64, not by every row",
+            f"a stream: {order}; ranges, moments and evaluation are of {held}",
+            "the run knows its data by what is known of all samples without decoding them, and by the numbers of the first 64",
         ]
         notes += [f"{without} of {total} samples have no class: there are no labels"] * (0 < without < total)
         counts = None if self._numbers is None else self._counts()

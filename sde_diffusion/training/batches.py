@@ -30,7 +30,7 @@ from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
 from sde_diffusion.data.stream import Mark, StreamTable
 from sde_diffusion.data.tables import Table, TensorTable, map_batch
-from sde_diffusion.training.reading import Workers
+from sde_diffusion.training.reading import Workers, as_if_alone
 from solvers.random import digest, mix
 
 T = TypeVar("T")
@@ -98,7 +98,8 @@ class Batches:
 
         together = rows(self.label_dropout)
         parts = {name: one for name, one in sorted(self.dropout.items()) if isinstance(one, PartlyDropped)}
-        own = {name: rows(getattr(one, "share", one)) for name, one in sorted(self.dropout.items())}
+        shares = {name: one.share if isinstance(one, PartlyDropped) else one for name, one in self.dropout.items()}
+        own = {name: rows(shares[name]) for name in sorted(shares)}
         found = {name: drop(value, own.get(name, together)) for name, value in condition.items()}
         return found | {name: one(found[name], rows) for name, one in parts.items() if name in found}
 
@@ -125,6 +126,9 @@ class Batches:
             read.close()
 
     def _plain_rows(self, number: int) -> _Plain:
+        """What a worker sends; of a stream with the mark of the batch."""
+        if isinstance(self.table, StreamTable):
+            as_if_alone()
         batch = self._rows(number)
         mark = self.table.marks[-1] if isinstance(self.table, StreamTable) else None
         return batch.x, batch.source, batch.condition, mark

@@ -45,7 +45,7 @@ FAULTS = [
     ),
     Fault(
         "a-worker-shares-out-an-iterable",
-        "reading:_begin",
+        "reading:as_if_alone",
         "torch.utils.data._utils.worker._worker_info = None",
         "pass",
         "A data set that asks torch which worker it is in gives a part of its samples.",

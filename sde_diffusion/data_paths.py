@@ -15,6 +15,10 @@ READERS = {
 }  # fmt: skip
 """The data source of a file, by its suffix."""
 
+SHARDS = "image_shards"
+PREFIXES = {"stream": "shard_stream", "hf": "hugging_face_stream"}
+"""What may stand before a path: `stream:x.tar` reads pictures one after another too, `hf:folder` a data set of `datasets`."""
+
 SIGNALS = (".npy", ".wav")
 KINDS = {suffix: "signals" for suffix in SIGNALS} | {".tar": "shards"}
 PLACES = ("root", "path")
@@ -26,9 +30,12 @@ def source_at(text: str) -> Spec | None:
 
     Raises ValueError for a folder in which there is nothing to read, or two kinds of data.
     """
+    prefix, _, place = text.partition(":")
+    if prefix in PREFIXES and place and "(" not in text:
+        return spec(PREFIXES[prefix], path=place)
     reader = READERS.get(os.path.splitext(text)[1].lower())
     if reader is not None and "(" not in text:
-        return spec(reader, path=text)
+        return spec(_reader_of_shards(text) if reader == SHARDS else reader, path=text)
     if not text or "\0" in text or not Path(text).is_dir() or _is_name(text):
         return None
     return _folder(text)
@@ -88,4 +95,17 @@ def _shards(text: str, kinds: Counter[str]) -> Spec:
             f"{text!r} holds {kinds['shards']} shards and {kinds['pictures'] + kinds['signals']} other files of data; write "
             f"--data image_shards --data.path {text} for the shards, or name the folder of the files"
         )
-    return spec("image_shards", path=text)
+    return spec(_reader_of_shards(text), path=text)
+
+
+def _reader_of_shards(text: str) -> str:
+    """Pictures are read at random places, other samples one after another; what cannot be read is left to the reader."""
+    from sde_diffusion.data.pictures import SUFFIXES
+    from sde_diffusion.data.shards import samples_of, shards_at
+
+    try:
+        _, members = next(samples_of(shards_at(text)[1][0]), ("", {}))
+    except ValueError:
+        return SHARDS
+    pictures = any(os.path.splitext(one.name)[1].lower() in SUFFIXES for one in members.values())
+    return SHARDS if pictures or not members else PREFIXES["stream"]

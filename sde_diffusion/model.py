@@ -105,7 +105,7 @@ class DiffusionModel:
         sde: LinearSDE | None = None,
         *,
         condition: Any = None,
-        condition_dropout: float = 0.1,
+        condition_dropout: float | Mapping[str, float] = 0.1,
         network: nn.Module | None = None,
         parameterization: Parameterization | None = None,
         levels: int | None = None,
@@ -120,7 +120,7 @@ class DiffusionModel:
             sde: the forward process, `VP()` by default.
             condition: numbers (N, K) that x is conditioned on, or columns by their names, see `conditions.columns.rows_of`:
                 the network then takes them as `context=`. True for those of a source or a data set.
-            condition_dropout: the share of samples that are trained without their condition; with 0 none may be left out.
+            condition_dropout: the share of samples trained without their condition, or shares by name; 0: never left out.
             network: any module called (z, c_time (B,), **condition) -> (B, *E), or a whole `Denoiser`; one that suits
                 the shape by default, with `options` as arguments.
             parameterization: what the network's output means, EDM's preconditioning by default.
@@ -212,7 +212,7 @@ class DiffusionModel:
         settings = settings or TrainSettings(**chosen)
         self._checked()
         if self.condition_columns is not None:
-            options["dropout"] = {CONTEXT: self.condition_columns.dropout}
+            options["dropout"] = {CONTEXT: self.condition_columns.dropped}
         loss = default_objective() if objective is None else objective
         self.data_digest = digest_of_data(table)
         if folder is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -69,6 +70,7 @@ def test_your_own_data(tmp_path, monkeypatch):
     assert space["pictures"].shape == (4, 1, 16, 16)
     assert space["points"].shape == (16, 2)
     assert space["sorted_model"].class_names == ("left", "right")
+    assert space["gentoos"].shape == (4, 2)
     assert space["walker"].sample(3).isfinite().all()
 
 
@@ -76,6 +78,30 @@ def commands(page: str) -> list[str]:
     """The commands of a page, in their order."""
     shown = re.findall(r"^```console\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return re.findall(r"^\$ sde-diffusion (.*)$", "".join(shown), re.MULTILINE)
+
+
+def write_streams(waves) -> None:
+    """Shards of arrays with a number and a caption, and a saved data set of pictures."""
+    datasets = pytest.importorskip("datasets", exc_type=ImportError)
+    Path("packs").mkdir()
+    for part in range(2):
+        with tarfile.open(f"packs/part-{part}.tar", "w") as archive:
+            for i in range(part, 240, 2):
+                array = io.BytesIO()
+                np.save(array, waves[i % 40])
+                about = json.dumps({"size": {"weight": i / 8}}).encode()
+                for kind, data in (
+                    ("npy", array.getvalue()),
+                    ("json", about),
+                    ("txt", f"a {'warm' * (i % 4)} day".encode()),
+                ):
+                    member = tarfile.TarInfo(f"{i}.{kind}")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+    features = datasets.Features({"image": datasets.Image(), "kind": datasets.ClassLabel(names=["left", "right"])})
+    rows = [{"image": Image.open(f"pictures/{i % 8}.png").resize((16, 16)), "kind": i % 2} for i in range(40)]
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list(rows, features=features).save_to_disk("saved")
 
 
 @pytest.mark.slow
@@ -107,10 +133,13 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
         Image.fromarray(draws.integers(0, 256, (48, 64), dtype=np.uint8)).save(f"pictures/{i}.png")
     Path("shards").mkdir()
     with tarfile.open("shards/one.tar", "w") as archive:
-        for i in range(8):
-            archive.add(f"pictures/{i}.png", f"{i}.png")
+        for i in range(24):
+            archive.add(f"pictures/{i % 8}.png", f"{i}.png")
+    lines = [f"{i % 7},{i % 5},{kind},{'fm'[i // 2 % 2]}" for i, kind in enumerate(kinds)]
+    Path("birds.csv").write_text("\n".join(["mass,length,species,sex", *lines]))
+    write_streams(waves)
     found = commands("your-own-data.md")
-    assert len(found) == 16
+    assert len(found) == 25
     for command in found:
         short = " --watch.pictures_every 0 --watch.levels_every 0 --training.batch_size 4" * ("train" in command)
         assert main(shlex.split(command.replace("--training.steps 2000", "--training.steps 2") + short)) == 0, command

@@ -45,7 +45,7 @@ class HeldOut(Callback):
         chunk: int = 256,
         condition: Mapping[str, Any] | None = None,
         teacher: nn.Module | None = None,
-        dropout: Mapping[str, float] | None = None,
+        dropout: Mapping[str, Any] | None = None,
     ) -> None:
         """`x` (N, *E), at least two, are used up to `chunk` at a time; of N, up to N/chunk at the end are left out.
 

@@ -106,10 +106,10 @@ class WatchedRun:
         return {"context": columns.context(rows).to(self.model.state_dtype)}
 
     @property
-    def dropout(self) -> dict[str, float]:
+    def dropout(self) -> dict[str, Any]:
         """How often the condition is dropped in training, by the name of the network's argument."""
         columns = self.model.condition_columns
-        return {} if columns is None else {"context": columns.dropout}
+        return {} if columns is None else {"context": columns.dropped}
 
     def few(self, count: int) -> int:
         """`count`, or as many samples as 2^24 numbers make, at least two."""

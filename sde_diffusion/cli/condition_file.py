@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sde_diffusion.conditions import ConditionColumns
 
-def rows_of_file(path: str, names: Sequence[str]) -> Tensor:
-    """The numbers (N, K) of the columns `names` of a .csv, .tsv or .parquet, which may have others; or of an array (N, K).
+
+def rows_of_file(path: str, columns: ConditionColumns) -> Tensor:
+    """The numbers (N, K) of a condition's columns, texts and classes in a .csv, .tsv or .parquet, which may have others.
+
+    Or those of an array (N, K).
 
     Raises ValueError for a text that is no file of these kinds, and for a table that lacks a column.
     """
@@ -19,13 +22,16 @@ def rows_of_file(path: str, names: Sequence[str]) -> Tensor:
 
     from sde_diffusion.data import array_file, table_file
 
+    names = columns.names
     suffix = Path(path).suffix.lower()
     if suffix in table_file.SUFFIXES:
         table = table_file.read_table(path)
-        missing = [name for name in names if name not in table.names]
+        given = columns.given_names()
+        missing = [name for name in given if name not in table.names]
         if missing:
             raise ValueError(f"{path!r} has no column {missing[0]!r}, but {', '.join(table.names)}; add it")
-        return torch.from_numpy(table.array(names))
+        read = {name: table.classes if name in columns.encoders else table.numbers for name in given}
+        return columns.rows(table.size, {name: one(name) for name, one in read.items()})
     if suffix not in array_file.SUFFIXES:
         example = ", ".join(f"{name}: 1.5" for name in names)
         raise ValueError(

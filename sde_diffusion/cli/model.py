@@ -255,7 +255,7 @@ def condition_of(model: DiffusionModel, asked: Any, count: int | None) -> Tensor
     if columns is None or asked is None:
         model.condition(1, {"condition": asked})  # refused where one is missing or not wanted
         return None
-    rows = rows_of_file(asked, columns.names) if isinstance(asked, str) else columns.rows(1, asked)
+    rows = rows_of_file(asked, columns) if isinstance(asked, str) else columns.rows(1, asked)
     rows = columns.rows(len(rows), rows)
     if len(rows) > 1 and count not in (None, len(rows)):
         raise ValueError(f"{asked!r} has {len(rows)} rows for {count} samples; leave count out, or give one row")

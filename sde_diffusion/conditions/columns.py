@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sde_diffusion.conditions.dropped import PartlyDropped
+from sde_diffusion.conditions.encoded import (
+    Encoder,
+    Encoders,
+    encoder_of_dict,
+    is_words,
+    places,
+    standardised_columns,
+    with_encoded,
+)
 from sde_diffusion.data.base import DataSource
-from sde_diffusion.data.moments import Moments
+from sde_diffusion.data.captions import HashedNGrams
+from sde_diffusion.data.labels import class_labels
+from sde_diffusion.data.one_hot import OneHot
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.standardization import Standardization
 
@@ -36,6 +48,9 @@ class ConditionColumns:
         standardization: the map of their numbers to mean zero and variance one, shift and scale of shape (K,).
         low, high: the smallest and the largest number of each column of the training data, float64 (K,).
         dropout: the share of the training samples whose condition is dropped; 0 for a model that always needs one.
+        encoders: what makes the columns of a text or of a class, by its name. They are scaled by the root of their number.
+        own_dropout: the share of the samples for which a text or a class alone is dropped, by its name, and becomes zeros:
+            one with a share may be left out.
     """
 
     names: tuple[str, ...]
@@ -43,6 +58,8 @@ class ConditionColumns:
     low: Tensor
     high: Tensor
     dropout: float = 0.1
+    encoders: Encoders = field(default_factory=dict)
+    own_dropout: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError for names that are not unique or as many as the columns, and for a share outside of [0, 1]."""
@@ -55,25 +72,46 @@ class ConditionColumns:
             )
         if not bool((self.low < self.high).all()):
             raise ValueError("low is below high for each column of a condition; measure them with ConditionColumns.of")
-        if not 0 <= self.dropout <= 1:
-            raise ValueError(f"the dropout of a condition is a share in [0, 1], got {self.dropout}; 0.1 is usual")
+        places(self.names, self.encoders)
+        if other := self.own_dropout.keys() - self.encoders.keys():
+            raise ValueError(
+                f"the dropout of {min(other)!r} is that of no text or class of the condition; leave it out"
+            )
+        for share in (self.dropout, *self.own_dropout.values()):
+            if not 0 <= share <= 1:
+                raise ValueError(f"the dropout of a condition is a share in [0, 1], got {share}; 0.1 is usual")
 
     @classmethod
-    def of(cls, x: Any, condition: Any, dropout: float = 0.1) -> Self:
+    def of(cls, x: Any, condition: Any, dropout: float | Mapping[str, float] = 0.1) -> Self:
         """Those of training data x with their conditions, see `rows_of`.
+
+        `dropout`: the share of samples whose whole condition is dropped, and, where there are several, the share for each
+        class alone; or these shares by name, that of the whole by "condition".
 
         Raises ValueError for numbers that are not finite, and for a column that is one and the same number in all rows.
         """
         names, rows = rows_of(x, condition)
         _refuse_not_finite(rows, names)
+        encoders = encoders_of(x, condition)
         low, high = rows.amin(0), rows.amax(0)
+        for name, where in places(names, encoders).items():
+            low[where], high[where] = (-1.0 if isinstance(encoders[name], HashedNGrams) else 0.0), 1.0
         constant = [name for name, same in zip(names, (low == high).tolist(), strict=True) if same]
         if constant:
             value = float(low[names.index(constant[0])])
             raise ValueError(
                 f"the condition {constant[0]!r} is {value:g} in all rows, and nothing can be learnt of it; leave it out"
             )
-        return cls(names, Standardization.of_moments(Moments.of(rows)), low, high, dropout)
+        standard, (whole, own) = standardised_columns(names, rows, encoders), _shares(dropout, names, encoders)
+        return cls(names, standard, low, high, whole, encoders, own)
+
+    @property
+    def dropped(self) -> float | PartlyDropped:
+        """How the network's argument is dropped in training."""
+        if not any(self.own_dropout.values()):
+            return self.dropout
+        where = places(self.names, self.encoders)
+        return PartlyDropped(self.dropout, tuple((where[name], share) for name, share in self.own_dropout.items()))
 
     @property
     def size(self) -> int:
@@ -84,8 +122,7 @@ class ConditionColumns:
         """The numbers for n samples, float64 (n, K) in their own units.
 
         Args:
-            value: numbers by the names of all columns, each one for all samples or (n,); or an array in the order of the
-                columns, (K,) for all samples or (n, K).
+            value: numbers, texts and classes by their names, each one for all samples or n of them; or an array in the order of the columns, (K,) for all samples or (n, K).
 
         Raises ValueError for other names or shapes, for texts, and for numbers that are not finite.
         """
@@ -120,30 +157,44 @@ class ConditionColumns:
 
     def spelt(self) -> str:
         """How a condition is written."""
-        return f"condition={{{', '.join(f'{name!r}: ...' for name in self.names)}}}"
+        return f"condition={{{', '.join(f'{name!r}: ...' for name in self.given_names())}}}"
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         plain = {"low": self.low.tolist(), "high": self.high.tolist(), "dropout": self.dropout}
+        if self.encoders:
+            encoders = {name: encoder.as_dict() for name, encoder in self.encoders.items()}
+            plain |= {"encoders": encoders, "own_dropout": dict(self.own_dropout)}
         return {"names": list(self.names), "standardization": self.standardization.as_dict(), **plain}
 
     @classmethod
     def of_dict(cls, stored: Any) -> Self:
         """The inverse of `as_dict`. Raises ValueError for anything else."""
         names = ("names", "standardization", "low", "high", "dropout")
-        if not isinstance(stored, dict) or set(stored) != set(names):
+        if not isinstance(stored, dict) or set(stored) - {"encoders", "own_dropout"} != set(names):
             raise ValueError("the condition is no record of columns")
         if not all(isinstance(name, str) for name in stored["names"]):
             raise ValueError("the columns of the condition have no names")
         standard = Standardization.of_dict(stored["standardization"])
-        return cls(tuple(stored["names"]), standard, stored["low"], stored["high"], float(stored["dropout"]))
+        encoders = {str(name): encoder_of_dict(one) for name, one in dict(stored.get("encoders", {})).items()}
+        own = {str(name): float(share) for name, share in dict(stored.get("own_dropout", {})).items()}
+        numbers = (stored["low"], stored["high"], float(stored["dropout"]))
+        return cls(tuple(stored["names"]), standard, *numbers, encoders, own)
 
     def _by_name(self, n: int, value: Any) -> Tensor:
         given = {str(name): value[name] for name in value.keys()}  # noqa: SIM118 -- a DataFrame has no other names
-        wrong = [name for name in given if name not in self.names] + [name for name in self.names if name not in given]
+        given = with_encoded(given, self.encoders, self.own_dropout)
+        absent = [
+            name for name, where in places(self.names, self.encoders).items() if self.names[where][0] not in given
+        ]
+        wrong = [name for name in given if name not in self.names] + absent
+        wrong += [name for name in self.names if name not in given]
         if wrong:
             what = "has no column" if wrong[0] in given else "lacks"
-            raise ValueError(f"the condition {what} {wrong[0]!r}; it has a number for each of {', '.join(self.names)}")
+            kind = "a value" if self.encoders else "a number"
+            raise ValueError(
+                f"the condition {what} {wrong[0]!r}; it has {kind} for each of {', '.join(self.given_names())}"
+            )
         columns = [_numbers(given[name], f"the condition {name!r}") for name in self.names]
         for name, column in zip(self.names, columns, strict=True):
             if tuple(column.shape) not in ((), (1,), (n,)):
@@ -151,6 +202,11 @@ class ConditionColumns:
                     f"the condition {name!r} is one number, or one for each of the {n} samples, got {tuple(column.shape)}"
                 )
         return torch.stack([column.reshape(-1).expand(n) for column in columns], dim=1)
+
+    def given_names(self) -> list[str]:
+        """The names of numbers, texts and classes, as they are given."""
+        encoded = {one for where in places(self.names, self.encoders).values() for one in self.names[where]}
+        return [*(name for name in self.names if name not in encoded), *self.encoders]
 
     def _by_position(self, n: int, value: Any) -> Tensor:
         rows, columns = _numbers(value, "the condition"), len(self.names)
@@ -169,7 +225,7 @@ def rows_of(x: Any, condition: Any) -> tuple[tuple[str, ...], Tensor]:
 
     Args:
         condition: an array (N, K) or (N,), whose columns are called c0, c1, ...; columns (N,) by their names, in a mapping
-            or a DataFrame; True for those of a source, or of a data set of pairs (sample, {"condition": (K,)}).
+            or a DataFrame, where texts are classes; True for those of a source, or of a data set of pairs (sample, {"condition": (K,)}).
 
     Raises ValueError for anything else, and for another number of rows.
     """
@@ -178,6 +234,7 @@ def rows_of(x: Any, condition: Any) -> tuple[tuple[str, ...], Tensor]:
     named = hasattr(condition, "keys")
     columns = {str(name): condition[name] for name in condition.keys()} if named else {}  # noqa: SIM118
     if named:
+        columns = with_encoded(columns, encoders_of(x, condition), {})
         read = [_numbers(column, f"the condition {name!r}") for name, column in columns.items()]
         if not read or any(column.shape != read[0].shape or column.ndim != 1 for column in read):
             raise ValueError("conditions by their names are columns (N,) of one length, one for each name")
@@ -187,6 +244,25 @@ def rows_of(x: Any, condition: Any) -> tuple[tuple[str, ...], Tensor]:
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"conditions are numbers (N, K), one row for each sample, got shape {tuple(rows.shape)}")
     return _checked(x, default_names(rows.shape[1]), rows)
+
+
+def encoders_of(x: Any, condition: Any) -> dict[str, Encoder]:
+    """The encoders of a source's own conditions, and those of columns of texts, whose different texts are classes."""
+    if condition is True:
+        return dict(getattr(x, "condition_encoders", {}))
+    columns = {str(name): condition[name] for name in condition.keys()} if hasattr(condition, "keys") else {}  # noqa: SIM118
+    return {name: OneHot(class_labels(column)[1]) for name, column in columns.items() if is_words(column)}
+
+
+def _shares(
+    dropout: float | Mapping[str, float], names: tuple[str, ...], encoders: Encoders
+) -> tuple[float, dict[str, float]]:
+    """The share of samples whose whole condition is dropped, and those of single classes."""
+    if isinstance(dropout, Mapping):
+        own = {str(name): float(share) for name, share in dropout.items()}
+        return own.pop(CONDITION, 0.1), own
+    several = len(names) > max((encoder.size for encoder in encoders.values()), default=0)
+    return dropout, {name: dropout for name, one in encoders.items() if isinstance(one, OneHot) and several}
 
 
 def default_names(count: int) -> tuple[str, ...]:

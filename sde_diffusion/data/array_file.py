@@ -44,7 +44,7 @@ class ArrayFile(OwnData):
         """The array, its labels and its conditions."""
         arrays = read_arrays(self.path)
         values = _chosen(arrays, self.key, self.path, without=(self.labels, self.conditions))
-        samples, notes = _samples(values, self.path)
+        samples, notes = as_samples(values, self.path)
         return Contents(samples, self._labels(arrays), notes=notes, condition=self._conditions(arrays))
 
     @property
@@ -153,7 +153,7 @@ def _names(arrays: Mapping[str, Any]) -> str:
     return ", ".join(name or "one array without a name" for name in arrays) or "nothing"
 
 
-def _samples(values: np.ndarray, path: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def as_samples(values: np.ndarray, path: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """The array as samples (N, *E), and what was done to it."""
     kind = values.dtype.kind
     if kind not in "iuf" or values.dtype.names:

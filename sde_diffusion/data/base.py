@@ -8,6 +8,7 @@ quantised to `levels` equally spaced values (see `pixels`); other data are float
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,13 +70,22 @@ class DataSource(ABC):
         """The names of the K numbers that go with each sample as its condition; None for data without."""
         return None
 
+    @property
+    def condition_encoders(self) -> Mapping[str, Any]:
+        """Texts and classes among the conditions, by name: what makes numbers of them, see `captions` and `one_hot`."""
+        return {}
+
     def condition_rows(self, indices: Tensor, split: str = "train") -> Tensor | None:
         """These numbers, float64 (B, K) in the units of the data; None for data without."""
         return None
 
+    def stream(self, labels: bool = False) -> Any:
+        """The training part as a table that is read one after another; None for a source whose rows are read by number."""
+        return None
+
     def summary(self) -> dict[str, Any]:
         """More about the files that the data were read from, as plain data: counts by what they are, and `notes`, sentences
-        on what was done to them or passed over. A source that counts its `classes` here is not read to count them."""
+        on what was done to them or passed over. A source that counts its `classes`, or the `samples` of its parts, is not asked for them."""
         return {}
 
     @abstractmethod

@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")
+_BRACES = re.compile(r"[{](?:(\d{1,18})[.][.](\d{1,18})|([^{},]*(?:,[^{},]*)+))[}]")
 _ZEROS, _BLOCK = bytes(512), 2**20
+
+MOST_SHARDS = 10**6
+"""How many shards braces may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +63,60 @@ Sample = tuple[str, dict[str, Member]]
 
 
 def shards_at(place: str) -> tuple[Path, list[Path]]:
-    """The folder of the shards at a folder, a pattern such as "train-*.tar" or a file, and their absolute paths, sorted.
+    """The folder of the shards at a folder, a pattern or a file, and their absolute paths, sorted.
 
-    Raises ValueError where there are none.
+    In a pattern * and ? stand for any letters, {000..099} for numbers and {a,b} for words, as in "train-{000..099}.tar".
+    Raises ValueError where there are none, or where one that braces name is missing.
     """
-    path = Path(place).expanduser().absolute()
-    pattern = not path.exists() and any(mark in place for mark in "*?[")
-    if "\0" in place or not (pattern or path.exists()):
-        hint = (
-            "; write * in the place of {...}" if "{" in place else "; name a .tar file, a folder of them, or a pattern"
-        )
-        raise ValueError(f"{place!r} is not there{hint}")
-    if path.is_dir():
-        found = [one for one in path.rglob("*.tar") if not _hidden(one, path)]
-    else:
-        found = [Path(one) for one in glob(str(path))] if pattern else [path]
+    found, folder = _shards(place), Path(place).expanduser().absolute()
     if not found:
         raise ValueError(f"{place!r} holds no .tar files; name a folder or a pattern of shards")
-    return path if path.is_dir() else path.parent, sorted(found)
+    return folder if folder.is_dir() else _common_folder(found), sorted(set(found))
+
+
+def _shards(place: str) -> list[Path]:
+    path = Path(place).expanduser().absolute()
+    if "\0" not in place and path.is_dir():
+        return [one for one in path.rglob("*.tar") if not _hidden(one, path)]
+    if "\0" not in place and path.exists():
+        return [path]
+    spelt = _braces(str(path))
+    if "\0" in place or (spelt == [str(path)] and not _is_pattern(place)):
+        raise ValueError(f"{place!r} is not there; name a .tar file, a folder of them, or a pattern")
+    found = {one: glob(one) if _is_pattern(one) else [one] * Path(one).is_file() for one in spelt}
+    missing = [one for one, paths in found.items() if not paths]
+    if missing and len(spelt) > 1:
+        raise ValueError(f"{place!r} names {len(spelt)} shards, and {missing[0]!r} is not there; correct the braces")
+    return [Path(one) for paths in found.values() for one in paths]
+
+
+def _is_pattern(place: str) -> bool:
+    return any(mark in place for mark in "*?[")
+
+
+def _common_folder(paths: list[Path]) -> Path:
+    return Path(os.path.commonpath([one.parent for one in paths]))
+
+
+def _braces(text: str) -> list[str]:
+    """The texts that braces stand for, in their order. Raises ValueError for more than `MOST_SHARDS`."""
+    match = _BRACES.search(text)
+    if match is None:
+        return [text]
+    rest = _braces(text[match.end() :])
+    parts = match[3].split(",") if match[3] else _numbers(match[1], match[2])
+    if len(parts) * len(rest) > MOST_SHARDS:
+        raise ValueError(f"{text!r} names more than {MOST_SHARDS:,} shards; name a folder of them")
+    return [text[: match.start()] + part + end for part in parts for end in rest]
+
+
+def _numbers(first: str, last: str) -> list[str]:
+    """The numbers from one to another, as wide as they are written."""
+    low, high, width = int(first), int(last), min(len(first), len(last))
+    if abs(high - low) >= MOST_SHARDS:
+        raise ValueError(f"{{{first}..{last}}} stands for more than {MOST_SHARDS:,} shards; name a folder of them")
+    step = 1 if low <= high else -1
+    return [str(number).zfill(width) for number in range(low, high + step, step)]
 
 
 def samples_of(shard: Path) -> Iterator[Sample]:
@@ -114,7 +155,7 @@ def members_of(shard: Path) -> Iterator[Member]:
                     yield Member(shard, member.name, member.offset_data, member.size)
                 archive.members = []  # pyright: ignore[reportAttributeAccessIssue]  # else the archive keeps them all
             _check_end(file, archive.offset)
-    except (OSError, tarfile.TarError, ValueError) as error:
+    except Exception as error:  # of the disk, of tarfile or our own
         if str(error).startswith(repr(str(shard))):
             raise
         words = " ".join(str(error).split())

@@ -29,7 +29,7 @@ def held_out(items: Iterable[bytes], share: float, seed: int = 0) -> Tensor:
     """
     if not 0 < share < 1:
         raise ValueError(f"held_out is a share in (0, 1), got {share}; 0.1 is usual")
-    places = torch.tensor([_place(item, seed) for item in items], dtype=torch.float64)
+    places = torch.tensor([place_of(item, seed) for item in items], dtype=torch.float64)
     if len(places.unique()) < 2:
         raise ValueError(
             f"{len(places)} items, {len(places.unique())} of them different, cannot be split; give at least 2, one to "
@@ -49,7 +49,7 @@ def _say_if_far(count: int, of: int, share: float) -> None:
         )
 
 
-def _place(item: bytes, seed: int) -> float:
-    """A number in [0, 1), uniform over items: the first 53 bits of a keyed hash."""
+def place_of(item: bytes, seed: int) -> float:
+    """Where an item lies, and is held out below a share: a number in [0, 1), uniform over items: the first 53 bits of a keyed hash."""
     key = (seed % 2**64).to_bytes(8, "big")
     return (int.from_bytes(hashlib.blake2b(item, digest_size=8, key=key).digest(), "big") >> 11) / 2**53

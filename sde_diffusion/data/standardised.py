@@ -68,8 +68,7 @@ class StandardisedTable(Table):
 
     def rows(self, numbers: Tensor) -> Batch:
         """The rows `numbers` int64 (B,)."""
-        batch = self.inner.rows(numbers)
-        return Batch(self.standardization.to_standard(batch.x).to(self.dtype), batch.source, batch.condition)
+        return Standard(self.standardization, self.dtype)(self.inner.rows(numbers))
 
     def digest(self) -> dict[str, str]:
         """See `Table`: of the standardised rows, found once; and of the source's own digest where it has one."""
@@ -86,14 +85,14 @@ class StandardisedTable(Table):
 
 @dataclass(frozen=True)
 class Standard:
-    """Samples (B, *E) -> z (B, *E) in `dtype`."""
+    """A batch of samples (B, *E) -> one of z (B, *E) in `dtype`; conditions are the same."""
 
     standardization: Any
     dtype: torch.dtype
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """z."""
-        return self.standardization.to_standard(x).to(self.dtype)
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch of z."""
+        return Batch(self.standardization.to_standard(batch.x).to(self.dtype), batch.source, batch.condition)
 
 
 def standardised(table: Table, standardization: Any, dtype: torch.dtype) -> Table:

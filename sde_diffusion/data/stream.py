@@ -52,7 +52,9 @@ class StreamTable(Table):
         iterable: Iterable[Any],
         row: Callable[[Any], Row],
         class_names: tuple[str, ...] | None = None,
-        change: Callable[[Tensor], Tensor] | None = None,
+        change: Callable[[Batch], Batch] | None = None,
+        examples: Table | None = None,
+        identity: str = "",
     ) -> None:
         """Nothing is read yet.
 
@@ -60,15 +62,18 @@ class StreamTable(Table):
             iterable: gives its samples anew each time that it is iterated; a copy of it is. `set_epoch(epoch)` is called
                 before, where there is one. With `state_dict()` and `load_state_dict(state)`, as Hugging Face's
                 `IterableDataset` has, a resumed run need not read what was read before.
-            row: makes a `Row` of a sample.
+            row: makes a `Row` of a sample. It is not called for samples that are passed over.
             class_names: the names of the classes, where rows have a `label`.
-            change: of the samples (B, *E) of a batch, such as a standardisation.
+            change: of a batch, such as a standardisation of its samples.
+            examples: a table of some of the samples, which the mean and the deviation are found from.
+            identity: what else than the first samples tells these data from others.
 
         Raises TypeError for an iterator, which gives its samples once.
         """
         if iter(iterable) is iterable:
             raise TypeError(f"a {type(iterable).__name__} gives its samples once; give what makes it, with __iter__")
         self.iterable, self.row, self.class_names, self.change = iterable, row, class_names, change
+        self.examples, self.identity = examples, identity
         self.marks: list[Mark] = []
         self._begin(0, {}, 0)
 
@@ -93,22 +98,36 @@ class StreamTable(Table):
         self._go_to(start)
         epoch, state = self._epoch, self._state()
         batch = _collated([self._next() for _ in range(len(numbers))])
-        self._remember(Mark(start, len(numbers), epoch, state, _digest(batch.x)))
-        return batch if self.change is None else Batch(self.change(batch.x), condition=batch.condition)
+        self.remember(Mark(start, len(numbers), epoch, state, _digest(batch.x)))
+        return batch if self.change is None else self.change(batch)
+
+    def chunks(self) -> Iterator[Batch]:
+        """All examples, so many at a time that they take little memory. Raises TypeError for a stream without."""
+        return super().chunks() if self.examples is None else self.examples.chunks()
 
     def head(self, count: int) -> TensorTable:
         """The first `count` samples in memory, such as for `DiffusionModel.for_data`."""
         found = self.rows(torch.arange(count))
         return TensorTable(found.x, found.condition)
 
-    def changed(self, change: Callable[[Tensor], Tensor]) -> StreamTable:
-        """The same stream from its beginning, its samples changed."""
-        return StreamTable(self.iterable, self.row, self.class_names, change)
+    def changed(self, change: Callable[[Batch], Batch]) -> StreamTable:
+        """The same stream from its beginning, its batches changed; the examples are left behind."""
+        first = self.change
+        both = change if first is None else Changes(first, change)
+        return StreamTable(self.iterable, self.row, self.class_names, both, identity=self.identity)
+
+    def apart(self) -> StreamTable:
+        """The same stream for another process: it shares no open file with this one, and begins where this one was last."""
+        found = StreamTable(self.iterable, self.row, self.class_names, self.change, self.examples, self.identity)
+        if self.marks and self.marks[-1].state is not None:
+            found._begin(self.marks[-1].epoch, self.marks[-1].state, self.marks[-1].position)
+        return found
 
     def digest(self) -> dict[str, str]:
-        """SHA-256 of the first samples, which identify a stream; what comes later is not known."""
+        """SHA-256 of the first samples and their conditions, which identify a stream; what comes later is not known."""
         batch = check_batch(self.rows(self.spaced(FIRST)))
-        return {"data": f"stream {_digest(batch.x)}"} | dict.fromkeys(batch.condition, "of the stream")
+        words = " ".join(filter(None, ["stream", self.identity, _digest(batch.x)]))
+        return {"data": words} | {name: f"stream {_digest(value)}" for name, value in batch.condition.items()}
 
     def state(self, position: int) -> dict[str, Any] | None:
         """What `load` goes on from, as plain data: the last few batches that end by `position`, and the state before them.
@@ -160,16 +179,19 @@ class StreamTable(Table):
         if self._position > position:
             self._begin(0, {}, 0)
         while self._position < position:
-            self._next()
+            self._item()
 
     def _next(self) -> Row:
+        return self.row(self._item())
+
+    def _item(self) -> Any:
         for _ in range(2):
             if self._reader is None:
                 self._reader = self._opened()
             found = next(self._reader, _END)
             if found is not _END:
                 self._position += 1
-                return self.row(found)
+                return found
             self._begin(self._epoch + 1, {}, self._position)
         raise ValueError("the stream gives no samples; check where it reads from")
 
@@ -179,7 +201,10 @@ class StreamTable(Table):
         self._epoch, self._from, self._position = epoch, state, position
 
     def _opened(self) -> Iterator[Any]:
-        self._source = copy.deepcopy(self.iterable) if self._from else copy.copy(self.iterable)
+        apart = hasattr(
+            self.iterable, "load_state_dict"
+        )  # copies of Hugging Face's share their epoch, between processes too
+        self._source = copy.deepcopy(self.iterable) if apart else copy.copy(self.iterable)
         if hasattr(self._source, "set_epoch"):
             self._source.set_epoch(self._epoch)  # pyright: ignore[reportAttributeAccessIssue]
         if self._from:
@@ -193,9 +218,22 @@ class StreamTable(Table):
         asked = getattr(self._source, "state_dict", None)
         return None if asked is None else copy.deepcopy(asked())
 
-    def _remember(self, mark: Mark) -> None:
+    def remember(self, mark: Mark) -> None:
+        """Keep a batch's mark, which this table or one in another process has made."""
         before = [one for one in self.marks if one.position < mark.position]
         self.marks = [*before, mark][-KEPT:]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Two changes of a batch, one after the other."""
+
+    first: Callable[[Batch], Batch]
+    second: Callable[[Batch], Batch]
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch after both."""
+        return self.second(self.first(batch))
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ def summary_of(source: DataSource) -> dict[str, Any]:
     The range is that of the numbers as a model gets them, of each column where the columns have names. Range and classes are
     left out for a source of many `files`, which are read when they are needed, unless it counts its classes by itself.
     """
-    facts = source.summary()
+    facts = dict(source.summary())
     of_files = "classes" in facts or hasattr(source, "files")
     ranges, counts = (None, facts.get("classes")) if of_files else _measured(source)
     if ranges is not None and source.column_names is None:
         ranges = [min(low for low, _ in ranges), max(high for _, high in ranges)]
     conditions = {} if source.condition_names is None else {"conditions": _condition_ranges(source)}
     return conditions | {
-        "samples": {split: source.size(split) for split in SPLITS},
+        "samples": facts.pop("samples", None) or {split: source.size(split) for split in SPLITS},
         "shape": list(source.event_shape),
         "levels": source.levels,
         "range": ranges,
@@ -50,7 +50,8 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
         low, high = summary["range"]
         lines.append(f"  numbers from {low:.4g} to {high:.4g}{_levels(summary['levels'])}")
     if "conditions" in summary:
-        ranges = [f"{name} ({low:.4g} to {high:.4g})" for name, (low, high) in summary["conditions"].items()]
+        spans = {name: span and f" ({span[0]:.4g} to {span[1]:.4g})" for name, span in summary["conditions"].items()}
+        ranges = [f"{name}{words or ''}" for name, words in spans.items()]
         lines.append("  conditions " + _listed(ranges))
     if summary["classes"] is not None:
         counts = [f"{name} ({count:,})" for name, count in summary["classes"].items()]
@@ -79,12 +80,16 @@ def _listed(words: list[str]) -> str:
     return ", ".join(words[:SHOWN]) + more
 
 
-def _condition_ranges(source: DataSource) -> dict[str, list[float]]:
-    """[lowest, highest] of each number of the conditions, by its name."""
+def _condition_ranges(source: DataSource) -> dict[str, list[float] | None]:
+    """[lowest, highest] of each number of the conditions, by its name; None for texts and classes."""
     found = [source.condition_rows(torch.arange(source.size(split)), split) for split in SPLITS]
     rows = torch.cat([part for part in found if part is not None])
     ranges = torch.stack([rows.amin(0), rows.amax(0)], dim=1).tolist()
-    return dict(zip(source.condition_names or (), ranges, strict=True))
+    encoded = {one for name, encoder in source.condition_encoders.items() for one in encoder.columns(name)}
+    found = dict(zip(source.condition_names or (), ranges, strict=True))
+    return {name: span for name, span in found.items() if name not in encoded} | dict.fromkeys(
+        source.condition_encoders
+    )
 
 
 def _measured(source: DataSource) -> tuple[list[list[float]], dict[str, int] | None]:

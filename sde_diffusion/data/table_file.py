@@ -9,10 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from sde_diffusion.data.labels import Labels, labels_of_file
+from sde_diffusion.data.one_hot import OneHot
 from sde_diffusion.data.own_data import Contents, OwnData, existing_file
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -27,12 +29,12 @@ class TableFile(OwnData):
     """The rows of a table with named columns, (D,) numbers each in the table's units, in the order of the file.
 
     `label` names the column of the classes, texts or integers, `condition` numeric columns that the others are conditioned
-    on. `columns` are the numeric ones to take, by default all that are neither. `held_out`, `seed`: the share of the rows that
+    on. Several labels, "species,sex" or a tuple, are conditions too, each a class of its own. `columns` are the numeric ones to take, by default all that are neither. `held_out`, `seed`: the share of the rows that
     is kept from training, and the key of the hash that picks it.
     """
 
     path: str
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     condition: tuple[str, ...] = ()
     held_out: float = 0.1
@@ -43,6 +45,8 @@ class TableFile(OwnData):
         for field in ("columns", "condition"):
             if isinstance(getattr(self, field), str):
                 object.__setattr__(self, field, (getattr(self, field),))
+        if isinstance(self.label, list | tuple):
+            object.__setattr__(self, "label", ",".join(self.label) or None)
 
     @property
     def place(self) -> str:
@@ -52,41 +56,79 @@ class TableFile(OwnData):
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of the D columns."""
-        others = {self.label, *self.condition}
+        others = {*self.label_names, *self.condition}
         return tuple(self.columns) or tuple(name for name in self._table.names if name not in others)
+
+    @cached_property
+    def label_names(self) -> tuple[str, ...]:
+        """The columns of classes, one or several."""
+        given = self.label if isinstance(self.label, str) else ""
+        whole = not given or given in read_table(self.path).names
+        return tuple(filter(None, [given])) if whole else tuple(part.strip() for part in given.split(","))
 
     @property
     def condition_names(self) -> tuple[str, ...] | None:
-        """The names of the columns of the condition."""
-        return tuple(self.condition) or None
+        """The names of the columns of the condition, and NAME=CLASS for each class of several labels."""
+        encoded = [one for name, encoder in self.condition_encoders.items() for one in encoder.columns(name)]
+        return (*self.condition, *encoded) or None
+
+    @property
+    def condition_encoders(self) -> dict[str, OneHot]:
+        """The classes of each of several labels; one label alone is no condition."""
+        return {name: OneHot(names) for name, (_, names) in self._several.items()}
 
     def read(self) -> Contents:
         """The numeric columns, the labels and the conditions."""
-        table, used = self._table, (*self.column_names, *self.condition, self.label)
+        table, used = self._table, (*self.column_names, *self.condition, *self.label_names)
         unused = [name for name in table.names if name not in used]
         notes = (f"columns left out: {', '.join(unused)}",) if unused else ()
         values, given = table.array(self.column_names), table.array(self.condition) if self.condition else None
-        return Contents(values, self._labels(), notes=notes, condition=given)
+        if not self._several:
+            return Contents(values, self._labels(), notes=notes, condition=given)
+        classes = [np.eye(len(names))[numbers.numpy()] for numbers, names in self._several.values()]
+        condition = np.concatenate([*([] if given is None else [given]), *classes], axis=1)
+        return Contents(values, None, self._items(values, given), notes, condition)
+
+    def summary(self) -> dict[str, Any]:
+        """The rows of each class of several labels, and the notes."""
+        counts = {
+            name: dict(zip(names, np.bincount(numbers.numpy(), minlength=len(names)).tolist(), strict=True))
+            for name, (numbers, names) in self._several.items()
+        }
+        return counts | super().summary()
+
+    def _items(self, values: np.ndarray, given: np.ndarray | None) -> tuple[bytes, ...]:
+        """What each row is to the split: its numbers and the names of its classes."""
+        words = zip(*(self._table.classes(name).astype(str).tolist() for name in self.label_names), strict=True)
+        numbers = values if given is None else np.concatenate([values, given], axis=1)
+        return tuple(row.tobytes() + repr(own).encode() for row, own in zip(numbers, words, strict=True))
+
+    @cached_property
+    def _several(self) -> dict[str, Labels]:
+        """The classes of each of several labels; nothing for one label or none."""
+        return {name: self._classes(name) for name in self.label_names} if len(self.label_names) > 1 else {}
 
     def _labels(self) -> Labels | None:
-        if self.label is None:
-            return None
+        return self._classes(self.label_names[0]) if self.label_names else None
+
+    def _classes(self, name: str) -> Labels:
         try:
-            return labels_of_file(self._table.classes(self.label))
+            return labels_of_file(self._table.classes(name))
         except ValueError as error:
-            raise ValueError(f"{self.path!r}, column {self.label!r}: {error}") from error
+            raise ValueError(f"{self.path!r}, column {name!r}: {error}") from error
 
     @cached_property
     def _table(self) -> _Cells:
         table = read_table(self.path)
-        for name in (*self.columns, *self.condition, *filter(None, [self.label])):
+        for name in (*self.columns, *self.condition, *self.label_names):
             if name not in table.names:
                 raise ValueError(
                     f"{self.path!r} has no column {name!r}, but {', '.join(table.names)}; name one of these"
                 )
-        if self.label in self.columns or len(table.names) == (self.label is not None):
+        twice = [name for name in self.label_names if name in self.columns or self.label_names.count(name) > 1]
+        if twice or len(table.names) == len(self.label_names):
             raise ValueError(
-                f"{self.path!r}: {self.label!r} is the label and no number of a sample; name other columns"
+                f"{self.path!r}: {(*twice, *self.label_names)[0]!r} is the label and no number of a sample; name other columns"
             )
         _check_condition(self, table.names)
         return table
@@ -94,11 +136,11 @@ class TableFile(OwnData):
 
 def _check_condition(source: TableFile, names: tuple[str, ...]) -> None:
     """Raises ValueError for a column of the condition that is another thing as well, and where no column is left."""
-    twice = [name for name in source.condition if name in (*source.columns, source.label)]
+    twice = [name for name in source.condition if name in (*source.columns, *source.label_names)]
     twice += [name for name in source.condition if source.condition.count(name) > 1]
     if twice:
         raise ValueError(f"{source.path!r}: {twice[0]!r} is a column of the condition and named again; name it once")
-    if source.condition and set(names) <= {*source.condition, source.label}:
+    if source.condition and set(names) <= {*source.condition, *source.label_names}:
         raise ValueError(f"{source.path!r}: all columns are conditions, and none is left as data; name fewer")
 
 
@@ -117,6 +159,11 @@ class _Cells:
     names: tuple[str, ...]
     cells: tuple[Sequence, ...]
     first: int
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.cells[0])
 
     def numbers(self, name: str) -> np.ndarray:
         """A column as float64 (N,). ValueError, with the column and the row, for text and for cells without a value."""

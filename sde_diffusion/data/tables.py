@@ -225,7 +225,8 @@ def table_of(data: Any, labels: Any = None, condition: Mapping[str, Any] | None 
             f"labels and conditions of a {kind} come with its rows; give labels=True, or a data set of pairs"
         )
     if isinstance(data, DataSource):
-        return SourceTable(data, bool(labels))
+        found = data.stream(bool(labels))
+        return SourceTable(data, bool(labels)) if found is None else found
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (list, tuple, str, dict)):
         return DatasetTable(data, bool(labels))
     raise TypeError(

@@ -24,18 +24,18 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from sde_diffusion.conditions.dropped import drop
+from sde_diffusion.conditions.dropped import PartlyDropped, drop
 from sde_diffusion.data.augmentation import Augmentation
 from sde_diffusion.data.base import Batch
 from sde_diffusion.data.order import indices
-from sde_diffusion.data.stream import StreamTable
+from sde_diffusion.data.stream import Mark, StreamTable
 from sde_diffusion.data.tables import Table, TensorTable, map_batch
-from sde_diffusion.training.reading import Workers
+from sde_diffusion.training.reading import Workers, as_if_alone
 from solvers.random import digest, mix
 
 T = TypeVar("T")
 
-_Plain = tuple[Tensor, Tensor | None, dict[str, Tensor]]
+_Plain = tuple[Tensor, Tensor | None, dict[str, Tensor], Mark | None]
 
 _LOW = 2**32 - 1
 _OWN = 0x5DEECE66D  # what sets the noise apart from dropout within a step
@@ -50,11 +50,11 @@ class Batches:
     Parts are asked for one at a time, every `stride`-th where processes share them. Samples arrive on `device` in `dtype`,
     and so do real conditions; integers arrive as int64. A table that is on the device stays there. From the host's memory
     to a GPU the next part is read while the present one is computed with. With `workers` so many processes read ahead, for
-    tables that are not tensors in memory already.
+    tables that are not tensors in memory already; of a stream each passes over the samples of the others.
 
     For a share `label_dropout` of the samples all conditions are dropped: integers become -1, "no label", real numbers 0.
     So the model learns both distributions that classifier-free guidance needs. Conditions that `dropout` names are dropped
-    with a share of their own instead, independently of all others.
+    with a share of their own instead, independently of all others; some of their columns alone, see `PartlyDropped`.
 
     With a second table `source`, a batch has as many rows of it, in an order of its own. `augment` changes samples at random,
     as a function of (seed, step, number of the row); what it says it did is a condition, which is never dropped.
@@ -74,18 +74,14 @@ class Batches:
     source: Table | None = None
     workers: int = 0
     augment: Augmentation | None = None
-    dropout: Mapping[str, float] = field(default_factory=dict)
+    dropout: Mapping[str, float | PartlyDropped] = field(default_factory=dict)
 
     def __post_init__(self):
-        """Raises ValueError for a share outside [0, 1], and for workers of a stream."""
+        """Raises ValueError for a share outside [0, 1]."""
         for name, share in {"label_dropout": self.label_dropout, **self.dropout}.items():
-            if not 0 <= share <= 1:
+            if not all(0 <= one <= 1 for one in (share.shares() if isinstance(share, PartlyDropped) else [share])):
                 what = name if name == "label_dropout" else f"the dropout of {name!r}"
                 raise ValueError(f"{what} is a share in [0, 1], got {share}; 0.1 is usual")
-        if self.workers and isinstance(self.table, StreamTable):
-            raise ValueError(
-                f"a stream is read in its order by the process that trains, got workers={self.workers}; give 0"
-            )
 
     def at(self, step: int, generator: torch.Generator, part: int = 0) -> Batch:
         """A part of the batch of a step, (B, ...) each; `generator` draws which conditions are dropped."""
@@ -101,8 +97,11 @@ class Batches:
             return torch.rand(count, generator=generator, device=self.device) < share
 
         together = rows(self.label_dropout)
-        own = {name: rows(self.dropout[name]) for name in sorted(self.dropout)}
-        return {name: drop(value, own.get(name, together)) for name, value in condition.items()}
+        parts = {name: one for name, one in sorted(self.dropout.items()) if isinstance(one, PartlyDropped)}
+        shares = {name: one.share if isinstance(one, PartlyDropped) else one for name, one in self.dropout.items()}
+        own = {name: rows(shares[name]) for name in sorted(shares)}
+        found = {name: drop(value, own.get(name, together)) for name, value in condition.items()}
+        return found | {name: one(found[name], rows) for name, one in parts.items() if name in found}
 
     def noise_seed(self, step: int, part: int) -> int:
         """The seed of a part's noise: each part of a step counts as a step of its own."""
@@ -113,8 +112,9 @@ class Batches:
         """A part by its number, step * parts + part, where its table is."""
         pin = self.device.type == "cuda" and self.table.device.type == "cpu"
         if self.workers and not isinstance(self.table, TensorTable):
-            travelling = Workers(replace(self, workers=0)._plain_rows, self.workers, self.stride, pin)
-            return _Unpacked(travelling)
+            table = self.table.apart() if isinstance(self.table, StreamTable) else self.table
+            travelling = Workers(replace(self, workers=0, table=table)._plain_rows, self.workers, self.stride, pin)
+            return _Unpacked(travelling, self.table)
         if not pin:
             return self._rows
         return Prefetch(lambda number: map_batch(self._rows(number), Tensor.pin_memory), self.stride)
@@ -126,8 +126,12 @@ class Batches:
             read.close()
 
     def _plain_rows(self, number: int) -> _Plain:
+        """What a worker sends; of a stream with the mark of the batch."""
+        if isinstance(self.table, StreamTable):
+            as_if_alone()
         batch = self._rows(number)
-        return batch.x, batch.source, batch.condition
+        mark = self.table.marks[-1] if isinstance(self.table, StreamTable) else None
+        return batch.x, batch.source, batch.condition, mark
 
     def _rows(self, number: int) -> Batch:
         step, part = divmod(number, self.parts)
@@ -155,12 +159,16 @@ class Batches:
 
 @dataclass(frozen=True)
 class _Unpacked:
-    """Batches that come from worker processes as plain tuples."""
+    """Batches that come from worker processes as plain tuples; the marks of a stream are kept in this process."""
 
     read: Workers[_Plain]
+    table: Table
 
     def __call__(self, number: int) -> Batch:
-        return Batch(*self.read(number))
+        x, source, condition, mark = self.read(number)
+        if mark is not None and isinstance(self.table, StreamTable):
+            self.table.remember(mark)
+        return Batch(x, source, condition)
 
     def close(self) -> None:
         self.read.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sde_diffusion.arrays import as_table, class_names_of
 from sde_diffusion.conditions import ConditionColumns, conditions
 from sde_diffusion.conditions.columns import CONDITION, CONTEXT, rows_of
 from sde_diffusion.data.base import Batch
+from sde_diffusion.data.stream import StreamTable
 from sde_diffusion.data.tables import Table, WithConditions
 
 Names = tuple[str, ...]
@@ -48,19 +50,39 @@ def conditioned_table(table: Table, x: Any, condition: Any, columns: ConditionCo
         )
     if condition is not True:
         return WithContext(WithConditions(table, {CONDITION: columns.rows(len(table), condition)}), columns)
+    if isinstance(table, StreamTable):
+        _check_columns(getattr(x, "condition_names", None) or columns.names, columns)
+        return table.changed(InContext(columns))
     names, rows = rows_of(x, True)
+    _check_columns(names, columns)
+    return WithContext(WithConditions(table, {CONDITION: rows}), columns)
+
+
+def _check_columns(names: Names, columns: ConditionColumns) -> None:
     if names != columns.names:
         raise ValueError(
             f"the data's conditions are {', '.join(names)}, and the model's {', '.join(columns.names)}; make them equal"
         )
-    return WithContext(WithConditions(table, {CONDITION: rows}), columns)
+
+
+@dataclass(frozen=True)
+class InContext:
+    """A batch whose condition `condition` (B, K), in its own units, becomes `context` (B, K + 1)."""
+
+    columns: ConditionColumns
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with its context."""
+        others = {name: value for name, value in batch.condition.items() if name != CONDITION}
+        context = self.columns.context(batch.condition[CONDITION]).to(batch.x.device)
+        return Batch(batch.x, batch.source, others | {CONTEXT: context})
 
 
 class WithContext(Table):
     """The rows of a table whose condition `condition` (B, K), in its own units, has become `context` (B, K + 1)."""
 
     def __init__(self, table: Table, columns: ConditionColumns) -> None:
-        self.table, self.columns, self.device = table, columns, table.device
+        self.table, self.change, self.device = table, InContext(columns), table.device
 
     def __len__(self) -> int:
         """N."""
@@ -68,10 +90,7 @@ class WithContext(Table):
 
     def rows(self, numbers: Tensor) -> Batch:
         """The rows `numbers` int64 (B,)."""
-        batch = self.table.rows(numbers)
-        others = {name: value for name, value in batch.condition.items() if name != CONDITION}
-        context = self.columns.context(batch.condition[CONDITION]).to(self.device)
-        return Batch(batch.x, batch.source, others | {CONTEXT: context})
+        return self.change(self.table.rows(numbers))
 
 
 def _numbers(labels: Any, count: int, names: Names | None) -> Tensor:

@@ -126,3 +126,11 @@ def _begin(worker: int) -> None:
     """The reading process has handlers of its own, which a fork inherits."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def as_if_alone() -> None:
+    """For a worker that is asked for whole batches of a stream: it is not one of several that share it out.
+
+    Iterables that ask torch which worker they are in, such as Hugging Face's, would give a part of their samples.
+    """
+    torch.utils.data._utils.worker._worker_info = None  # pyright: ignore

@@ -40,7 +40,7 @@ def train(
     labels: Any = None,
     condition: Mapping[str, Any] | None = None,
     label_dropout: float = 0.1,
-    dropout: Mapping[str, float] | None = None,
+    dropout: Mapping[str, Any] | None = None,
     source: Any = None,
     augment: Augmentation | None = None,
     folder: str | os.PathLike | None = None,

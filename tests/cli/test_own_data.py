@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from scipy.io import wavfile
 
 from sde_diffusion.cli.config import RunConfig
@@ -186,3 +187,97 @@ def test_shards_by_their_path_have_a_unet_that_takes_the_labels(tmp_path, monkey
     assert (config["network"]["name"], config["network"]["classes"]) == ("unet", 2)
     assert main(["sample", "run", "--label", "gentoo", "--count", "2", "--steps", "2"]) == 0
     assert json.loads(Path("run/data.json").read_text())["classes"] == {"adelie": 8, "gentoo": 8}
+
+
+def write_shards(count: int = 60) -> None:
+    """Three shards of arrays with a class, a number and a caption."""
+    for part in range(3):
+        with tarfile.open(f"part-{part}.tar", "w") as archive:
+            for i in range(part, count, 3):
+                array = io.BytesIO()
+                np.save(array, TABLE[i])
+                parts = {"npy": array.getvalue(), "cls": SPECIES[i].encode(), "txt": f"bird {i % 4}".encode()}
+                for kind, data in (parts | {"json": json.dumps({"year": 2007 + i}).encode()}).items():
+                    about = tarfile.TarInfo(f"{i:02d}.{kind}")
+                    about.size = len(data)
+                    archive.addfile(about, io.BytesIO(data))
+
+
+STREAM = ["--data", "part-{0..2}.tar", "--data.condition", "[json:year, txt]", "--data.caption_size", "4"]
+STREAM += ["--data.held_out", "0.4"]
+
+
+def test_a_stream_of_shards_is_trained_and_known_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_shards()
+    config = train(*STREAM)
+    assert (config["data"]["name"], config["data"]["path"]) == ("shard_stream", str(tmp_path / "part-{0..2}.tar"))
+    assert (config["network"]["name"], config["network"]["classes"], config["network"]["context"]) == ("mlp", 2, 6)
+    summary = json.loads(Path("run/data.json").read_text())
+    assert sum(summary["samples"].values()) == 60
+    assert summary["classes"] == {"adelie": 30, "gentoo": 30}
+    said = capsys.readouterr().err
+    assert "read: 3 shards" in said
+    assert "a stream: read in its order, shuffled in blocks of 1,024; ranges, moments and evaluation are of" in said
+    model = load_model(tmp_path / "run", torch.device("cpu"))
+    source = data_of(model)
+    assert torch.equal(model.standardization.shift, source.tensors()[0].double().mean(0))
+
+
+@pytest.mark.slow
+def test_a_stream_of_shards_is_gone_on_with_sampled_and_evaluated(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    write_shards()
+    train(*STREAM)
+    assert main(["train", *STREAM, *QUICK, "--training.steps", "3", "--compute.workers", "1", "--output", "run"]) == 0
+    given = ["--condition", "{year: 2020, txt: a small bird}"]
+    assert main(["sample", "run", "--label", "gentoo", *given, "--count", "2", "--steps", "2"]) == 0
+    assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0
+    assert "lacks 'txt'; it has a value for each of year, txt" in refused(
+        "sample", "run", "--condition", "{year: 2020}", "--count", "2"
+    )
+    Path("part-2.tar").unlink()
+    assert "names 3 shards, and" in refused("evaluate", "run", "--steps", "2")
+    write_shards(57)
+    with pytest.warns(UserWarning, match="the run's data have changed since it was trained"):
+        data_of(load_model(tmp_path / "run", torch.device("cpu")))
+    assert "another" in refused("train", *STREAM, *QUICK, "--training.steps", "4", "--output", "run")
+
+
+def several_labels(tmp_path, monkeypatch) -> dict:
+    """A run on a table with two labels; its configuration."""
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        f"{a!r},{b!r},{kind},{'fm'[i // 2 % 2]}" for i, ((a, b), kind) in enumerate(zip(TABLE, SPECIES, strict=True))
+    ]
+    Path("t.csv").write_text("\n".join(["mass,length,species,sex", *lines]).replace("np.float64(", "").replace(")", ""))
+    return train("--data", "t.csv", "--data.label", "species,sex", "--data.held_out", "0.4")
+
+
+def test_several_labels_of_a_table_are_classes_of_their_own(tmp_path, monkeypatch, capsys):
+    config = several_labels(tmp_path, monkeypatch)
+    assert (config["network"]["context"], config["network"].get("classes")) == (5, None)
+    said = capsys.readouterr().err
+    assert "conditions species, sex" in said
+    assert "species: 30 adelie, 30 gentoo" in said
+    assert main(["sample", "run", "--condition", "{species: gentoo, sex: m}", "--count", "3", "--steps", "2"]) == 0
+    assert main(["sample", "run", "--condition", "{sex: m}", "--count", "3", "--steps", "2", "--output", "alone"]) == 0
+    assert main(["sample", "run", "--condition", "t.csv", "--steps", "2", "--output", "rows"]) == 0
+    model = load_model(tmp_path / "run", torch.device("cpu"))
+    rows = load_file("rows/samples.safetensors")["condition"]
+    assert torch.equal(
+        rows, model.condition_columns.rows(60, {"species": SPECIES, "sex": ["fm"[i // 2 % 2] for i in range(60)]})
+    )
+    assert load_file("alone/samples.safetensors")["condition"].tolist() == [[0, 0, 0, 1]] * 3
+
+
+@pytest.mark.slow
+def test_several_labels_are_guided_evaluated_and_scored(tmp_path, monkeypatch, refused):
+    several_labels(tmp_path, monkeypatch)
+    guided = ["--guidance", "cfg(weight=2)", "--condition", "{species: gentoo, sex: m}", "--output", "guided"]
+    assert main(["sample", "run", *guided, "--count", "2", "--steps", "2"]) == 0
+    assert main(["evaluate", "run", "--steps", "2", "--count", "12"]) == 0
+    assert main(["likelihood", "run", "--count", "2", "--tol", "0.5"]) == 0
+    assert "no class is called 'emu'; known: adelie, gentoo" in refused(
+        "sample", "run", "--condition", "{species: emu}"
+    )

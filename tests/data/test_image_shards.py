@@ -221,7 +221,9 @@ def test_what_is_no_shard_is_refused(shards, tmp_path):
     assert re.search(r"003\.cls' is no class", refusal(tmp_path / "x.tar"))
     write(tmp_path / "x.tar", usual(range(1)))
     assert re.search("holds 1 samples; give at least 2", refusal(tmp_path / "x.tar"))
-    assert re.search(r"is not there; write \* in the place", refusal(tmp_path / "part-{0..1}.tar"))
+    assert re.search(r"names 3 shards, and .*part-2\.tar' is not there", refusal(tmp_path / "part-{0..2}.tar"))
+    assert re.search("more than 1,000,000 shards", refusal(tmp_path / "part-{0..9999999}.tar"))
+    assert re.search("more than 1,000,000 shards", refusal(tmp_path / "part-{0..9999}-{0..9999}.tar"))
     assert re.search(r"holds no \.tar files", refusal(tmp_path / "missing-*.tar"))
 
 

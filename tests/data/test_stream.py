@@ -100,7 +100,7 @@ def epochs(name: str, positions: int) -> torch.Tensor:
     source, found, epoch = MAKERS[name](), [], 0
     while len(found) < positions:
         source.set_epoch(epoch)
-        found += [torch.tensor(row["x"], dtype=torch.float32) for row in source]
+        found += [torch.as_tensor(row["x"], dtype=torch.float32) for row in source]
         epoch += 1
         source = source if "datasets" in name else MAKERS[name]()
     return torch.stack(found[:positions])
@@ -202,19 +202,18 @@ def test_what_is_no_stream_is_refused():
         hugging_face.stream(Plain(rows_of()), "y").rows(torch.arange(1))
     with pytest.raises(ValueError, match="the classes in 'kind' have no names"):
         hugging_face.stream(Plain(rows_of()), "x", label="kind")
-    with pytest.raises(ValueError, match="read in its order by the process that trains, got workers=2"):
-        train(Run().denoiser, VP(), table, Run.settings, labels=True, compute=ComputeSettings(workers=2))
 
 
 class Streamed(Run):
     """The run of `conftest` on a stream."""
 
-    def __init__(self, name, folder=None, **changes):
+    def __init__(self, name, folder=None, workers=0, **changes):
         super().__init__(folder, **changes)
-        self.name = name
+        self.name, self.compute = name, ComputeSettings(workers=workers)
 
     def reports(self):
-        return train(self.denoiser, VP(), made(self.name), self.settings, labels=True, folder=self.folder, ema=self.ema)
+        more = {"labels": True, "folder": self.folder, "ema": self.ema, "compute": self.compute}
+        return train(self.denoiser, VP(), made(self.name), self.settings, **more)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -227,6 +226,48 @@ def test_a_run_on_a_stream_goes_on_bit_for_bit(tmp_path, same, name, step):
     second = Streamed(name, tmp_path)
     assert first + second.go() == reports
     assert same(second.weights(), whole.weights())
+
+
+def torched():
+    """In this format the library asks torch which worker it is in, and gives each a part of the shards."""
+    return hugging().with_format("torch")
+
+
+MAKERS["datasets for torch"] = torched
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("name", ["plain", "stateful", "datasets for torch"])
+def test_workers_change_no_bit_and_a_run_may_go_on_with_others(tmp_path, same, name):
+    """Left at a step and gone on with from the marks that the workers sent."""
+    whole = Streamed(name)
+    reports = whole.go()
+    first = Streamed(name, tmp_path, workers=2).go(5)
+    second = Streamed(name, tmp_path, workers=1)
+    assert first + second.go() == reports
+    assert same(second.weights(), whole.weights())
+
+
+@pytest.mark.parametrize("name", ["stateful", "datasets", "datasets for torch"])
+def test_reading_changes_nothing_of_what_is_read(name):
+    """Copies of Hugging Face's data sets share their epoch in memory that all processes see, and skip a state of another."""
+    iterable = MAKERS[name]()
+    table = hugging_face.stream(iterable, "x", label="kind", names=["a", "b", "c"])
+    table.rows(torch.arange(2 * COUNT + 3))
+    assert iterable.epoch == 0
+    assert getattr(iterable, "at", 0) == 0
+
+
+def test_what_is_passed_over_is_not_decoded():
+    """A worker decodes its own batches alone, and begins at the last mark of the process that trains."""
+    table, seen = made("stateful"), []
+    table.rows(table.order(0, 0, 4))
+    apart = table.apart()
+    apart.row = lambda row: seen.append(row["number"]) or hugging_face.Columns("x", "kind", tuple("abc"))(row)
+    apart.rows(apart.order(0, 2, 3))
+    assert seen == [6, 7, 8]
+    assert apart.iterable is table.iterable
+    assert not apart.marks[:-1]
 
 
 def test_a_run_on_other_data_is_refused(tmp_path):

@@ -131,6 +131,22 @@ def write_shards(folder: Path) -> Path:
     return folder
 
 
+def write_array_shards(folder: Path) -> Path:
+    """`COUNT` points on the plane in three classes, in three tar shards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(5).normal(size=(COUNT, 2))
+    for shard in range(3):
+        with tarfile.open(folder / f"part-{shard}.tar", "w") as archive:
+            for row in range(shard, COUNT, 3):
+                array = io.BytesIO()
+                np.save(array, values[row])
+                for name, data in ((f"{row}.npy", array.getvalue()), (f"{row}.cls", str(row % 3).encode())):
+                    about = tarfile.TarInfo(name)
+                    about.size = len(data)
+                    archive.addfile(about, io.BytesIO(data))
+    return folder
+
+
 def trained(job: Job, folder: Path, world: ProcessGroup, call: int | None = None) -> None:
     """The run of the training tests in two parts a step, each step saved; killed at a call of its objective."""
     whole = Run(folder, checkpoint_every=1, log_every=1, gradient_accumulation=2)

@@ -30,8 +30,13 @@ def stream(files: Path):
     return StreamTable(reading.OneAfterAnother(files), columns, columns.names)
 
 
+def shard_stream(files: Path):
+    """Arrays in tar shards, one after another, shuffled in blocks."""
+    return by_name("shard_stream", path=str(files), held_out=0.1, shuffle=3)
+
+
 SOURCES = {"files": (pictures, reading.write_pictures), "shards": (shards, reading.write_shards)}
-STREAMS = {"stream": (stream, reading.write_pictures)}
+STREAMS = {"stream": (stream, reading.write_pictures), "shard stream": (shard_stream, reading.write_array_shards)}
 
 
 def test_other_files_make_another_run(ended, same, tmp_path):
@@ -62,9 +67,14 @@ def every_step(*what):
     ("source", "size", "engine", "workers", "every"),
     [
         *(everyday(source, 1, "replicated", 2) for source in SOURCES),
-        everyday("stream", 1, "replicated", 0),
+        everyday("shard stream", 1, "replicated", 2),
         pytest.param("shards", 2, "sharded", 2, 5, id="shards-2-sharded-2-some", marks=pytest.mark.slow),
-        *(every_step("stream", *shared, 0) for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))),
+        *(
+            every_step(name, *shared, n)
+            for name in STREAMS
+            for shared in ((1, "replicated"), (2, "replicated"), (2, "sharded"))
+            for n in (0, 2)
+        ),
         *(every_step(source, 1, "replicated", workers) for source in SOURCES for workers in (0, 2)),
         *(
             every_step(source, 2, engine, n)

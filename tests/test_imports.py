@@ -28,6 +28,7 @@ FLOORS = {
     "sde_diffusion.plugins": 1,
     "sde_diffusion.resolver": 1,
     "sde_diffusion.kernel": 1,
+    "sde_diffusion.junction": 1,
     "sde_diffusion.networks": 1,
     "sde_diffusion.data": 1,
     "sde_diffusion.metrics": 1,

@@ -40,8 +40,8 @@ FALL, MOST_STEPS = 0.25, 300
 
 def half_squared_distances(x0: Tensor, x1: Tensor) -> Tensor:
     """|x_i - y_j|^2/2, shape (N, M), in float64, for points (N, *E) and (M, *E)."""
-    rows = [x.detach().to(torch.float64).flatten(1) for x in (x0, x1)]
-    return torch.cdist(*rows, compute_mode="donot_use_mm_for_euclid_dist").square() / 2
+    near, far = (x.detach().to(torch.float64).flatten(1) for x in (x0, x1))
+    return torch.cdist(near, far, compute_mode="donot_use_mm_for_euclid_dist").square() / 2
 
 
 def log_plan(cost: Tensor, eps: float, tolerance: float = TOLERANCE) -> Tensor:

@@ -54,7 +54,7 @@ class MixturePotentials:
         require_density(values)
         return cls(masses.log(), points, values, basis, float(eps))
 
-    def log_masses(self, x: Tensor, t: float = 0.0) -> Tensor:
+    def log_masses(self, x: Tensor, t: float | Tensor = 0.0) -> Tensor:
         """The logarithm of the terms of equation (1), shape (B, K); their sum is log c(x) up to a constant."""
         x, r, w = self._coordinates(x, t)
         exponents = ((self.spectrum - 1) * x.square() + 2 * x * r - t * r.square()) / w
@@ -102,7 +102,7 @@ class MixturePotentials:
             raise ValueError(f"expected rows (B, {self.centres.shape[1]}), got {tuple(x.shape)}; flatten the events")
         return x.to(self.centres.dtype)
 
-    def _coordinates(self, x: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _coordinates(self, x: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, K, d) and r (K, d) in the coordinates of U_k, and w (K, d)."""
         if not 0 <= t <= 1:
             raise ValueError(f"a bridge runs from 0 to 1, got t = {t}; divide the time by the horizon")

@@ -21,7 +21,8 @@ TIMES = (0.0, 0.2, 0.7, 1.0)
 
 def ends(d: int) -> tuple[Gaussian, Gaussian]:
     """Two Gaussians whose covariances do not commute."""
-    return tuple(Gaussian(normal(d, seed=s), covariance(d, d, seed=s + 1)) for s in (1, 3))
+    near, far = (Gaussian(normal(d, seed=s), covariance(d, d, seed=s + 1)) for s in (1, 3))
+    return near, far
 
 
 def matrices(potentials: MixturePotentials) -> torch.Tensor:
@@ -301,6 +302,6 @@ def test_wrong_arguments_are_refused():
         PlanBridge(Gaussian(normal(3), covariance(3, 3)), 1.0)
     with pytest.raises(ValueError, match="from 0 to 1"):
         PlanBridge(entropic_plan(near, far, 1.0), 1.0).drift(normal(2, 2), 1.5)
+    side = (torch.ones(1, dtype=torch.float64), normal(1, 2), 2 * torch.eye(2, dtype=torch.float64)[None])
     with pytest.raises(ValueError, match="finite mass"):
-        side = (torch.ones(1, dtype=torch.float64), normal(1, 2), 2 * torch.eye(2, dtype=torch.float64)[None])
         potentials_plan(side, side, 1.0)

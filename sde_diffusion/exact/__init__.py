@@ -4,6 +4,7 @@ from sde_diffusion.exact.classes import ClassDenoiser, MixtureOfClasses
 from sde_diffusion.exact.denoiser import ExactDenoiser
 from sde_diffusion.exact.empirical import Empirical, SmoothedEmpirical
 from sde_diffusion.exact.entropic import PointBridge, log_plan
+from sde_diffusion.exact.exact_ends import ExactEnds
 from sde_diffusion.exact.gaussian import Gaussian
 from sde_diffusion.exact.law import Law
 from sde_diffusion.exact.mismatch import Mismatch, prior_mismatch
@@ -17,6 +18,7 @@ __all__ = [
     "ClassDenoiser",
     "Empirical",
     "ExactDenoiser",
+    "ExactEnds",
     "Gaussian",
     "Law",
     "Mismatch",

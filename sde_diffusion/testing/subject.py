@@ -11,6 +11,8 @@ from typing import Any
 from sde_diffusion.couplings.base import Coupling
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.sde.base import SDE
+from sde_diffusion.sde.bridge import Bridge
+from sde_diffusion.testing.bridges import check_bridge
 from sde_diffusion.testing.couplings import check_coupling
 from sde_diffusion.testing.denoisers import check_denoiser
 from sde_diffusion.testing.sampler import SamplerUnderTest
@@ -26,6 +28,7 @@ CHECKS = {
     SamplerUnderTest: check_sampler,
     Denoiser: check_denoiser,
     Coupling: check_coupling,
+    Bridge: check_bridge,
 }
 
 
@@ -69,7 +72,7 @@ def _made(found: Any, word: str) -> Any:
 
 
 def check(thing: Any, level: str = QUICK) -> Report:
-    """The report on a process, a method, a sampler, a denoiser or a coupling, by what it is.
+    """The report on a process, a method, a sampler, a denoiser, a coupling or a bridge, by what it is.
 
     Raises:
         TypeError: something else.

@@ -17,6 +17,7 @@ References:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -24,59 +25,79 @@ from torch import Tensor, nn
 from sde_diffusion.denoisers.base import floating_dtype
 from sde_diffusion.junction import Junction
 from solvers.elementary import sqrt
-from solvers.elementwise import Coefficient, combine, constant
+from solvers.elementwise import Coefficient, combine, constant, scale
 
 
 class Ends(nn.Module, ABC):
-    """E[x_0 | x_t] and E[x_1 | x_t] for any junction."""
+    """E[x_0 | x_t] and E[x_1 | x_t] for any junction; each answer is of x_t's shape (B, *E) and dtype."""
 
     @abstractmethod
+    def near(self, x_t: Tensor, junction: Junction, **condition) -> Tensor:
+        """E[x_0 | x_t]."""
+
+    @abstractmethod
+    def far(self, x_t: Tensor, junction: Junction, **condition) -> Tensor:
+        """E[x_1 | x_t]."""
+
+    @final
     def forward(self, x_t: Tensor, junction: Junction, **condition) -> tuple[Tensor, Tensor]:
-        """(x0_hat, x1_hat), each of x_t's shape (B, *E) and dtype."""
+        """Both."""
+        return self.near(x_t, junction, **condition), self.far(x_t, junction, **condition)
 
 
 class PreconditionedEnds(Ends):
-    """A network with two heads and the preconditioning (1).
+    """Two networks with the preconditioning (1), one for each end: a half-bridge calls one of them.
 
-    The backbone is any `nn.Module` with forward(x, c_time, **condition) whose output has twice the channels of x, (B, 2 C, ...):
-    the remainder of x_0, then that of x_1. c_time (B,) is the share log(b/a)/4 of the way, as EDM's is log(sigma)/4.
+    Each is any `nn.Module` with forward(x, c_time, **condition) -> (B, *E), where c_time (B,) is log(b/a)/4, as EDM's is
+    log(sigma/alpha)/4.
 
     Args:
         near_variance, far_variance, covariance: V0, V1 and C, of one coordinate and averaged over them.
     """
 
     def __init__(
-        self, backbone: nn.Module, near_variance: float = 1.0, far_variance: float = 1.0, covariance: float = 0.0
+        self,
+        near_network: nn.Module,
+        far_network: nn.Module,
+        near_variance: float = 1.0,
+        far_variance: float = 1.0,
+        covariance: float = 0.0,
     ) -> None:
         super().__init__()
         if not (near_variance > 0 and far_variance > 0 and covariance**2 <= near_variance * far_variance):
             raise ValueError(
-                f"expected variances > 0 and |covariance| <= their root, got {near_variance}, {far_variance} and "
-                f"{covariance}; measure them on the pairs"
+                f"expected variances > 0 and |covariance| at most their geometric mean, got {near_variance}, "
+                f"{far_variance} and {covariance}; measure them on the pairs"
             )
-        self.backbone, self.moments = backbone, (near_variance, far_variance, covariance)
+        self.near_network, self.far_network = near_network, far_network
+        self.moments = (near_variance, far_variance, covariance)
 
-    def forward(self, x_t: Tensor, junction: Junction, **condition) -> tuple[Tensor, Tensor]:
-        """The linear guesses with the network's remainders."""
-        v0, v1, c01 = self.moments
+    def near(self, x_t: Tensor, junction: Junction, **condition) -> Tensor:
+        """The linear guess of x_0 with the network's remainder."""
+        v0, _, shared = self.moments
+        return self._end(self.near_network, v0, junction.a * v0 + junction.b * shared, x_t, junction, condition)
+
+    def far(self, x_t: Tensor, junction: Junction, **condition) -> Tensor:
+        """The linear guess of x_1 with the network's remainder."""
+        _, v1, shared = self.moments
+        return self._end(self.far_network, v1, junction.a * shared + junction.b * v1, x_t, junction, condition)
+
+    def _end(
+        self, network: nn.Module, variance: float, shared: Coefficient, x: Tensor, junction: Junction, condition: dict
+    ) -> Tensor:
+        v0, v1, both = self.moments
         a, b = junction.a, junction.b
-        total = a**2 * v0 + b**2 * v1 + 2 * a * b * c01 + junction.c**2
-        own = floating_dtype(self.backbone) or x_t.dtype
-        inner = combine(1 / sqrt(total), x_t, 0.0, x_t).to(own)
-        raw = self.backbone(inner, self._level(junction, x_t).to(own), **condition).to(x_t.dtype)
-        if raw.ndim != x_t.ndim or raw.shape[1] != 2 * x_t.shape[1]:
-            raise ValueError(
-                f"the backbone returned {tuple(raw.shape)} for states {tuple(x_t.shape)}; two ends need twice the channels"
-            )
-        near, far = raw.chunk(2, 1)
-        (skip0, out0), (skip1, out1) = (
-            _guess(v, m, total) for v, m in ((v0, a * v0 + b * c01), (v1, a * c01 + b * v1))
-        )
-        return combine(skip0, x_t, out0, near), combine(skip1, x_t, out1, far)
+        total = a**2 * v0 + b**2 * v1 + 2 * a * b * both + junction.c**2
+        own = floating_dtype(network) or x.dtype
+        raw = network(scale(1 / sqrt(total), x).to(own), _level(junction, x).to(own), **condition).to(x.dtype)
+        skip, out = _guess(variance, shared, total)
+        return combine(skip, x, out, raw)
 
-    def _level(self, junction: Junction, x: Tensor) -> Tensor:
-        a, b = (constant(one, torch.float64, x.device).clamp_min(1e-4) for one in (junction.a, junction.b))
-        return ((b / a).log() / 4).expand(len(x))
+
+def _level(junction: Junction, x: Tensor) -> Tensor:
+    """log(b/a)/4 of each sample, cut where an end is reached."""
+    a, b = (constant(one, torch.float64, x.device).clamp_min(1e-4) for one in (junction.a, junction.b))
+    return ((b / a).log() / 4).expand(len(x))
 
 
 def _guess(variance: float, shared: Coefficient, total: Coefficient) -> tuple[Coefficient, Coefficient]:

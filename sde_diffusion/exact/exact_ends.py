@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,11 +21,18 @@ class ExactEnds(Ends):
         super().__init__()
         self.moments = PlanMoments(plan)
 
-    def forward(self, x_t: Tensor, junction: Junction, **condition: Any) -> tuple[Tensor, Tensor]:
-        """Both means, each (B, *E); a junction for each sample is taken one sample at a time."""
-        levels = [torch.as_tensor(level, dtype=torch.float64) for level in (junction.a, junction.b, junction.c)]
-        if all(level.ndim == 0 for level in levels):
-            return self.moments.ends(x_t, junction)
-        rows = zip(*(level.expand(len(x_t)).tolist() for level in levels), strict=True)
-        found = [self.moments.ends(x.unsqueeze(0), Junction(*row)) for x, row in zip(x_t, rows, strict=True)]
-        return torch.cat([near for near, _ in found]), torch.cat([far for _, far in found])
+    def near(self, x_t: Tensor, junction: Junction, **condition: Any) -> Tensor:
+        """E[x_0 | x_t], (B, *E); a junction for each sample is taken one sample at a time."""
+        return _by_level(self.moments.near_end, x_t, junction)
+
+    def far(self, x_t: Tensor, junction: Junction, **condition: Any) -> Tensor:
+        """E[x_1 | x_t], (B, *E)."""
+        return _by_level(self.moments.far_end, x_t, junction)
+
+
+def _by_level(end: Callable[[Tensor, Junction], Tensor], x_t: Tensor, junction: Junction) -> Tensor:
+    levels = [torch.as_tensor(level, dtype=torch.float64) for level in (junction.a, junction.b, junction.c)]
+    if all(level.ndim == 0 for level in levels):
+        return end(x_t, junction)
+    rows = zip(*(level.expand(len(x_t)).tolist() for level in levels), strict=True)
+    return torch.cat([end(x.unsqueeze(0), Junction(*row)) for x, row in zip(x_t, rows, strict=True)])

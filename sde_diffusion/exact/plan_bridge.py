@@ -66,12 +66,19 @@ class PlanMoments:
         h = a**2 * self.near + b**2 * self.far + a * b * (self.cross + self.cross.mT) + noise
         return (h + h.mT) / 2
 
+    def near_end(self, x_t: Tensor, junction: Junction) -> Tensor:
+        """E[x_0 | x_t], (B, *E), for one level."""
+        gains = float(junction.a) * self.near + float(junction.b) * self.cross
+        return expectation(self.marginal(junction), x_t, self.near_mean, gains)
+
+    def far_end(self, x_t: Tensor, junction: Junction) -> Tensor:
+        """E[x_1 | x_t], (B, *E), for one level."""
+        gains = float(junction.a) * self.cross.mT + float(junction.b) * self.far
+        return expectation(self.marginal(junction), x_t, self.far_mean, gains)
+
     def ends(self, x_t: Tensor, junction: Junction) -> tuple[Tensor, Tensor]:
-        """(E[x_0 | x_t], E[x_1 | x_t]), each (B, *E), for one level."""
-        a, b = float(junction.a), float(junction.b)
-        marginal = self.marginal(junction)
-        near = expectation(marginal, x_t, self.near_mean, a * self.near + b * self.cross)
-        return near, expectation(marginal, x_t, self.far_mean, a * self.cross.mT + b * self.far)
+        """Both."""
+        return self.near_end(x_t, junction), self.far_end(x_t, junction)
 
 
 class PlanBridge:

@@ -95,11 +95,12 @@ class EndAt:
 
     bridge: Bridge
     ends: Ends
-    index: int
+    towards: Towards
 
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """The end, shape (B, *E)."""
-        return both(self.ends, x, self.bridge.junction(t))[self.index]
+        end = self.ends.far if self.towards == "far" else self.ends.near
+        return end(x, self.bridge.junction(t)).to(x.dtype)
 
 
 def in_bridge_time(bridge: Bridge, ends: Ends, equation: Equation, towards: Towards, margin: float) -> Reversal:
@@ -108,7 +109,7 @@ def in_bridge_time(bridge: Bridge, ends: Ends, equation: Equation, towards: Towa
         raise ValueError(f"the margin is a share of the horizon in [0, 0.5), got {margin}; take about {MARGIN}")
     low, high = margin * bridge.horizon, (1 - margin) * bridge.horizon
     start, stop = (low, high) if towards == "far" else (high, low)
-    finish = EndAt(bridge, ends, int(towards == "far"))
+    finish = EndAt(bridge, ends, towards)
     prior: Any = GivenPoints()
     return Reversal(replace(equation, spacing=uniform), SDE_TIME, start, stop, prior, finish=finish)
 
@@ -118,6 +119,6 @@ def check_bridge_arguments(name: str, bridge: Any, ends: Any, towards: Any) -> N
     if not isinstance(bridge, Bridge):
         raise TypeError(f"{name} takes a bridge first, got {type(bridge).__name__}; write {name}(Straight(), ends)")
     if not isinstance(ends, Ends):
-        raise TypeError(f"{name} needs both ends, got {type(ends).__name__}; pass PreconditionedEnds(network)")
+        raise TypeError(f"{name} needs both ends, got {type(ends).__name__}; pass PreconditionedEnds(network, network)")
     if towards not in ("near", "far"):
         raise ValueError(f"a bridge runs towards 'near' (x_0) or 'far' (x_1), got {towards!r}; write one of them")

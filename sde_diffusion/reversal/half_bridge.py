@@ -19,10 +19,11 @@ from typing import Any
 
 from torch import Tensor
 
+from sde_diffusion.denoisers.base import call_unwritten
 from sde_diffusion.denoisers.ends import Ends
 from sde_diffusion.denoisers.limited import HalfBridge
 from sde_diffusion.reversal.base import Reversal
-from sde_diffusion.reversal.bridge_flow import GivenPoints, Towards, both, check_bridge_arguments, in_bridge_time
+from sde_diffusion.reversal.bridge_flow import GivenPoints, Towards, check_bridge_arguments, in_bridge_time
 from sde_diffusion.reversal.reverse_sde import reverse_sde
 from sde_diffusion.sde.pinned import Pinned
 from solvers.elementwise import Coefficient
@@ -44,7 +45,7 @@ def half_bridge(bridge: Pinned, ends: Ends, towards: Towards = "near") -> Revers
         return reverse_sde(bridge.sde, HalfBridge(ends, bridge), prior=start)
 
     def drift(x: Tensor, t: Coefficient) -> Tensor:
-        return bridge.forward_drift(x, both(ends, x, bridge.junction(t))[1], t)
+        return bridge.forward_drift(x, call_unwritten(ends.far, x, bridge.junction(t)).to(x.dtype), t)
 
     margin = bridge.sde.t_min / bridge.horizon
     reversal = in_bridge_time(bridge, ends, ItoSDE(drift, bridge.sde.diffusion), towards, margin)

@@ -70,7 +70,10 @@ def rates(bridge: Bridge) -> Iterator[Finding]:
         for name, one, other in zip(("a'", "b'", "c'"), given, wanted, strict=True):
             error = abs(one - other) * bridge.horizon
             if not error <= worst:
-                worst, example = error, f"{name} at t = {float(t):.4g}: {one:.6g}, by differentiation {other:.6g}"
+                worst, example = (
+                    error,
+                    f"{name} at t = {share * bridge.horizon:.4g}: {one:.6g}, by differentiation {other:.6g}",
+                )
     yield verdict("rates are derivatives", worst, 1e-8, example=example, read=HOME)
 
 

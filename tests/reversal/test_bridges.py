@@ -46,6 +46,7 @@ from sde_diffusion.testing.laws import FromLaw
 from solvers import EulerMaruyama, FixedGrid, Heun, StochasticHeun
 from solvers.methods import METHODS
 from solvers.testing.orders import observed_order
+from solvers.wiener import KeyedIncrements, PathSpec
 
 NEAR, FAR = Gaussian([0.3], [[0.5]]), Gaussian([-1.0], [[0.8]])
 PROCESSES = [Brownian(1.0, 1e-5), VP(horizon=0.4), EDM(horizon=1.5), Rectified(horizon=0.7)]
@@ -91,7 +92,7 @@ def errors_of(reversal, bridge, plan, method, towards: str) -> list[list[float]]
     law = ((FAR, NEAR)[towards == "far"].mean.item(), (FAR, NEAR)[towards == "far"].variance.item())
     stop = reversal.clock.to_time(reversal.stop)
     exact = wanted(bridge, plan, stop, int(towards == "near"))
-    return [[abs(a - b) for a, b in zip(carried(reversal, method, n, law), exact, strict=True)] for n in (64, 128, 256)]
+    return [[abs(a - b) for a, b in zip(carried(reversal, method, n, law), exact, strict=True)] for n in (64, 128)]
 
 
 def claim(reversal, bridge, plan, method, towards: str) -> None:
@@ -100,7 +101,7 @@ def claim(reversal, bridge, plan, method, towards: str) -> None:
     errors = errors_of(reversal, bridge, plan, method, towards)
     size = 20_000 if weak > 1 else 1_000
     assert max(errors[0]) < 3 * math.sqrt(2 / size) * 0.8
-    resolved = [(a, b) for a, b in zip(*errors[1:], strict=True) if b > 1e-6]
+    resolved = [(a, b) for a, b in zip(*errors, strict=True) if b > 1e-4]
     assert all(observed_order([a, b]) > weak - 0.25 for a, b in resolved)
 
 
@@ -156,9 +157,9 @@ def test_the_flow_goes_and_returns(bridge):
     plan = independent_plan(NEAR, FAR)
     flow = bridge_flow(bridge, ExactEnds(plan), "far")
     x = NEAR.mean + NEAR.variance.sqrt() * torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
-    there = flow.solve(FixedGrid(Heun(), 400), x)
-    back = bridge_flow(bridge, ExactEnds(plan)).solve(FixedGrid(Heun(), 400), there)
-    assert (back - x).abs().max() < 1e-3
+    there = flow.solve(FixedGrid(Heun(), 80), x)
+    back = bridge_flow(bridge, ExactEnds(plan)).solve(FixedGrid(Heun(), 80), there)
+    assert (back - x).abs().max() < 4e-3
     expected = FAR.mean + FAR.variance.sqrt() * torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     assert (there - expected).abs().max() < (2e-3 if not bridge.noisy else 2e-2)
 
@@ -175,14 +176,8 @@ def test_halves_of_a_bridge_between_mixtures_draw_its_pairs(towards):
     reversal = half_bridge(Pinned(Brownian(1.0, 1e-4)), ExactEnds(plan), towards)
     x0, x1 = plan.sample(10_000, rng()).unbind(1)
     start, fresh = (x0, x1) if towards == "far" else (x1, x0)
-    times = reversal.spacing(reversal.start, reversal.stop, 64)
-    steps = [math.sqrt(abs(b - a)) for a, b in zip(times.tolist(), times.tolist()[1:], strict=False)]
-    x, generator = start, rng(3)
-    for (t, s), root in zip(zip(times.tolist(), times.tolist()[1:], strict=False), steps, strict=True):
-        dw = root * torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        first = reversal.equation.drift(x, t)
-        guess = x + first * (s - t) + dw
-        x = x + (first + reversal.equation.drift(guess, s)) / 2 * (s - t) + dw
+    path = KeyedIncrements(PathSpec.like(start, 3, reversal.start, reversal.stop))
+    x = reversal.solve(FixedGrid(StochasticHeun(), 64, reversal.spacing), start, path)
     made, drawn = torch.cat((start, x), 1), torch.cat((start, fresh), 1)
     error = (torch.cov(made.mT) - torch.cov(drawn.mT)).abs().max()
     assert (made.mean(0) - drawn.mean(0)).abs().max() < 3 * made.std() * math.sqrt(2 / 10_000)
@@ -279,12 +274,12 @@ def test_the_preconditioning_is_the_linear_estimate(a, b, c):
 
     class Zeros(torch.nn.Module):
         def forward(self, x, level):
-            return torch.cat((0 * x, 0 * x), 1)
+            return 0 * x
 
     plan = Gaussian(torch.zeros(2, 1, dtype=torch.float64), [[0.5, 0.2], [0.2, 0.9]])
     x, junction = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None], Junction(a, b, c)
     for got, exact in zip(
-        PreconditionedEnds(Zeros(), 0.5, 0.9, 0.2)(x, junction), ExactEnds(plan)(x, junction), strict=True
+        PreconditionedEnds(Zeros(), Zeros(), 0.5, 0.9, 0.2)(x, junction), ExactEnds(plan)(x, junction), strict=True
     ):
         torch.testing.assert_close(got, exact, rtol=1e-10, atol=1e-10)
 

@@ -82,6 +82,7 @@ def train(
     Raises TypeError or ValueError at the call, for arguments that do not fit. The generator raises what `Loop.run` does.
     """
     check_model(denoiser, sde)
+    _check_objective(sde, objective)
     check_network(denoiser, augment)
     place, second = device_of(device), None if source is None else table_of(source)
     dtype, table = trainable(denoiser)[0].dtype, table_of(data, labels, condition)
@@ -89,8 +90,10 @@ def train(
     more = (settings.seed, settings.batch_size, place, dtype, *split, second, compute.workers, changes)
     batches = Batches(table, label_dropout, *more, dict(dropout or {}))
     warn_of_scale(denoiser, table)
-    average = average_of(denoiser, settings, ema)
-    parts = Parts(denoiser, sde, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)
+    model: Any = denoiser
+    average = average_of(model, settings, ema)
+    process: Any = sde
+    parts = Parts(model, process, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)
     return parts.loop(folder, resume, extra, on_start).run()
 
 
@@ -124,4 +127,12 @@ def _check_bridge(ends: Any, bridge: Any) -> None:
         raise TypeError(
             f"Ends are trained on a Bridge and denoisers on a process, got {type(ends).__name__} and {type(bridge).__name__}; "
             "write train(PreconditionedEnds(network, network), Straight(eps), x, objective=BridgeMatching(coupling))"
+        )
+
+
+def _check_objective(sde: Any, objective: Any) -> None:
+    if isinstance(sde, Bridge) and objective is _DENOISING:
+        raise TypeError(
+            f"the default loss needs a process with noise at its end, got {type(sde).__name__}; write "
+            "objective=BridgeMatching(coupling), with source= for a second data set"
         )

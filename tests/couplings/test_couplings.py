@@ -175,6 +175,8 @@ def test_one_potential_has_its_least_loss_at_the_gaussian_plan():
     lower = torch.linalg.cholesky((plan.slope + plan.slope.mT) / 2)[None].requires_grad_()
     centre = (plan.far_mean - plan.slope @ plan.near_mean)[None].requires_grad_()
     loss(torch.zeros(1, dtype=torch.float64), centre, lower, x0, x1, eps).backward()
+    assert centre.grad is not None
+    assert lower.grad is not None
     assert centre.grad.abs().max() < 1e-9
     assert lower.grad.tril().abs().max() < 1e-9
 

@@ -166,7 +166,7 @@ def test_a_trained_bridge_carries_both_ways():
 
 @pytest.mark.slow
 def test_a_coupled_flow_is_straighter_than_an_independent_one():
-    """Noise to a ring by an assignment: one Euler step of the flow is much nearer to its end than without a coupling."""
+    """Noise to a ring by an assignment: one Euler step of the flow is nearer to its end than half of that without a coupling."""
     angle = 2 * math.pi * torch.rand(4000, generator=rng(1))
     x = torch.stack((angle.cos(), angle.sin()), 1)
     bent = {}
@@ -180,4 +180,4 @@ def test_a_coupled_flow_is_straighter_than_an_independent_one():
         with torch.no_grad():
             fine, coarse = (flow.solve(FixedGrid(Heun(), n), noise) for n in (40, 1))
         bent[type(coupling).__name__] = (fine - coarse).square().mean().item()
-    assert bent["Assignment"] < 0.2 * bent["Independent"]
+    assert bent["Assignment"] < 0.4 * bent["Independent"]

@@ -106,7 +106,7 @@ def claim(reversal, bridge, plan, method, towards: str) -> None:
     weak = round(method.orders[type(reversal.equation)].weak)
     errors = errors_of(reversal, bridge, plan, method, towards)
     size = 20_000 if weak > 1 else 1_000
-    assert max(errors[0]) < 3 * math.sqrt(2 / size) * 0.8
+    assert max(errors[0]) < 3 * math.sqrt(2 / size) * 0.45
     resolved = [(a, b) for a, b in zip(*errors, strict=True) if b > 1e-4]
     assert all(observed_order([a, b]) > weak - 0.25 for a, b in resolved)
 

@@ -81,20 +81,24 @@ def train(
 
     Raises TypeError or ValueError at the call, for arguments that do not fit. The generator raises what `Loop.run` does.
     """
-    check_model(denoiser, sde)
-    _check_objective(sde, objective)
-    check_network(denoiser, augment)
+    model, process = _checked(denoiser, sde, objective, augment)
     place, second = device_of(device), None if source is None else table_of(source)
     dtype, table = trainable(denoiser)[0].dtype, table_of(data, labels, condition)
     changes, split = None if augment == Unchanged() else augment, (settings.gradient_accumulation, world.size)
     more = (settings.seed, settings.batch_size, place, dtype, *split, second, compute.workers, changes)
     batches = Batches(table, label_dropout, *more, dict(dropout or {}))
     warn_of_scale(denoiser, table)
-    model: Any = denoiser
     average = average_of(model, settings, ema)
-    process: Any = sde
     parts = Parts(model, process, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)
     return parts.loop(folder, resume, extra, on_start).run()
+
+
+def _checked(denoiser: Any, sde: Any, objective: Any, augment: Any) -> tuple[Any, Any]:
+    """The model and the process, once they fit each other, the objective and the augmentation."""
+    check_model(denoiser, sde)
+    _check_objective(sde, objective)
+    check_network(denoiser, augment)
+    return denoiser, sde
 
 
 def check_model(denoiser: Any, sde: Any) -> None:

@@ -6,7 +6,8 @@ of each batch unused. The permutation is found by shortest augmenting paths (Sci
     c_ij -> c_ij - g_j - min_j (c_ij - g_j),                                                                        (1)
 
 which adds the same number to every permutation. With g near the dual solution, from a few rounds of Sinkhorn while eps
-falls, most rows of (1) have their own least entry, and the paths are short: 2 to 8 times the speed in all.
+falls, most rows of (1) have their own least entry, and the paths are short. The gain grows with the batch: about five times at
+1024 points of the plane, none at 256 points in 64 dimensions.
 
 References:
     Crouse, On Implementing 2D Rectangular Assignment Algorithms, 2016, https://doi.org/10.1109/TAES.2016.140952

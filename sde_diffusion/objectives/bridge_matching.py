@@ -3,8 +3,8 @@ r"""Bridge matching: both ends of x_t = a x_0 + b x_1 + c z are regressed on, fr
     E_t[ w_0 |x0_hat(x_t) - x_0|^2 + w_1 |x1_hat(x_t) - x_1|^2 ],   w_0 = 1/(b^2 + c^2),   w_1 = 1/(a^2 + c^2),     (1)
 
 which has its minimum at the conditional means. The weights are precisions: for the Brownian bridge, whose forward drift is
-(x_1 - x_t)/(1-t) with a target of variance eps t/(1-t), w_1 is the drift's error over 1 + (that variance) up to t/(1-t)'s own
-constant, so that no target grows without bound where an end is near. eps = 0 is flow matching, with both ends for the velocity.
+(x_1 - x_t)/(1-t) with a target of variance eps t/(1-t), the second term is the squared error of the drift over 1 plus that
+variance, so that no target grows without bound where an end is near. eps = 0 is flow matching, with both ends for the velocity.
 
 The pairs are made by a coupling, anything called (x0, x1, generator) -> record with near, far and near_rows: see
 `sde_diffusion.couplings`. x_1 are the rows of the second data set, `source`; without one they are standard normal noise.

@@ -74,6 +74,15 @@ def test_your_own_data(tmp_path, monkeypatch):
     assert space["walker"].sample(3).isfinite().all()
 
 
+@pytest.mark.slow
+def test_bridges():
+    space = run("bridges.md")
+    assert space["there"].isfinite().all()
+    assert space["back"].shape == space["near"].shape
+    assert len(space["pairs"].far_rows.unique()) == 256
+    assert space["reflow"](space["near"][:8], space["far"][:8], None).near.shape == (8, 2)
+
+
 def commands(page: str) -> list[str]:
     """The commands of a page, in their order."""
     shown = re.findall(r"^```console\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.limited import check_equation
 from sde_diffusion.likelihood.reconstruction import Reconstruction, gaussian
 from sde_diffusion.reversal.base import in_log_snr
 from sde_diffusion.sde.base import LinearSDE
@@ -63,6 +64,10 @@ class Chain:
     prior: Any = None
     log_excess: LogExcess = posterior_variance
     reconstruction: Reconstruction = gaussian
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a denoiser that is no score."""
+        check_equation("a bound of the likelihood", self.denoiser, None)
 
     def times(self) -> list[float]:
         """The grid, downwards; ValueError for fewer than one step."""

@@ -3,6 +3,7 @@
 from sde_diffusion.denoisers.energy import EnergyDenoiser
 from sde_diffusion.denoisers.learned_variance import LearnedVariance
 from sde_diffusion.objectives.base import Objective, RunContext, learnt_by, with_run
+from sde_diffusion.objectives.bridge_matching import BridgeMatching, CoupledDenoising
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.objectives.dequantised import Dequantised
 from sde_diffusion.objectives.fit_schedule import fit_schedule
@@ -32,7 +33,9 @@ from sde_diffusion.objectives.weighting import (
 
 __all__ = [
     "P2",
+    "BridgeMatching",
     "ContinuousBound",
+    "CoupledDenoising",
     "DenoisingScoreMatching",
     "Dequantised",
     "DiscreteBound",

@@ -3,10 +3,12 @@
 from sde_diffusion.reversal.ancestral import ancestral, ancestral_large, ddim
 from sde_diffusion.reversal.annealed_langevin import annealed_langevin
 from sde_diffusion.reversal.base import Clock, Reversal, in_log_snr
+from sde_diffusion.reversal.bridge_flow import bridge_flow, bridge_sde
 from sde_diffusion.reversal.data_form import data_form
 from sde_diffusion.reversal.data_form_eta import band, data_form_eta
 from sde_diffusion.reversal.edm_churn import edm_churn
 from sde_diffusion.reversal.gaussian_form import gaussian_form
+from sde_diffusion.reversal.half_bridge import half_bridge
 from sde_diffusion.reversal.noise_form import noise_form
 from sde_diffusion.reversal.predictor_corrector import predictor_corrector
 from sde_diffusion.reversal.probability_flow import probability_flow
@@ -21,11 +23,14 @@ __all__ = [
     "ancestral_large",
     "annealed_langevin",
     "band",
+    "bridge_flow",
+    "bridge_sde",
     "data_form",
     "data_form_eta",
     "ddim",
     "edm_churn",
     "gaussian_form",
+    "half_bridge",
     "in_log_snr",
     "noise_form",
     "predictor_corrector",

@@ -26,13 +26,13 @@ from solvers.elementwise import Coefficient, combine
 from solvers.equations import MarkovChain
 
 
-@form(LinearSDE)
+@form(LinearSDE, eta=1.0)
 def ancestral(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """Equation (1): DDPM with the posterior's own variance, optimal for data at a point."""
     return ddim(sde, denoiser, eta=1.0)
 
 
-@form(LinearSDE)
+@form(LinearSDE, eta=1.0)
 def ancestral_large(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """DDPM's other choice, the forward step's variance beta: optimal for data from N(0, I)."""
 

@@ -5,6 +5,7 @@ A form is a function (sde, model, ...) -> Reversal. `@form(LinearSDE)` or `@form
     refuses arguments of the wrong kind, in one sentence;
     checks shape, dtype and device of what the model returns, and that it wrote nothing into its input (on the host: no
         value is read);
+    refuses a denoiser that is no score, unless the form's stochasticity is the one with which it is right;
     gives the equation its `select`: the same form of `select_rows(model, rows)`.
 """
 
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sde_diffusion.denoisers.base import Denoiser, call_unwritten
+from sde_diffusion.denoisers.limited import check_equation
 from sde_diffusion.parameterization.base import Parameterization
 from sde_diffusion.reversal.base import Reversal
 from sde_diffusion.sde.base import SDE, LinearSDE
@@ -31,20 +33,25 @@ SIXTEEN_BITS = (torch.float16, torch.bfloat16)
 """Dtypes of networks, never of states: a model may answer in them."""
 
 
-def form(process: type[SDE]) -> Callable[[Callable[P, Reversal]], Callable[P, Reversal]]:
-    """The decorator of a form that takes processes of the given class."""
+def form(process: type[SDE], eta: float | None = None) -> Callable[[Callable[P, Reversal]], Callable[P, Reversal]]:
+    """The decorator of a form that takes processes of the given class.
+
+    `eta` is its stochasticity, where it has no argument of that name; None for one that needs the score itself.
+    """
 
     def decorated(function: Callable[P, Reversal]) -> Callable[P, Reversal]:
         @wraps(function)
         def built(*args: P.args, **kwargs: P.kwargs) -> Reversal:
-            return _build(function, process, args, kwargs)
+            return _build(function, process, eta, args, kwargs)
 
         return built
 
     return decorated
 
 
-def _build(function: Callable[..., Reversal], process: type[SDE], args: tuple, kwargs: dict[str, Any]) -> Reversal:
+def _build(
+    function: Callable[..., Reversal], process: type[SDE], eta: float | None, args: tuple, kwargs: dict[str, Any]
+) -> Reversal:
     name = function.__name__
     known = signature(function)
     try:
@@ -53,15 +60,17 @@ def _build(function: Callable[..., Reversal], process: type[SDE], args: tuple, k
         raise TypeError(
             f"{name} takes a process and a model, {error}; write {name}({', '.join(list(known.parameters)[:2])})"
         ) from None
+    bound.apply_defaults()
     sde, model, *rest = bound.args
     check_process_and_model(name, process, sde, model)
+    check_equation(name, getattr(model, "model", model), bound.arguments.get("eta", eta))
     reversal = function(sde, checked(model), *rest, **bound.kwargs)
 
     def select(rows: Tensor) -> Equation:
         chosen = select_rows(model, rows)
         if chosen is model:
             return reversal.equation
-        return _build(function, process, (sde, chosen, *rest), bound.kwargs).equation
+        return _build(function, process, eta, (sde, chosen, *rest), bound.kwargs).equation
 
     return replace(reversal, equation=replace(reversal.equation, select=select))
 

@@ -23,7 +23,7 @@ from solvers.elementwise import Coefficient
 from solvers.equations import SemilinearODE
 
 
-@form(LinearSDE)
+@form(LinearSDE, eta=0.0)
 def noise_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """The probability flow as a semilinear ODE of y = x/sigma."""
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from sde_diffusion.denoisers.limited import check_equation
 from sde_diffusion.reversal.base import Model, Reversal
 from sde_diffusion.reversal.form import check_process_and_model, checked
 from sde_diffusion.sde.base import SDE, LinearSDE
@@ -38,6 +39,7 @@ def predictor_corrector(
             "predictor_corrector(reverse_sde(sde, model), sde, model)"
         )
     check_process_and_model("predictor_corrector", SDE, sde, model)
+    check_equation("predictor_corrector", model, None)
     model = checked(model)
     if scale is None:
         if not isinstance(sde, LinearSDE):

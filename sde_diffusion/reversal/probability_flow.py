@@ -16,7 +16,7 @@ from sde_diffusion.sde.base import SDE
 from solvers.equations import ODE
 
 
-@form(SDE)
+@form(SDE, eta=0.0)
 def probability_flow(sde: SDE, model: Model, prior=None) -> Reversal:
     """The flow in the SDE's own time; `model` is a Denoiser for a `LinearSDE`, a score(x, t) for any other."""
     check_prior(sde, prior)

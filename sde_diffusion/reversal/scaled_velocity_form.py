@@ -32,7 +32,7 @@ from solvers.elementwise import Coefficient, axpy, scale
 from solvers.equations import ODE
 
 
-@form(LinearSDE)
+@form(LinearSDE, eta=0.0)
 def scaled_velocity_form(sde: LinearSDE, denoiser: Denoiser, weight: float = 1.0) -> Reversal:
     """Equation (1) with c = weight, in the data's units: 2/std for data of another standard deviation than 1."""
     if not weight > 0:

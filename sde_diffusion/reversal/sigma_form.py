@@ -25,7 +25,7 @@ from solvers.elementwise import Coefficient
 from solvers.equations import ODE
 
 
-@form(LinearSDE)
+@form(LinearSDE, eta=0.0)
 def sigma_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """Equation (1)."""
 

@@ -28,7 +28,7 @@ from solvers.elementwise import Coefficient
 from solvers.equations import ODE
 
 
-@form(LinearSDE)
+@form(LinearSDE, eta=0.0)
 def velocity_form(sde: LinearSDE, denoiser: Denoiser) -> Reversal:
     """Equation (1)."""
     clock = share_clock(sde)

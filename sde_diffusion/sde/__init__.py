@@ -1,10 +1,12 @@
 """Forward processes, one a file."""
 
 from sde_diffusion.sde.base import SDE, LinearSDE
+from sde_diffusion.sde.bridge import Bridge, Straight, Trigonometric
 from sde_diffusion.sde.brownian import Brownian
 from sde_diffusion.sde.cosine import Cosine
 from sde_diffusion.sde.ddpm import DDPM
 from sde_diffusion.sde.edm import EDM
+from sde_diffusion.sde.pinned import Pinned
 from sde_diffusion.sde.prior import GaussianPrior
 from sde_diffusion.sde.rectified import Rectified
 from sde_diffusion.sde.state_dependent import StateDependentSDE
@@ -18,11 +20,15 @@ __all__ = [
     "SDE",
     "VE",
     "VP",
+    "Bridge",
     "Brownian",
     "Cosine",
     "GaussianPrior",
     "LinearSDE",
+    "Pinned",
     "Rectified",
     "StateDependentSDE",
+    "Straight",
     "SubVP",
+    "Trigonometric",
 ]

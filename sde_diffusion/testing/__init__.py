@@ -2,6 +2,7 @@
 
     print(check_sde(MySDE()))            print(check_method(MyMethod()))
     print(check_denoiser(my_denoiser))   print(check_sampler(my_sampler))
+    print(check_coupling(MyCoupling()))  print(check_bridge(MyBridge()))
 
 Names are loaded at their first use: pytest imports this package for its plugin, and must not wait for torch.
 """
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "check_sde": "sde_diffusion.testing.sdes",
+    "check_bridge": "sde_diffusion.testing.bridges",
+    "check_coupling": "sde_diffusion.testing.couplings",
     "check_denoiser": "sde_diffusion.testing.denoisers",
     "check_sampler": "sde_diffusion.testing.samplers",
     "SamplerUnderTest": "sde_diffusion.testing.sampler",
@@ -28,6 +31,8 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from sde_diffusion.testing.bridges import *  # noqa: F403
+    from sde_diffusion.testing.couplings import *  # noqa: F403
     from sde_diffusion.testing.denoisers import *  # noqa: F403
     from sde_diffusion.testing.sampler import *  # noqa: F403
     from sde_diffusion.testing.samplers import *  # noqa: F403

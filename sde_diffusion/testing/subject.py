@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sde_diffusion.couplings.base import Coupling
 from sde_diffusion.denoisers.base import Denoiser
 from sde_diffusion.sde.base import SDE
+from sde_diffusion.sde.bridge import Bridge
+from sde_diffusion.testing.bridges import check_bridge
+from sde_diffusion.testing.couplings import check_coupling
 from sde_diffusion.testing.denoisers import check_denoiser
 from sde_diffusion.testing.sampler import SamplerUnderTest
 from sde_diffusion.testing.samplers import check_sampler
@@ -18,7 +22,14 @@ from solvers.method import Method
 from solvers.testing import Report, check_method
 from solvers.testing.report import QUICK
 
-CHECKS = {SDE: check_sde, Method: check_method, SamplerUnderTest: check_sampler, Denoiser: check_denoiser}
+CHECKS = {
+    SDE: check_sde,
+    Method: check_method,
+    SamplerUnderTest: check_sampler,
+    Denoiser: check_denoiser,
+    Coupling: check_coupling,
+    Bridge: check_bridge,
+}
 
 
 def load(word: str) -> Any:
@@ -61,7 +72,7 @@ def _made(found: Any, word: str) -> Any:
 
 
 def check(thing: Any, level: str = QUICK) -> Report:
-    """The report on a process, a method, a sampler or a denoiser, by what it is.
+    """The report on a process, a method, a sampler, a denoiser, a coupling or a bridge, by what it is.
 
     Raises:
         TypeError: something else.

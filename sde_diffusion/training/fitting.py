@@ -7,13 +7,15 @@ import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.ends import Ends
 from sde_diffusion.io.terminal import TenthLines, on_terminal, tqdm_options
 from sde_diffusion.sde.base import SDE, LinearSDE
+from sde_diffusion.sde.bridge import Bridge
 from sde_diffusion.training.callbacks import Callback, CallbackList, previous_report
 from sde_diffusion.training.devices import device_of
 from sde_diffusion.training.distributed.parallel import InShares, on_meta
@@ -64,16 +66,18 @@ class Bar:
 
 _SETTINGS = TrainSettings()
 
+Model = TypeVar("Model", bound=Denoiser | Ends)
+
 
 def fit(
-    denoiser: Denoiser,
-    sde: LinearSDE,
+    denoiser: Model,
+    sde: LinearSDE | Bridge,
     data: Any,
     settings: TrainSettings = _SETTINGS,
     *,
     callbacks: Sequence[Callback] = (),
     **options,
-) -> Denoiser:
+) -> Model:
     """Run `train` to its end behind a progress bar and return the averaged model, a copy, in eval mode.
 
     The argument is trained in place: it keeps the last weights, which the learning rate's fall to zero leaves nearly as
@@ -90,8 +94,14 @@ def fit(
 
 
 def fit_and_report(
-    denoiser: Denoiser, sde: LinearSDE, data: Any, settings: TrainSettings, *, callbacks: Sequence[Callback], **options
-) -> tuple[Denoiser, Progress | None]:
+    denoiser: Model,
+    sde: LinearSDE | Bridge,
+    data: Any,
+    settings: TrainSettings,
+    *,
+    callbacks: Sequence[Callback],
+    **options,
+) -> tuple[Model, Progress | None]:
     """What `fit` gives, and the last report; None for a run that was finished already."""
     _check_options(options)
     check_model(denoiser, sde)
@@ -125,9 +135,9 @@ def skipped_steps(skipped: int, steps: int) -> str:
     return f"{start}; such a step changes nothing"
 
 
-def _check_objective(sde: SDE, objective: Any) -> None:
+def _check_objective(sde: SDE | Bridge, objective: Any) -> None:
     """Raises TypeError for the default loss on a process that it is not defined for."""
-    if objective is None and not isinstance(sde, LinearSDE):
+    if objective is None and isinstance(sde, SDE) and not isinstance(sde, LinearSDE):
         raise TypeError(
             f"the default loss needs a process with closed-form kernels, got {type(sde).__name__}; "
             "write objective=LocalDenoising(...)"

@@ -13,10 +13,12 @@ from torch import nn
 from sde_diffusion.data.augmentation import Augmentation, Unchanged, check_network
 from sde_diffusion.data.tables import table_of
 from sde_diffusion.denoisers.base import Denoiser
+from sde_diffusion.denoisers.ends import Ends
 from sde_diffusion.guidance import Guidance
 from sde_diffusion.objectives.base import Objective
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.sde.base import SDE, LinearSDE
+from sde_diffusion.sde.bridge import Bridge
 from sde_diffusion.training.batches import Batches
 from sde_diffusion.training.data_check import warn_of_scale
 from sde_diffusion.training.devices import device_of
@@ -31,8 +33,8 @@ _SETTINGS, _DENOISING, _COMPUTE, _ALONE = TrainSettings(), DenoisingScoreMatchin
 
 
 def train(
-    denoiser: Denoiser,
-    sde: LinearSDE,
+    denoiser: Denoiser | Ends,
+    sde: LinearSDE | Bridge,
     data: Any,
     settings: TrainSettings = _SETTINGS,
     *,
@@ -59,7 +61,7 @@ def train(
 
     Args:
         denoiser: moved to `device`; in train mode while the loop runs.
-        sde: the process that perturbs the data.
+        sde: the process that perturbs the data; a `Bridge` for `Ends`, with `BridgeMatching` as the objective.
         data: samples (N, *E), finite and floating point, a tensor or an array; or a `DataSource`; or a map-style
             `torch.utils.data.Dataset`, see `data.tables`. Batches take the dtype of the denoiser's parameters.
         objective: the loss of each sample, in one of the two forms of `objectives.base`.
@@ -79,17 +81,24 @@ def train(
 
     Raises TypeError or ValueError at the call, for arguments that do not fit. The generator raises what `Loop.run` does.
     """
-    check_model(denoiser, sde)
-    check_network(denoiser, augment)
+    model, process = _checked(denoiser, sde, objective, augment)
     place, second = device_of(device), None if source is None else table_of(source)
     dtype, table = trainable(denoiser)[0].dtype, table_of(data, labels, condition)
     changes, split = None if augment == Unchanged() else augment, (settings.gradient_accumulation, world.size)
     more = (settings.seed, settings.batch_size, place, dtype, *split, second, compute.workers, changes)
     batches = Batches(table, label_dropout, *more, dict(dropout or {}))
     warn_of_scale(denoiser, table)
-    average = average_of(denoiser, settings, ema)
-    parts = Parts(denoiser, sde, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)
+    average = average_of(model, settings, ema)
+    parts = Parts(model, process, settings, objective, compute, world, batches, average, optimizer, schedule, teacher)
     return parts.loop(folder, resume, extra, on_start).run()
+
+
+def _checked(denoiser: Any, sde: Any, objective: Any, augment: Any) -> tuple[Any, Any]:
+    """The model and the process, once they fit each other, the objective and the augmentation."""
+    check_model(denoiser, sde)
+    _check_objective(sde, objective)
+    check_network(denoiser, augment)
+    return denoiser, sde
 
 
 def check_model(denoiser: Any, sde: Any) -> None:
@@ -102,6 +111,9 @@ def check_model(denoiser: Any, sde: Any) -> None:
         raise TypeError("a guided model is not fitted; fit the model, and guide it afterwards")
     if not isinstance(denoiser, nn.Module):
         raise TypeError(f"the first argument is the denoiser, an nn.Module, got {type(denoiser).__name__}; give one")
+    if isinstance(denoiser, Ends) or isinstance(sde, Bridge):
+        _check_bridge(denoiser, sde)
+        return
     if not isinstance(sde, SDE):
         raise TypeError(
             f"the second argument is the process, such as VP(), got {type(sde).__name__}; write fit(model, VP(), x)"
@@ -111,4 +123,20 @@ def check_model(denoiser: Any, sde: Any) -> None:
         raise TypeError(
             f"{type(denoiser).__name__} is a network and no Denoiser; wrap it: "
             "Preconditioned(network, EDMPreconditioning(data_std=1.0))"
+        )
+
+
+def _check_bridge(ends: Any, bridge: Any) -> None:
+    if not (isinstance(ends, Ends) and isinstance(bridge, Bridge)):
+        raise TypeError(
+            f"Ends are trained on a Bridge and denoisers on a process, got {type(ends).__name__} and {type(bridge).__name__}; "
+            "write train(PreconditionedEnds(network, network), Straight(eps), x, objective=BridgeMatching(coupling))"
+        )
+
+
+def _check_objective(sde: Any, objective: Any) -> None:
+    if isinstance(sde, Bridge) and objective is _DENOISING:
+        raise TypeError(
+            f"the default loss needs a process with noise at its end, got {type(sde).__name__}; write "
+            "objective=BridgeMatching(coupling), with source= for a second data set"
         )

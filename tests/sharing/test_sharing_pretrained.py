@@ -51,7 +51,7 @@ def test_the_folder_is_plain(tmp_path):
     config = json.loads((path / "config.json").read_text())
     assert config["network"] == {
         "name": "unet", "channels": 2, "width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [1], "classes": 3,
-        "dropout": 0.0, "vector": None, "rank": 2, "checkpointing": False, "augment": 0, "context": 0,
+        "dropout": 0.0, "vector": None, "rank": 2, "checkpointing": False, "augment": 0, "context": 0, "patch": 1,
     }  # fmt: skip
     assert config["process"]["betas"] == [0.1, 0.2, 0.3]
     assert config["parameterization"] == {"name": "velocity", "data_std": 1.5}

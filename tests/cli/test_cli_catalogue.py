@@ -31,6 +31,7 @@ def returning(folder: str, word: str) -> set[str]:
 
 def test_every_reversal_on_disk_is_found_and_no_helper_is():
     helpers = {"on_sde_time", "in_data_chart", "change_of_variables"}  # they take an equation, which has no name
+    helpers |= {"bridge_flow", "bridge_sde", "half_bridge", "in_bridge_time"}  # and these a bridge
     assert set(choices("reversal")) == returning("reversal", "Reversal") - helpers
     assert not set(choices("reversal")) & helpers
     assert set(choices("reversal")) >= {"reverse_sde", "probability_flow", "data_form", "predictor_corrector"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 
-MOST = 12  # test files for one module
+MOST = 12  # test files that import one module; those of all implementations come on top
 DISCOVERY = {"sde_diffusion.plugins.implementations", "solvers.methods.METHODS"}  # what lists a package's classes
 
 
@@ -27,7 +27,8 @@ def relevant_tests(file: str, texts: dict[str, str], tests: dict[str, str]) -> l
         direct = set().union(*(importers(one, texts[one], files) for one in nearest))
         contracts |= set().union(*(_contracts(one, files) for one in nearest))
         if direct:
-            return [*sorted(direct, key=distance), *sorted(contracts - direct, key=distance)][:MOST]
+            closest = sorted(direct, key=distance)[:MOST]
+            return [*closest, *sorted(contracts - set(closest), key=distance)]
         nearest = {user for one in nearest for user in importers(one, texts[one], modules)} - known
         known |= nearest
     return sorted(contracts, key=distance)[:MOST]

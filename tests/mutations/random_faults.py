@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -139,14 +139,16 @@ def drawn(texts: dict[str, str], tests: dict[str, str], count: int, seed: int) -
     ]
 
 
-def _numbered(text: str) -> Iterator[tuple[Site, str]]:
+@cache
+def _numbered(text: str) -> tuple[tuple[Site, str], ...]:
     """Each site of a module with its change in words; the number counts those with the same words before it."""
-    seen = Counter[str]()
+    seen, found = Counter[str](), []
     for place, node in enumerate(ast.walk(ast.parse(text))):
         for number, new in enumerate(variants(node)):
             words = _words(node, new)
             seen[words] += 1
-            yield (place, number), f"{words} {seen[words]}"
+            found.append(((place, number), f"{words} {seen[words]}"))
+    return tuple(found)
 
 
 def _words(node: ast.AST, new: ast.AST) -> str:

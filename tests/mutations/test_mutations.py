@@ -218,13 +218,13 @@ def test_random_faults_are_repeatable_different_and_of_the_core(texts):
 
 def test_an_edit_leaves_the_other_random_faults_as_they_were(texts):
     """The same changes are drawn after a module has got new lines with sites of their own, but for those that fell out for them."""
-    file = "solvers/grids.py"
-    edited = texts | {file: f"FIRST = 1 + 2\n\n{texts[file]}"}
+    few = {file: texts[file] for file in ("solvers/grids.py", "solvers/wiener.py", "sde_diffusion/sde/vp.py")}
+    edited = few | {"solvers/grids.py": f"FIRST = 1 + 2\n\n{few['solvers/grids.py']}"}
     before, after = (
-        [re.sub(r":\d+: ", ": ", fault.story) for fault in random_faults.drawn(some, {}, 60, 1)]
-        for some in (texts, edited)
+        {re.sub(r":\d+: ", ": ", fault.story) for fault in random_faults.drawn(some, {}, 60, 1)}
+        for some in (few, edited)
     )
-    assert len(set(before) - set(after)) <= 2
+    assert len(before - after) <= 4
 
 
 def test_the_tests_of_a_module_are_those_that_import_it():

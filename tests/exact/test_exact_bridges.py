@@ -305,3 +305,9 @@ def test_wrong_arguments_are_refused():
     side = (torch.ones(1, dtype=torch.float64), normal(1, 2), 2 * torch.eye(2, dtype=torch.float64)[None])
     with pytest.raises(ValueError, match="finite mass"):
         potentials_plan(side, side, 1.0)
+
+
+@pytest.mark.parametrize("t", [-0.01, 1.01])
+def test_a_time_outside_of_the_bridge_is_refused(t):
+    with pytest.raises(ValueError, match="a bridge runs from 0 to 1"):
+        random_potentials(2, 0.5).drift(torch.zeros(1, 2, dtype=torch.float64), t)

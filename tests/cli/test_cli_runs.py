@@ -172,6 +172,7 @@ def test_a_preset_stands_for_its_arguments_and_others_win(refused):
 DEMO = [*TINY, "--samplers", "[data_adams, ancestral/3, reverse_sde/3, langevin]", "--budgets", "[2, 4]"]
 
 
+@pytest.mark.slow
 def test_demo_makes_a_report_and_is_done_when_asked_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     wanted = ["demo", *DEMO, "--frames", "4", "--training.steps", "4"]

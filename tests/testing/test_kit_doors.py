@@ -67,6 +67,7 @@ def plugged(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_plugin_adds_a_test_for_each_check(tmp_path):
     """One run on a faulty process and on a sound method: the first's fault is told, the rest passes."""
     (tmp_path / "mine.py").write_text(

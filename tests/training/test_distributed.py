@@ -84,7 +84,8 @@ def pair(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("engine", [pytest.param("replicated", marks=pytest.mark.slow), "sharded"])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["replicated", "sharded"])
 def test_two_processes_follow_the_curve_of_one(alone, pair, engine):
     """The same losses, and a checkpoint of whole tensors, readable by one process, of the same weights."""
     folder, ranks = pair(engine)

@@ -9,9 +9,12 @@ Both are methods of a `DiffusionModel`, and take and give the units of its data.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+from torch import Tensor
 
 from sde_diffusion.guidance.corrected import CorrectedGuidance
 from sde_diffusion.guidance.twisted import TwistedWeighting
@@ -24,6 +27,9 @@ from solvers.particles import Weighting
 
 MOST_MATCHED = 32
 """Up to so many numbers seen, the covariance of what is seen is matched: a product of the derivative for each."""
+
+FEWEST = 50
+"""Calls below which corrected guidance is worse than its ramp alone: `python -m benchmarks.guidance`."""
 
 
 def default_twist(observation: Observation) -> Twist:
@@ -91,12 +97,19 @@ def corrected(
     """n samples of p(x | c) p(c | x)^(weight - 1), which guidance of that weight is meant to draw; c is the condition.
 
     `log_evidence` is that of the tilt: the log of the integral of p(x | c)^weight p(x)^(1 - weight). Sets are small, for the
-    weights have no bound; below about 50 calls they cost more than they mend. The arguments are those of `posterior`.
+    weights have no bound; below about 50 calls they cost more than they mend, which a warning says. The arguments are those
+    of `posterior`.
 
     Raises ValueError for a model without a condition or trained without its null.
     """
     if model.condition_columns is not None:
         model.condition_columns.refuse_none()
+    if nfe is not None and nfe < FEWEST:
+        warnings.warn(
+            f"with {nfe} calls the weights of corrected guidance cost more than they mend; give nfe=100, or write "
+            f'model.guided("ramped_cfg(weight={weight:g})").sample(...)',
+            stacklevel=2,
+        )
     weighting = CorrectedGuidance(model.denoiser, weight, model.condition(1, condition))
     return _sampled(model, weighting, n, sampler, nfe, particles, seed=seed, first=first, chunk=chunk)
 
@@ -113,4 +126,16 @@ def _sampled(
 
     shape, dtype = (n, *model.event_shape), model.state_dtype
     found = sample_weighted(build, weighting, shape, particles=particles, dtype=dtype, device=model.device, **where)
+    _warn_if_alone(found.ess, particles)
     return replace(found, x=model.standardization.from_standard(found.x))
+
+
+def _warn_if_alone(ess: Tensor, particles: int) -> None:
+    """Warns where in half of the sets the weights came to rest on fewer than two particles: such sets are biased."""
+    effective = particles * ess.median().item()
+    if effective < 2:
+        warnings.warn(
+            f"in half of the sets {effective:.1f} of {particles} particles carried all the weight: these samples are not of the "
+            "law that was asked for; give more particles or a larger nfe, or less to ask (a larger std, a lower weight)",
+            stacklevel=4,
+        )

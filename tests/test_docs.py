@@ -28,7 +28,8 @@ def blocks(page: str) -> list[str]:
 
 def quick(code: str) -> str:
     """The same code with short trainings."""
-    return re.sub(r"(\.fit\([^)]*?\bsteps=)(?:1000|500)\b", rf"\g<1>{QUICK}", code)
+    code = re.sub(r"(\.fit\([^)]*?\bsteps=)(?:1000|500)\b", rf"\g<1>{QUICK}", code)
+    return re.sub(r"(\.(?:posterior|corrected)\(.*)64, nfe=\d+", r"\g<1>32, nfe=4", code)
 
 
 def run(page: str) -> dict:
@@ -42,6 +43,7 @@ def run(page: str) -> dict:
 def test_a_training_is_made_short_and_a_sampling_is_not():
     assert quick("model.fit(x, steps=1000, seed=1)") == f"model.fit(x, steps={QUICK}, seed=1)"
     assert quick("model.sample(4, steps=200)") == "model.sample(4, steps=200)"
+    assert quick("model.posterior(y, 64, nfe=50)") == "model.posterior(y, 32, nfe=4)"
     assert quick("model.fit(x, steps=60, folder='a')") == "model.fit(x, steps=60, folder='a')"
 
 
@@ -158,10 +160,11 @@ def test_the_commands_of_your_own_data(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*all the weight:UserWarning", "ignore:with 4 calls:UserWarning")
 def test_posteriors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = run("posteriors.md")
-    assert space["found"].x.shape == (16, 1, 8, 8)
+    assert space["found"].x.shape == (32, 1, 8, 8)
     assert space["found"].x.isfinite().all()
     assert space["alone"].shape == (4, 1, 8, 8)
     assert space["strong"].ess.shape == (1,)

@@ -66,8 +66,8 @@ def brownian_rate(eps: float, t: Coefficient) -> Coefficient:
 
 
 @dataclass(frozen=True)
-class Straight(Bridge):
-    """(1-t, t, sqrt(eps t (1-t))): the straight line, around it the Brownian bridge of sqrt(eps) dW."""
+class _BrownianSpread(Bridge):
+    """Between its ends, the spread of the Brownian bridge of sqrt(eps) dW."""
 
     eps: float = 0.0
 
@@ -78,6 +78,11 @@ class Straight(Bridge):
     def noisy(self) -> bool:
         """eps > 0."""
         return self.eps > 0
+
+
+@dataclass(frozen=True)
+class Straight(_BrownianSpread):
+    """(1-t, t, sqrt(eps t (1-t))): the straight line, around it the Brownian bridge of sqrt(eps) dW."""
 
     def junction(self, t: Coefficient) -> Junction:
         """(1-t, t, sqrt(eps t (1-t)))."""
@@ -90,18 +95,8 @@ class Straight(Bridge):
 
 
 @dataclass(frozen=True)
-class Trigonometric(Bridge):
+class Trigonometric(_BrownianSpread):
     """(cos(pi t/2), sin(pi t/2), sqrt(eps t (1-t))): keeps the variance of independent ends of equal variance."""
-
-    eps: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_temperature(self.eps)
-
-    @property
-    def noisy(self) -> bool:
-        """eps > 0."""
-        return self.eps > 0
 
     def junction(self, t: Coefficient) -> Junction:
         """(cos, sin, sqrt(eps t (1-t)))."""

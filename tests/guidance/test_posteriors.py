@@ -187,6 +187,25 @@ def test_a_model_gives_posteriors_in_the_units_of_its_data():
     assert math.isnan(same.log_evidence_error)
 
 
+def test_sets_that_rest_on_one_particle_are_warned_of():
+    """The noise is far below the level at which the process ends: the samples are too wide, and the weights show it."""
+    model, law = model_of_two()
+    observation = Mask(torch.tensor([-3.1]), torch.tensor([False, True]), 1e-4)
+    exact = given_linear(law, Mask(observation.y.double(), observation.seen, 1e-4))[0]
+    with pytest.warns(UserWarning, match="more particles or a larger nfe"):
+        found = model.posterior(observation, 512, nfe=10)
+    assert found.x[:, 1].std() > 5 * exact.variance[1].sqrt()
+
+
+def test_few_calls_of_corrected_guidance_are_warned_of():
+    classes = LAWS["two modes each"]()
+    model = DiffusionModel(
+        VP(), ClassDenoiser(classes), (2,), Standardization(torch.zeros(2), torch.ones(2)), class_names=("a", "b")
+    )
+    with pytest.warns(UserWarning, match=r"with 20 calls .*ramped_cfg\(weight=2\)"):
+        model.corrected(2.0, 32, nfe=20, label=0)
+
+
 def test_the_twist_that_suits_an_observation():
     many = torch.zeros(65)
     assert isinstance(default_twist(Mask(many, torch.ones(65, dtype=torch.bool), 0.1)), PseudoInverse)

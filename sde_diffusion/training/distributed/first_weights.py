@@ -69,7 +69,7 @@ class _Call(NamedTuple):
 
 
 class _Recorder(TorchDispatchMode):
-    """Notes each operation on tensors without numbers; tensors with numbers from elsewhere are kept by their memory."""
+    """Notes each operation on tensors without numbers; tensors that come from outside are kept by their memory."""
 
     def __init__(self, without_numbers: FakeTensorMode, seed: int) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class _Recorder(TorchDispatchMode):
                 "the network draws numbers by a seed or a generator of its own while it is built, which is not noted; draw them "
                 "from torch's global one, or take engine='replicated'"
             )
-        noted, told = tree_map(self.without, (args, kwargs or {}))
-        results = func(*noted, **told)
+        noted, named = tree_map(self.without, (args, kwargs or {}))
+        results = func(*noted, **named)
         if any(isinstance(leaf, Tensor) for leaf in tree_leaves(results)) or func._schema.is_mutable:
-            self.calls.append(_Call(func, noted, told, results))
+            self.calls.append(_Call(func, noted, named, results))
         return results
 
     def without(self, value: Any) -> Any:

@@ -37,7 +37,6 @@ FLOORS = {
     "sde_diffusion.sde": 2,
     "sde_diffusion.parameterization": 2,
     "sde_diffusion.data_paths": 2,
-    "sde_diffusion.bridges": 3,
     "sde_diffusion.arrays": 3,
     "sde_diffusion.conditions": 3,
     "sde_diffusion.denoisers": 3,

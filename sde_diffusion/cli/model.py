@@ -242,7 +242,9 @@ def label_of(model: DiffusionModel, label: str | None) -> int | None:
     """The number of a class from its number or its name. ValueError for a model or a class that does not go with it."""
     if label is not None and model.condition_columns is not None and model.class_names is None:
         names = ", ".join(f"{name}: ..." for name in model.condition_columns.given_names())
-        raise ValueError(f"this model takes a condition and no label, got --label {label}; write --condition '{{{names}}}'")
+        raise ValueError(
+            f"this model takes a condition and no label, got --label {label}; write --condition '{{{names}}}'"
+        )
     if label is not None and model.class_names is None:
         raise ValueError("this model was trained without labels and takes no label; train one with --network.classes")
     return None if label is None else model.condition(1, {"label": label})["label"]

@@ -281,4 +281,4 @@ def test_several_labels_are_guided_evaluated_and_scored(tmp_path, monkeypatch, r
     assert "no class is called 'emu'; known: adelie, gentoo" in refused(
         "sample", "run", "--condition", "{species: emu}"
     )
-    assert "write --condition '{species: ..., sex: ...}'" in refused("sample", "run", "--label", "m")
+    assert "write --condition '{sex: ..., species: ...}'" in refused("sample", "run", "--label", "m")

@@ -29,7 +29,7 @@ MOST_MATCHED = 32
 """Up to so many numbers seen, the covariance of what is seen is matched: a product of the derivative for each."""
 
 FEWEST = 50
-"""Calls below which corrected guidance is worse than its ramp alone: `python -m benchmarks.guidance`."""
+"""Calls below which corrected guidance may be worse than its ramp alone, as at 20 in `python -m benchmarks.guidance`."""
 
 
 def default_twist(observation: Observation) -> Twist:

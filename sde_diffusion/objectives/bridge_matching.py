@@ -26,6 +26,7 @@ from torch import Tensor
 from sde_diffusion.data.base import Batch
 from sde_diffusion.denoisers.base import Denoiser, call_unwritten
 from sde_diffusion.denoisers.ends import Ends
+from sde_diffusion.denoisers.limited import Coupled
 from sde_diffusion.objectives.base import RunContext
 from sde_diffusion.objectives.denoising import DenoisingScoreMatching
 from sde_diffusion.objectives.kinds import Losses
@@ -73,8 +74,8 @@ class BridgeMatching:
 class CoupledDenoising:
     """Denoising score matching whose noise is chosen with the data: flow matching with a coupling, for any denoiser.
 
-    Wrap the denoiser in `Coupled`: it gives a flow and no score. x_1, the rows of `source` or standard normal noise, stands in
-    the place of the noise, x_t = alpha x_0 + sigma x_1.
+    It trains a `Coupled` denoiser, which gives a flow and no score. x_1, the rows of `source` or standard normal noise, stands
+    in the place of the noise, x_t = alpha x_0 + sigma x_1.
     """
 
     coupling: Callable[..., Any]
@@ -88,7 +89,12 @@ class CoupledDenoising:
         generator: torch.Generator | None,
         run: RunContext | None,
     ) -> Losses:
-        """The losses (B,)."""
+        """The losses (B,). Raises TypeError for a denoiser that is not `Coupled`, which every SDE would take for a score."""
+        if not any(isinstance(part, Coupled) for part in denoiser.modules()):
+            raise TypeError(
+                f"noise that is chosen with the data gives no score, and {type(denoiser).__name__} would be taken for one; train "
+                "Coupled(denoiser)"
+            )
         x0, x1, condition = paired(self.coupling, batch, generator)
         t = self.denoising.times(sde, self.denoising.draw(x0, generator))
         return self.denoising.at(denoiser, sde, x0, x1, t, **condition)

@@ -12,6 +12,7 @@ from sde_diffusion.couplings import Assignment, FromFar, GaussianCoupling, Indep
 from sde_diffusion.data.base import Batch
 from sde_diffusion.denoisers import Coupled, Denoiser, Preconditioned, PreconditionedEnds
 from sde_diffusion.exact import ExactDenoiser, ExactEnds, Gaussian, entropic_plan, independent_plan
+from sde_diffusion.model import DiffusionModel
 from sde_diffusion.networks import TimeMLP
 from sde_diffusion.objectives import BridgeMatching, CoupledDenoising, DenoisingScoreMatching
 from sde_diffusion.parameterization import EDMPreconditioning
@@ -67,12 +68,20 @@ def test_the_loss_is_least_at_the_conditional_means(bridge):
 
 
 def test_coupled_denoising_of_given_pairs_is_denoising_with_that_noise():
-    denoiser, sde, x = ExactDenoiser(NEAR), VP(), NEAR.sample(50, rng())
+    denoiser, sde, x = Coupled(ExactDenoiser(NEAR)), VP(), NEAR.sample(50, rng())
     source = FAR.sample(50, rng(1))
     got = CoupledDenoising(given)(denoiser, sde, Batch(x, source), rng(2), None)
     own = DenoisingScoreMatching()
     t = own.times(sde, own.draw(x, rng(2)))
     assert torch.equal(got, own.at(denoiser, sde, x, source, t))
+
+
+def test_a_denoiser_that_would_be_taken_for_a_score_is_refused():
+    x = torch.randn(4, 1, generator=rng())
+    with pytest.raises(TypeError, match=r"train Coupled\(denoiser\)"):
+        CoupledDenoising(Assignment())(ExactDenoiser(NEAR), VP(), Batch(x), rng(), None)
+    with pytest.raises(TypeError, match=r"train Coupled\(denoiser\)"):
+        DiffusionModel.for_data(x, width=8).fit(x, steps=1, objective=CoupledDenoising(Assignment()))
 
 
 def test_conditions_follow_their_samples():
@@ -92,18 +101,18 @@ def test_conditions_follow_their_samples():
             return DenoisingScoreMatching.at(self, denoiser, sde, x0, noise, t, **condition)
 
     batch = Batch(x0, torch.randn(20, 1, generator=rng(1), dtype=torch.float64), {"label": label})
-    CoupledDenoising(WithinLabels(Assignment()), Recorded())(Model(), VP(), batch, rng(), None)
+    CoupledDenoising(WithinLabels(Assignment()), Recorded())(Coupled(Model()), VP(), batch, rng(), None)
     assert seen
     assert not torch.equal(seen[0], label)
     with pytest.raises(ValueError, match="WithinLabels"):
-        CoupledDenoising(Assignment())(Model(), VP(), batch, rng(), None)
+        CoupledDenoising(Assignment())(Coupled(Model()), VP(), batch, rng(), None)
 
 
 def test_made_points_have_no_conditions():
     x = torch.randn(4, 1, generator=rng())
     batch = Batch(x, x, {"mask": x})
     with pytest.raises(ValueError, match="have no mask"):
-        CoupledDenoising(FromFar(lambda x, generator: x))(ExactDenoiser(NEAR), VP(), batch, rng(), None)
+        CoupledDenoising(FromFar(lambda x, generator: x))(Coupled(ExactDenoiser(NEAR)), VP(), batch, rng(), None)
     with pytest.raises(ValueError, match="margin"):
         BridgeMatching(Independent(), margin=0.0)
 
